@@ -1,0 +1,3 @@
+module github.com/envharness/envharness
+
+go 1.26
