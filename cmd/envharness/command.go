@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/cli"
+)
+
+const usage = "envharness [OPTION...] [--] COMMAND [ARG...]"
+
+// subcommand is one of the words that are not a COMMAND when they come first.
+type subcommand struct {
+	usage   string
+	summary string
+	options []topic // the groups of options that it takes
+	flags   []urfave.Flag
+	run     func(*urfave.Context, harness.Options) error
+}
+
+// run does what the command line says and gives the exit code.
+func run(args []string, signals *harness.Signals) int {
+	command := startCommand(signals)
+	name := "envharness"
+	if len(args) > 0 {
+		if sub, ok := subcommands(signals)[args[0]]; ok {
+			command, name, args = sub, name+" "+args[0], args[1:]
+		}
+	}
+	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: os.Getenv("ENVHARNESS_LOG_FORMAT") == cli.LogJSON}
+	err := command.execute(name, args, &report)
+	harness.Each(err, func(one error) {
+		if exit := new(harness.ExitError); !errors.As(one, &exit) {
+			report.Report(one)
+		}
+	})
+	return harness.ExitCode(err)
+}
+
+// execute parses the options and runs the subcommand. It tells report how errors are to be shown.
+func (s subcommand) execute(name string, args []string, report *cli.Reporter) error {
+	app := cli.New(name, s.usage, append(flagsOf(s.options), s.flags...), func(c *urfave.Context) error {
+		if c.Bool("help") {
+			return help(os.Stdout, s, c.Args().First())
+		}
+		if c.Bool("version") {
+			_, err := fmt.Printf("envharness %s (%s, %s)\n", version, commit, runtime.Version())
+			return err
+		}
+		if err := cli.FromVariables(c, "ENVHARNESS", os.LookupEnv); err != nil {
+			return err
+		}
+		report.JSON = c.String("log-format") == cli.LogJSON
+		options, err := readOptions(c)
+		if err != nil {
+			return err
+		}
+		log, err := cli.NewLogger(os.Stderr, "envharness", c.String("log-level"), c.String("log-format"))
+		if err != nil {
+			return &cli.UsageError{Problem: err.Error(), Usage: s.usage}
+		}
+		slog.SetDefault(log)
+		return s.run(c, options)
+	})
+	return app.Run(append([]string{name}, args...))
+}
+
+// startCommand is envharness without a subcommand.
+func startCommand(signals *harness.Signals) subcommand {
+	return subcommand{
+		usage:   usage,
+		summary: "resolve, then become COMMAND",
+		options: []topic{directories, failures, values, commandOptions, reporting},
+		run: func(c *urfave.Context, options harness.Options) error {
+			if c.NArg() == 0 {
+				return &harness.Error{
+					Problem: "no COMMAND to become",
+					Next:    `name one: envharness -- my-server --port 80, or in a Dockerfile: ENTRYPOINT ["envharness","--"] and CMD ["my-server","--port","80"]`,
+				}
+			}
+			return harness.New(options, signals).Run(c.Args().Slice())
+		},
+	}
+}
+
+func subcommands(signals *harness.Signals) map[string]subcommand {
+	return map[string]subcommand{
+		"print": printCommand(signals),
+		"check": checkCommand(),
+		"diff":  diffCommand(),
+	}
+}
+
+// usageError is a command line whose words are understood and do not fit together.
+func usageError(c *urfave.Context, format string, args ...any) error {
+	return &cli.UsageError{Problem: fmt.Sprintf(format, args...), Usage: c.App.UsageText}
+}
+
+// commaSeparated is a list in one word, with empty items left out.
+func commaSeparated(words []string) []string {
+	var list []string
+	for _, word := range words {
+		for item := range strings.SplitSeq(word, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				list = append(list, item)
+			}
+		}
+	}
+	return list
+}
