@@ -28,7 +28,7 @@ func (s *startup) become(command []string) error {
 	s.processes.release()
 	reapOrphans()
 	s.writeTimeline(command[0])
-	s.inherited.keep()
+	keepDescriptors(s.inherited)
 	return s.asUser(func() error { return s.handOver(file, command, env) })
 }
 

@@ -7,14 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptors are those above 2 that were inherited: COMMAND keeps them (LISTEN_FDS of sd_listen_fds(3), a
-// shell's redirections), executables get none.
-type descriptors []int
-
-// inheritedDescriptors finds them and closes them for executables. The harness's own have close-on-exec set
-// from their birth, and inherited ones cannot have it: that tells them apart.
-func inheritedDescriptors() descriptors {
-	var inherited descriptors
+// inheritedDescriptors finds the descriptors above 2 that were inherited, and closes them for executables:
+// COMMAND alone keeps them (LISTEN_FDS of sd_listen_fds(3), a shell's redirections). The harness's own have
+// close-on-exec set from their birth, and inherited ones cannot have it: that tells them apart.
+func inheritedDescriptors() []int {
+	var inherited []int
 	for _, fd := range openDescriptors() {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if fd > 2 && err == nil && flags&unix.FD_CLOEXEC == 0 {
@@ -45,9 +42,9 @@ func openDescriptors() []int {
 	return fds
 }
 
-// keep leaves them open for COMMAND.
-func (d descriptors) keep() {
-	for _, fd := range d {
+// keepDescriptors leaves them open for COMMAND.
+func keepDescriptors(fds []int) {
+	for _, fd := range fds {
 		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 // execute runs one executable within its time and turns a bad end into an error.
 func (s *startup) execute(path string, env *environ, export bool) (outcome, error) {
+	s.shut.Do(func() { s.inherited = inheritedDescriptors() })
 	began := time.Now()
 	expires, limit := s.expiry(began)
 	if limit == deadlineOption && !began.Before(expires) {

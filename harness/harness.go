@@ -144,7 +144,8 @@ type startup struct {
 	deadline  time.Time
 
 	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
-	inherited descriptors
+	shut      sync.Once    // the inherited descriptors were closed for executables
+	inherited []int        // and these they are, for COMMAND
 
 	env      *environ            // what COMMAND will get, as far as it is known
 	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
@@ -166,7 +167,6 @@ func (h *Harness) begin() (*startup, error) {
 		Harness:   h,
 		processes: newProcesses(),
 		null:      null,
-		inherited: inheritedDescriptors(),
 		env:       newEnviron(h.Environ),
 		envFile:   map[string]string{},
 		resolved:  map[string]Variable{},

@@ -16,6 +16,7 @@ var ending = [...]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUI
 // Signals holds the signals that came since CatchSignals.
 type Signals struct {
 	arrived   chan os.Signal
+	held      chan os.Signal // keeps them caught when arrived is given up
 	caught    []syscall.Signal
 	once      sync.Once
 	delivered chan struct{} // closed when arrived is closed and all it held has taken effect
@@ -25,11 +26,12 @@ type Signals struct {
 // (nohup(1)) is left so. It belongs into the first line of main: a signal before it ends the process by
 // its default action.
 func CatchSignals() *Signals {
-	s := &Signals{arrived: make(chan os.Signal, 16), delivered: make(chan struct{})}
+	s := &Signals{arrived: make(chan os.Signal, 16), held: make(chan os.Signal), delivered: make(chan struct{})}
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
 			s.caught = append(s.caught, sig)
 			signal.Notify(s.arrived, sig)
+			signal.Notify(s.held, sig)
 		}
 	}
 	return s
