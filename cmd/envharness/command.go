@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -14,7 +15,10 @@ import (
 	"github.com/envharness/envharness/internal/cli"
 )
 
-const usage = "envharness [OPTION...] [--] COMMAND [ARG...]"
+const (
+	usage  = "envharness [OPTION...] [--] COMMAND [ARG...]"
+	prefix = "ENVHARNESS" // of the variables that options are read from
+)
 
 // subcommand is one of the words that are not a COMMAND when they come first.
 type subcommand struct {
@@ -27,6 +31,9 @@ type subcommand struct {
 
 // run does what the command line says and gives the exit code.
 func run(args []string, signals *harness.Signals) int {
+	if command := bareCommand(args); command != nil {
+		return finish(harness.New(harness.DefaultOptions(), signals).Run(command), cli.Reporter{Program: "envharness", W: os.Stderr})
+	}
 	command := startCommand(signals)
 	name := "envharness"
 	if len(args) > 0 {
@@ -36,6 +43,23 @@ func run(args []string, signals *harness.Signals) int {
 	}
 	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: os.Getenv("ENVHARNESS_LOG_FORMAT") == cli.LogJSON}
 	err := command.execute(name, args, &report)
+	return finish(err, report)
+}
+
+// bareCommand is COMMAND when the command line is nothing else and no variable sets an option: most
+// containers start so, and parsing options with all that is linked for it is a tenth of such a start.
+func bareCommand(args []string) []string {
+	if slices.ContainsFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, prefix+"_") }) {
+		return nil
+	}
+	if len(args) > 1 && args[0] == "--" {
+		return args[1:]
+	}
+	return nil
+}
+
+// finish reports what failed and gives the exit code.
+func finish(err error, report cli.Reporter) int {
 	harness.Each(err, func(one error) {
 		if exit := new(harness.ExitError); !errors.As(one, &exit) {
 			report.Report(one)
@@ -46,15 +70,17 @@ func run(args []string, signals *harness.Signals) int {
 
 // execute parses the options and runs the subcommand. It tells report how errors are to be shown.
 func (s subcommand) execute(name string, args []string, report *cli.Reporter) error {
-	app := cli.New(name, s.usage, append(flagsOf(s.options), s.flags...), func(c *urfave.Context) error {
+	all := allFlags()
+	flags := append(flagsOf(all, s.options), s.flags...)
+	app := cli.New(name, s.usage, flags, func(c *urfave.Context) error {
 		if c.Bool("help") {
-			return help(os.Stdout, s, c.Args().First())
+			return help(os.Stdout, s, flags, c.Args().First())
 		}
 		if c.Bool("version") {
 			_, err := fmt.Printf("envharness %s (%s, %s)\n", version, commit, runtime.Version())
 			return err
 		}
-		if err := cli.FromVariables(c, "ENVHARNESS", os.LookupEnv); err != nil {
+		if err := cli.FromVariables(c, prefix, os.LookupEnv); err != nil {
 			return err
 		}
 		report.JSON = c.String("log-format") == cli.LogJSON
@@ -62,6 +88,7 @@ func (s subcommand) execute(name string, args []string, report *cli.Reporter) er
 		if err != nil {
 			return err
 		}
+		options.Drop = variablesOf(all)
 		log, err := cli.NewLogger(os.Stderr, "envharness", c.String("log-level"), c.String("log-format"))
 		if err != nil {
 			return &cli.UsageError{Problem: err.Error(), Usage: s.usage}

@@ -26,8 +26,7 @@ var topicTitles = []struct {
 }
 
 // help prints what a subcommand does, or one topic of its options. Either fits a screen of 24 lines.
-func help(w io.Writer, s subcommand, word string) error {
-	flags := append(flagsOf(s.options), s.flags...)
+func help(w io.Writer, s subcommand, flags []urfave.Flag, word string) error {
 	topics := topicsOf(flags)
 	if word != "" {
 		if !slices.Contains(topics, topic(word)) {

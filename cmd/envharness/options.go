@@ -21,11 +21,15 @@ const (
 	reporting      topic = "report"
 )
 
-// flagsOf makes the options of some topics. Their defaults are the harness's own.
-func flagsOf(topics []topic) []urfave.Flag {
-	return slices.DeleteFunc(allFlags(harness.DefaultOptions()), func(f urfave.Flag) bool {
-		return !slices.Contains(topics, topicOf(f))
-	})
+// flagsOf picks the options of some topics.
+func flagsOf(all []urfave.Flag, topics []topic) []urfave.Flag {
+	var flags []urfave.Flag
+	for _, f := range all {
+		if slices.Contains(topics, topicOf(f)) {
+			flags = append(flags, f)
+		}
+	}
+	return flags
 }
 
 // topicOf reads the topic out of a flag, where urfave/cli keeps it as the category.
@@ -33,7 +37,9 @@ func topicOf(f urfave.Flag) topic {
 	return topic(f.(urfave.CategorizableFlag).GetCategory())
 }
 
-func allFlags(d harness.Options) []urfave.Flag {
+// allFlags makes every option of the harness. Their defaults are its own.
+func allFlags() []urfave.Flag {
+	d := harness.DefaultOptions()
 	list := func(t topic, name, value, usage string, def ...string) urfave.Flag {
 		f := &urfave.StringSliceFlag{Name: name, Category: string(t), Usage: "`" + value + "` " + usage}
 		if def != nil {
@@ -123,16 +129,14 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 
 		Timeline:    c.Bool("timeline"),
 		TimelineSVG: c.String("timeline-svg"),
-
-		Drop: optionVariables(),
 	}, nil
 }
 
-// optionVariables are the names of the variables that options are read from.
-func optionVariables() []string {
-	var names []string
-	for _, f := range allFlags(harness.Options{}) {
-		names = append(names, cli.Variable("ENVHARNESS", f.Names()[0]))
+// variablesOf are the names of the variables that options are read from.
+func variablesOf(flags []urfave.Flag) []string {
+	names := make([]string, len(flags))
+	for i, f := range flags {
+		names[i] = cli.Variable(prefix, f.Names()[0])
 	}
 	return names
 }
