@@ -47,11 +47,12 @@ func numbered(values []string) []Variable {
 	return vars
 }
 
-// valuesOf makes values of what a fuzzer comes up with, so that one reader's start serves many.
+// valuesOf makes values of what a fuzzer comes up with, so that one reader's start serves many; all
+// together they fit into one process's environment.
 func valuesOf(data []byte) []string {
 	var values []string
-	for part := range strings.SplitSeq(string(data), "\x00") {
-		if len(values) < 64 && len(part) < 100_000 {
+	for part := range strings.SplitSeq(string(data[:min(len(data), 1<<20)]), "\x00") {
+		if len(values) < 1000 && len(part) < 100_000 {
 			values = append(values, part)
 		}
 	}

@@ -64,9 +64,8 @@ func (t Timeline) WriteSVG(w io.Writer) error {
 	rows := t.rows()
 	columns := columnsOf(rows, svgLongest)
 	picture := svgPicture{
-		length:  t.length(),
-		plot:    svgMargin + textWidth(columns.name) + 2*svgGap,
-		columns: columns,
+		length: t.length(),
+		plot:   svgMargin + textWidth(columns.name) + 2*svgGap,
 	}
 	picture.took = picture.plot + svgPlot + svgGap + textWidth(columns.took)
 	picture.right = picture.took + svgMargin
@@ -81,13 +80,12 @@ func (t Timeline) WriteSVG(w io.Writer) error {
 
 // svgPicture is a picture as it is written, and the places that its parts agree on.
 type svgPicture struct {
-	text    bytes.Buffer
-	length  time.Duration
-	columns rowColumns
-	plot    float64 // where time 0 is
-	took    float64 // where times end, aligned to the right
-	right   float64 // the picture's width
-	bottom  float64 // where the last row ends
+	text   bytes.Buffer
+	length time.Duration
+	plot   float64 // where time 0 is
+	took   float64 // where times end, aligned to the right
+	right  float64 // the picture's width
+	bottom float64 // where the last row ends
 }
 
 func (p *svgPicture) draw(t Timeline, rows []timelineRow) {
@@ -230,9 +228,9 @@ func (p *svgPicture) printf(format string, args ...any) {
 	fmt.Fprintf(&p.text, format+"\n", args...)
 }
 
-// at is where in the picture a time is.
-func (p *svgPicture) at(time time.Duration) float64 {
-	return p.plot + place(time, p.length, svgPlot)
+// at is where in the picture an offset from the start is.
+func (p *svgPicture) at(offset time.Duration) float64 {
+	return p.plot + place(offset, p.length, svgPlot)
 }
 
 func baseline(top float64) float64 { return top + svgRow/2 + 4 }

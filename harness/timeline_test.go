@@ -79,32 +79,35 @@ func TestTimelineTextIsAligned(t *testing.T) {
 			var text bytes.Buffer
 			require.NoError(t, timeline.WriteText(&text, width))
 			require.True(t, utf8.Valid(text.Bytes()), kind)
-			lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+			timesEnd := map[int]bool{}
 			rows := 0
-			timesEnd := 0
-			for _, line := range lines[2:] {
-				require.Equal(t, line, strings.TrimRight(line, " "), kind)
-				for _, r := range line {
-					require.True(t, strconv.IsPrint(r), "%s: %q", kind, line)
-				}
-				if !strings.HasPrefix(line, "  ") {
-					continue // the heading of a phase
+			for line := range strings.Lines(text.String()) {
+				line = strings.TrimSuffix(line, "\n")
+				require.Equal(t, strings.TrimRight(line, " "), line)
+				require.False(t, strings.ContainsFunc(line, func(r rune) bool { return !strconv.IsPrint(r) }), "%s: %q", kind, line)
+				if !strings.ContainsAny(line, barBlocks) {
+					continue // the title, the axis, the heading of a phase
 				}
 				rows++
-				bar := strings.IndexAny(line, "▏▎▍▌▋▊▉█▒┄")
-				require.Positive(t, bar, line)
-				afterBar := strings.LastIndexAny(line, "▏▎▍▌▋▊▉█▒┄─") + len("█")
-				time := strings.Fields(line[afterBar:])[0]
-				end := displayWidth(line[:afterBar+strings.Index(line[afterBar:], time)+len(time)]) - utf8.RuneCountInString(line[:0])
-				end -= strings.Count(time, "µ") * 0
-				if timesEnd == 0 {
-					timesEnd = end
-				}
-				require.Equal(t, timesEnd, end, "%s: %q", kind, line)
+				timesEnd[endOfTime(line)] = true
 			}
 			require.Equal(t, len(timeline.Spans), rows, kind)
+			require.LessOrEqual(t, len(timesEnd), 1, "%s: times end at columns %v", kind, timesEnd)
 		}
 	}
+}
+
+const barBlocks = "▏▎▍▌▋▊▉█▒┄─"
+
+// endOfTime is the column in which the word after the bar ends.
+func endOfTime(line string) int {
+	_, lastBlock := utf8.DecodeRuneInString(line[strings.LastIndexAny(line, barBlocks):])
+	start := strings.LastIndexAny(line, barBlocks) + lastBlock
+	for line[start] == ' ' {
+		start++
+	}
+	word, _, _ := strings.Cut(line[start:], " ")
+	return displayWidth(line[:start] + word)
 }
 
 // svgText is one text of a picture, and the box it takes.
@@ -221,7 +224,7 @@ func TestTimelineSVGEscapesNames(t *testing.T) {
 func TestTickStepIsRoundAndFits(t *testing.T) {
 	for length, step := range map[time.Duration]time.Duration{
 		time.Millisecond: 200 * time.Microsecond, 1430 * time.Millisecond: 200 * time.Millisecond, 9 * time.Second: 2 * time.Second,
-		time.Minute: 10 * time.Second, time.Hour: 10 * time.Minute, 30 * time.Hour: 6 * time.Hour, 100 * time.Hour: 24 * time.Hour,
+		time.Minute: 10 * time.Second, time.Hour: 10 * time.Minute, 30 * time.Hour: 6 * time.Hour, 110 * time.Hour: 24 * time.Hour,
 	} {
 		require.Equal(t, step, tickStep(length, 8), length.String())
 	}
