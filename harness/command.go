@@ -32,9 +32,9 @@ func (s *startup) lookUp(name string) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, s.executable(name, name)
 	}
-	search, ok := s.env.values["PATH"]
-	if !ok {
-		search = defaultPath
+	search := defaultPath
+	if s.env.has("PATH") {
+		search = s.env.value("PATH")
 	}
 	var refused error
 	for _, dir := range filepath.SplitList(search) {

@@ -1,24 +1,26 @@
 package harness
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
 
-// environ is a process environment that keeps the order in which its names first came.
+// environ is a process environment that keeps the order in which its names first came. Values are kept as the
+// entries that execve(2) takes, which it is asked for far more often than for a value.
 type environ struct {
-	names  []string
-	values map[string]string
-	opaque []string // entries that are no NAME=VALUE: legal for execve(2), so passed on as they came
+	names   []string
+	entries map[string]string // NAME=VALUE by name
+	opaque  []string          // entries that are no NAME=VALUE: legal for execve(2), so passed on as they came
 }
 
 // newEnviron folds a list as os.Environ gives it: of a name that stands twice the last one counts,
 // as in dash, bash and os/exec.
 func newEnviron(list []string) *environ {
-	e := &environ{names: make([]string, 0, len(list)+8), values: make(map[string]string, len(list)+8)}
+	e := &environ{names: make([]string, 0, len(list)+8), entries: make(map[string]string, len(list)+8)}
 	for _, entry := range list {
 		if i := strings.IndexByte(entry, '='); i > 0 {
-			e.set(entry[:i], entry[i+1:])
+			e.put(entry[:i], entry)
 		} else {
 			e.opaque = append(e.opaque, entry)
 		}
@@ -27,41 +29,48 @@ func newEnviron(list []string) *environ {
 }
 
 func (e *environ) has(name string) bool {
-	_, ok := e.values[name]
+	_, ok := e.entries[name]
 	return ok
 }
 
-func (e *environ) set(name, value string) {
+// value is empty for a name that is not set: has tells the difference.
+func (e *environ) value(name string) string {
+	if entry, ok := e.entries[name]; ok {
+		return entry[len(name)+1:]
+	}
+	return ""
+}
+
+func (e *environ) set(name, value string) { e.put(name, name+"="+value) }
+
+func (e *environ) put(name, entry string) {
 	if !e.has(name) {
 		e.names = append(e.names, name)
 	}
-	e.values[name] = value
+	e.entries[name] = entry
 }
 
 func (e *environ) unset(name string) {
 	if e.has(name) {
-		delete(e.values, name)
+		delete(e.entries, name)
 		e.names = slices.DeleteFunc(e.names, func(n string) bool { return n == name })
 	}
 }
 
 func (e *environ) clone() *environ {
 	c := &environ{
-		names:  slices.Clone(e.names),
-		values: make(map[string]string, len(e.values)),
-		opaque: e.opaque,
-	}
-	for name, value := range e.values {
-		c.values[name] = value
+		names:   slices.Clone(e.names),
+		entries: maps.Clone(e.entries),
+		opaque:  e.opaque,
 	}
 	return c
 }
 
 // list is the environment as execve(2) takes it, followed by extra entries.
 func (e *environ) list(extra ...string) []string {
-	list := make([]string, 0, len(e.names)+len(e.opaque)+len(extra))
+	list := make([]string, 0, len(e.names)+len(e.opaque)+len(extra)+1) // room for NOTIFY_SOCKET
 	for _, name := range e.names {
-		list = append(list, name+"="+e.values[name])
+		list = append(list, e.entries[name])
 	}
 	list = append(list, e.opaque...)
 	return append(list, extra...)

@@ -40,34 +40,79 @@ type outcome struct {
 // It blocks in poll(2) instead of using goroutines and Go's poller: that is most of what makes the harness
 // faster than a shell's own loop.
 func (ps *processes) run(x execution) (outcome, error) {
-	n := listenNotify()
-	defer n.close()
-	read, write := -1, int(x.stderr)
-	if !x.export {
-		var ends [2]int
-		if err := pipe(&ends); err != nil {
-			return outcome{}, os.NewSyscallError("pipe", err)
-		}
-		read, write = ends[0], ends[1]
-	}
-	w := &watch{notify: n, stdout: read, expires: x.expires, pidfd: -1}
-	defer w.closeStdout()
-	p, err := ps.start(x.path, append(x.env, n.environ()...), [3]uintptr{x.stdin, uintptr(write), x.stderr}, x.export)
-	if !x.export {
-		syscall.Close(write)
-	}
+	line, err := ps.takeLine()
 	if err != nil {
 		return outcome{}, err
 	}
-	w.process, w.pidfd = p, p.pidfd
+	stdout := uintptr(line.write)
+	if x.export {
+		stdout = x.stderr
+	}
+	p, err := ps.start(x.path, append(x.env, line.notify.environ()...), [3]uintptr{x.stdin, stdout, x.stderr}, x.export)
+	line.closeWrite()
+	if err != nil {
+		line.close()
+		return outcome{}, err
+	}
+	ps.spareLine()
+	w := &watch{process: p, line: line, pidfd: p.pidfd, expires: x.expires}
 	return w.wait()
+}
+
+// line is what connects the harness with one executable: the pipe of its stdout and its notify socket.
+type line struct {
+	read, write int // -1 once closed
+	notify      *notifySocket
+}
+
+func newLine() (*line, error) {
+	var ends [2]int
+	if err := pipe(&ends); err != nil {
+		return nil, os.NewSyscallError("pipe", err)
+	}
+	return &line{read: ends[0], write: ends[1], notify: listenNotify()}, nil
+}
+
+func (l *line) closeRead()  { closeOnce(&l.read) }
+func (l *line) closeWrite() { closeOnce(&l.write) }
+
+func (l *line) close() {
+	l.closeRead()
+	l.closeWrite()
+	l.notify.close()
+}
+
+func closeOnce(fd *int) {
+	if *fd >= 0 {
+		syscall.Close(*fd)
+		*fd = -1
+	}
+}
+
+// takeLine gives the line that was made ahead, or a new one.
+func (ps *processes) takeLine() (*line, error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if l := ps.spare; l != nil {
+		ps.spare = nil
+		return l, nil
+	}
+	return newLine()
+}
+
+// spareLine makes a line ahead, in the time that the executable just started takes anyway.
+func (ps *processes) spareLine() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.spare == nil {
+		ps.spare, _ = newLine()
+	}
 }
 
 // watch is the state of one wait for an executable.
 type watch struct {
 	process *process
-	notify  *notifySocket
-	stdout  int // -1 once it has ended
+	line    *line
 	pidfd   int // -1 once the exit was seen
 	expires time.Time
 	killAt  time.Time // after a time-out's TERM
@@ -77,11 +122,12 @@ type watch struct {
 }
 
 func (w *watch) wait() (outcome, error) {
-	for !w.exited || w.stdout >= 0 {
+	defer w.line.close()
+	for !w.exited || w.line.read >= 0 {
 		fds := [...]unix.PollFd{
-			{Fd: int32(w.stdout), Events: unix.POLLIN},
+			{Fd: int32(w.line.read), Events: unix.POLLIN},
 			{Fd: int32(w.pidfd), Events: unix.POLLIN},
-			{Fd: int32(w.notify.fd), Events: unix.POLLIN},
+			{Fd: int32(w.line.notify.fd), Events: unix.POLLIN},
 		}
 		if err := pollUntil(fds[:], w.nextDeadline()); err != nil {
 			return w.outcome, err
@@ -90,7 +136,7 @@ func (w *watch) wait() (outcome, error) {
 			w.readOutput()
 		}
 		w.lookForExit(fds[1].Revents != 0)
-		if fds[2].Revents != 0 && w.notify.ready() && !w.exited {
+		if fds[2].Revents != 0 && w.line.notify.ready() && !w.exited {
 			return w.hold(), nil
 		}
 		w.checkDeadlines(time.Now())
@@ -117,7 +163,7 @@ func (w *watch) checkDeadlines(now time.Time) {
 	switch {
 	case w.exited:
 		if passed(w.endAt) {
-			w.closeStdout()
+			w.line.closeRead()
 		}
 	case passed(w.killAt):
 		w.process.signal(syscall.SIGKILL)
@@ -140,32 +186,32 @@ func (w *watch) lookForExit(signalled bool) {
 
 // readOutput takes what is in the pipe. One read a turn: what does not fit comes with the next.
 func (w *watch) readOutput() {
-	const room = 4096
+	const room = 512 // most values are short, and fresh memory has its price
 	out := w.outcome.output
 	if cap(out)-len(out) < room {
 		out = append(make([]byte, 0, 2*cap(out)+room), out...)
 	}
-	n, err := syscall.Read(w.stdout, out[len(out):cap(out)])
+	n, err := syscall.Read(w.line.read, out[len(out):cap(out)])
 	switch {
 	case err == syscall.EINTR || err == syscall.EAGAIN:
 		return
 	case err != nil || n == 0:
-		w.closeStdout()
+		w.line.closeRead()
 		return
 	}
 	w.outcome.output = out[:len(out)+n]
 	if len(w.outcome.output) > maxCapture {
 		w.outcome.flooded = true
 		w.outcome.output = nil
-		w.closeStdout()
+		w.line.closeRead()
 		w.process.signal(syscall.SIGKILL)
 	}
 }
 
 // hold leaves the executable running. What it printed before it said READY=1 is in the pipe by now.
 func (w *watch) hold() outcome {
-	for w.stdout >= 0 {
-		fds := [...]unix.PollFd{{Fd: int32(w.stdout), Events: unix.POLLIN}}
+	for w.line.read >= 0 {
+		fds := [...]unix.PollFd{{Fd: int32(w.line.read), Events: unix.POLLIN}}
 		if n, err := unix.Poll(fds[:], 0); n == 0 || err != nil && err != unix.EINTR {
 			break
 		}
@@ -173,13 +219,6 @@ func (w *watch) hold() outcome {
 	}
 	w.outcome.held = w.process
 	return w.outcome
-}
-
-func (w *watch) closeStdout() {
-	if w.stdout >= 0 {
-		syscall.Close(w.stdout)
-		w.stdout = -1
-	}
 }
 
 // pollUntil waits for a descriptor or a time; a zero time waits for ever, a negative descriptor is not

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // execute runs one executable within its time and turns a bad end into an error.
@@ -19,7 +21,7 @@ func (s *startup) execute(path string, env *environ, export bool) (outcome, erro
 	out, err := s.processes.run(execution{
 		path:    path,
 		env:     env.list(s.offers(env)...),
-		stdin:   s.null.Fd(),
+		stdin:   uintptr(s.null),
 		stderr:  s.Stderr.Fd(),
 		export:  export,
 		expires: expires,
@@ -121,16 +123,17 @@ func outcomeOf(err error) string {
 	return outcomeFailed
 }
 
-// openNull opens what executables get as stdin: /dev/null, or where an image has none, a pipe at its end.
-func openNull() (*os.File, error) {
-	null, err := os.Open(os.DevNull)
+// openNull opens what executables get as stdin: /dev/null, or where an image has none, a pipe at its end. It
+// is a bare descriptor, because an os.File would start Go's poller, which the harness does not use.
+func openNull() (int, error) {
+	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err == nil {
-		return null, nil
+		return fd, nil
 	}
-	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + reason(err), Err: err}
+	var ends [2]int
+	if err := pipe(&ends); err != nil {
+		return -1, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + reason(err), Err: err}
 	}
-	write.Close()
-	return read, nil
+	unix.Close(ends[1])
+	return ends[0], nil
 }

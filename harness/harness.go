@@ -140,7 +140,7 @@ func (h *Harness) Resolve() (Resolution, error) {
 type startup struct {
 	*Harness
 	processes *processes
-	null      *os.File // stdin of every executable
+	null      int // the descriptor of every executable's stdin
 	deadline  time.Time
 
 	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
@@ -266,7 +266,7 @@ func (s *startup) require() {
 		return
 	}
 	for _, name := range s.Require {
-		if s.env.values[name] != "" {
+		if s.env.value(name) != "" {
 			continue
 		}
 		problem := "is required and not set"

@@ -30,6 +30,7 @@ type processes struct {
 	stopped syscall.Signal        // what ends start-up, 0 while nothing does
 	halt    chan struct{}         // closed when stopped is set
 	running map[*process]struct{} // started and not yet reaped
+	spare   *line                 // for the next executable
 }
 
 // process is one child, leader of a process group of its own.

@@ -19,10 +19,10 @@ func (s *startup) resolution() Resolution {
 	for _, name := range s.env.names {
 		v, decided := s.resolved[name]
 		if !decided {
-			v = Variable{Name: name, Value: s.env.values[name], Source: s.sourceOf(name)}
+			v = Variable{Name: name, Value: s.env.value(name), Source: s.sourceOf(name)}
 		}
 		r.All = append(r.All, v)
-		if before, had := inherited.values[name]; !had || before != v.Value {
+		if !inherited.has(name) || inherited.value(name) != v.Value {
 			r.Changed = append(r.Changed, v)
 		}
 	}

@@ -31,15 +31,13 @@ type subcommand struct {
 
 // run does what the command line says and gives the exit code.
 func run(args []string, signals *harness.Signals) int {
-	if command := bareCommand(args); command != nil {
+	if command := bareCommand(args); len(command) > 0 {
 		return finish(harness.New(harness.DefaultOptions(), signals).Run(command), cli.Reporter{Program: "envharness", W: os.Stderr})
 	}
 	command := startCommand(signals)
 	name := "envharness"
-	if len(args) > 0 {
-		if sub, ok := subcommands(signals)[args[0]]; ok {
-			command, name, args = sub, name+" "+args[0], args[1:]
-		}
+	if len(args) > 0 && isSubcommand(args[0]) {
+		command, name, args = subcommands(signals)[args[0]], name+" "+args[0], args[1:]
 	}
 	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: os.Getenv("ENVHARNESS_LOG_FORMAT") == cli.LogJSON}
 	err := command.execute(name, args, &report)
@@ -49,13 +47,15 @@ func run(args []string, signals *harness.Signals) int {
 // bareCommand is COMMAND when the command line is nothing else and no variable sets an option: most
 // containers start so, and parsing options with all that is linked for it is a tenth of such a start.
 func bareCommand(args []string) []string {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	} else if len(args) > 0 && (strings.HasPrefix(args[0], "-") || isSubcommand(args[0])) {
+		return nil
+	}
 	if slices.ContainsFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, prefix+"_") }) {
 		return nil
 	}
-	if len(args) > 1 && args[0] == "--" {
-		return args[1:]
-	}
-	return nil
+	return args
 }
 
 // finish reports what failed and gives the exit code.
@@ -123,6 +123,14 @@ func subcommands(signals *harness.Signals) map[string]subcommand {
 		"check": checkCommand(),
 		"diff":  diffCommand(),
 	}
+}
+
+func isSubcommand(word string) bool {
+	switch word {
+	case "print", "check", "diff":
+		return true
+	}
+	return false
 }
 
 // usageError is a command line whose words are understood and do not fit together.
