@@ -40,13 +40,13 @@ compare() {
 		shift 2
 	done
 
-	local results=()
+	local results=() log=$WORK/hyperfine.log
 	for ((round = 1; round <= ROUNDS; round++)); do
 		file=$WORK/round-$round.json
 		local commands=("${forward[@]}")
 		((round % 2)) || commands=("${backward[@]}")
 		hyperfine --shell none --style none --warmup 3 --runs "$RUNS" \
-			--export-json "$file" "${commands[@]}" >&2
+			--export-json "$file" "${commands[@]}" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
 		results+=("$file")
 	done
 
