@@ -31,7 +31,7 @@ type Config struct {
 	Timeout time.Duration // of a call
 	Stale   bool          // reads need not be linearizable
 
-	// CA, Cert, Key and ServerName are for TLS: see TLSConfig.
+	// CA, Cert, Key and ServerName are for TLS: see TLSConfig and Dial.
 	CA, Cert, Key, ServerName string
 
 	// User, Password, UserFile and TokenFile are for Login and Token, which engines use.

@@ -27,6 +27,7 @@ func permanent(err error) bool {
 	return false
 }
 
-func sameInstances(a, b discovery.Snapshot) bool {
+// SameInstances reports whether the reader of a watch sees no difference.
+func SameInstances(a, b discovery.Snapshot) bool {
 	return reflect.DeepEqual(a.Instances, b.Instances) && reflect.DeepEqual(a.Public, b.Public)
 }

@@ -13,7 +13,8 @@ type Source[T any] interface {
 	// subscription. It ends within the engine's timeout.
 	Read(ctx context.Context) (T, error)
 
-	// Next blocks until the state has changed since the last Read or Next, and gives the newest. It has no
+	// Next blocks until the state has changed since the last Read or Next, and gives the newest, which is
+	// delivered even if the reader sees no difference (SameInstances tells, where that costs little). It has no
 	// time limit of its own, but notices within some seconds that the registry cannot be asked. An error
 	// means that the subscription is broken or has a gap; Read follows. ErrGap says that nothing but
 	// that is wrong.
@@ -28,7 +29,7 @@ type Watching[T any] struct {
 	Name  string            // of the service or value
 	Log   *slog.Logger      //
 	Stale func(T) T         // marks a copy as the last known
-	Same  func(a, b T) bool // whether a reader sees no difference; stale ones are never compared
+	Same  func(a, b T) bool // whether a reader sees no difference, after a Read that followed a gap
 }
 
 // Watch reads once, in the caller's time, and then follows the source in the group until ctx ends. It
@@ -57,33 +58,33 @@ func (f *follower[T]) run(ctx context.Context) {
 	defer close(f.out)
 	defer f.source.Close()
 	var backoff discovery.Backoff
-	step := f.source.Next
+	step, reread := f.source.Next, false
 	for ctx.Err() == nil {
 		state, err := step(ctx)
 		switch {
 		case err == nil:
-			f.fresh(state)
+			f.fresh(state, reread)
 			backoff.Reset()
-			step = f.source.Next
+			step, reread = f.source.Next, false
 		case ctx.Err() != nil:
 			return
 		case IsGap(err):
-			step = f.source.Read
+			step, reread = f.source.Read, true
 		default:
 			f.outage(err)
 			if backoff.Wait(ctx) != nil {
 				return
 			}
-			step = f.source.Read
+			step, reread = f.source.Read, true
 		}
 	}
 }
 
-func (f *follower[T]) fresh(state T) {
+func (f *follower[T]) fresh(state T, reread bool) {
 	if f.stale {
 		f.Log.Info("watching again", "name", f.Name)
 	}
-	same := !f.stale && f.Same(f.newest, state)
+	same := reread && !f.stale && f.Same(f.newest, state)
 	f.newest, f.stale = state, false
 	if !same {
 		deliver(f.out, state)
@@ -125,7 +126,7 @@ func WatchSnapshots(ctx context.Context, group *Group, source Source[discovery.S
 			s.Stale = true
 			return s
 		},
-		Same: sameInstances,
+		Same: SameInstances,
 	})
 }
 
