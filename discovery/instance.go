@@ -126,22 +126,6 @@ func normalizePorts(ports map[string]Port) (map[string]Port, error) {
 	return normal, nil
 }
 
-// matches reports whether a query asks for the instance.
-func (in Instance) matches(q Query) bool {
-	if !q.All && in.State != Passing {
-		return false
-	}
-	if q.Shard != "" && in.Shard != q.Shard {
-		return false
-	}
-	for _, tag := range q.Tags {
-		if !slices.Contains(in.Tags, tag) {
-			return false
-		}
-	}
-	return true
-}
-
 // URL gives scheme://user:password@host:port and path, which is appended as it stands and may have a
 // query. The port is the one named as the scheme, or the only one; else the error matches
 // [ErrUnknownScheme]. It matches [ErrInvalid] when host, port or path cannot stand in a URL.

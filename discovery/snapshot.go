@@ -14,7 +14,24 @@ type Query struct {
 	All   bool     // those that do not pass, too
 }
 
-// Snapshot is what a service was at one moment.
+// Matches reports whether the query asks for an instance.
+func (q Query) Matches(in Instance) bool {
+	if !q.All && in.State != Passing {
+		return false
+	}
+	if q.Shard != "" && in.Shard != q.Shard {
+		return false
+	}
+	for _, tag := range q.Tags {
+		if !slices.Contains(in.Tags, tag) {
+			return false
+		}
+	}
+	return true
+}
+
+// Snapshot is what a service was at one moment. Several readers may share the maps and slices of its
+// instances: who wants to change one, takes its Clone.
 type Snapshot struct {
 	Service   string     `json:"service"`
 	Instances []Instance `json:"instances"`          // sorted by ID; never nil from an engine
@@ -38,7 +55,7 @@ type Snapshot struct {
 func NewSnapshot(service, revision string, q Query, all []Instance) Snapshot {
 	chosen := make([]Instance, 0, len(all))
 	for _, in := range all {
-		if in.matches(q) {
+		if q.Matches(in) {
 			chosen = append(chosen, in)
 		}
 	}
