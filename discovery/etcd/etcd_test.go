@@ -81,6 +81,7 @@ func conformance(t *testing.T, server *testservers.Etcd) {
 				require.NoError(t, err)
 			}
 		},
+		DeniedURL:   "etcd://root:canary-d6b1f2-wrong@" + guardedEtcd(t).Address + "/denied",
 		DeadURL:     "etcd://" + dead + "/dead?timeout=2s",
 		DeadAddress: dead,
 	})
