@@ -1,0 +1,19 @@
+// Package engines is the list of all engines. A program that imports it can open every registry.
+package engines
+
+import (
+	"context"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/memory"
+)
+
+// All is every engine there is, one a line.
+var All = discovery.NewEngines(
+	memory.Engine,
+)
+
+// Open opens the registry that a URL names: see [discovery.Engines.Open].
+func Open(ctx context.Context, url string, settings ...discovery.Setting) (discovery.Registry, error) {
+	return All.Open(ctx, url, settings...)
+}

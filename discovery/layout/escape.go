@@ -1,0 +1,57 @@
+package layout
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Escape writes any text as one segment of a key: all but [A-Za-z0-9.-], and a leading dot, as %XX.
+func Escape(name string) string {
+	var b strings.Builder
+	for i, c := range []byte(name) {
+		if plain(c) && (c != '.' || i > 0) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-'
+}
+
+// Unescape reads what Escape wrote, and nothing else, so that a name has one key only.
+func Unescape(segment string) (string, error) {
+	var b strings.Builder
+	for i := 0; i < len(segment); i++ {
+		if segment[i] != '%' {
+			b.WriteByte(segment[i])
+			continue
+		}
+		if i+2 >= len(segment) {
+			return "", invalid("%q ends within an escape", segment)
+		}
+		high, low := unhex(segment[i+1]), unhex(segment[i+2])
+		if high < 0 || low < 0 {
+			return "", invalid("%q has a wrong escape", segment)
+		}
+		b.WriteByte(byte(high<<4 | low))
+		i += 2
+	}
+	if name := b.String(); name != "" && Escape(name) == segment {
+		return name, nil
+	}
+	return "", invalid("%q is not how a name is written", segment)
+}
+
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}

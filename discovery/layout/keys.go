@@ -1,0 +1,62 @@
+package layout
+
+import (
+	"strings"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// DefaultPrefix is the namespace of keys when the URL names none.
+const DefaultPrefix = "envharness"
+
+// Keys are where values, shared credentials and elections stand. They are the same in every layout, which
+// embeds Keys.
+type Keys struct{ prefix string }
+
+// NewKeys gives the keys under a prefix, which may be empty for the default.
+func NewKeys(prefix string) Keys {
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	return Keys{"/" + strings.Trim(prefix, "/")}
+}
+
+// ValuesPrefix is what the keys of all values begin with.
+func (k Keys) ValuesPrefix() string { return k.prefix + "/environment/" }
+
+// ValueKey is where a value stands.
+func (k Keys) ValueKey(name string) (string, error) {
+	if err := discovery.ValidValueName(name); err != nil {
+		return "", err
+	}
+	return k.ValuesPrefix() + Escape(name), nil
+}
+
+// ValueName is the name of the value that stands at key.
+func (k Keys) ValueName(key string) (string, error) {
+	segments := cut(key, k.ValuesPrefix())
+	if len(segments) != 1 {
+		return "", invalid("%q is no key of a value", key)
+	}
+	name, err := Unescape(segments[0])
+	if err != nil {
+		return "", err
+	}
+	return name, discovery.ValidValueName(name)
+}
+
+// CredentialsKey is where the instances of a service share credentials, as JSON of discovery.Credentials.
+func (k Keys) CredentialsKey(service string) (string, error) {
+	if service == "" {
+		return "", invalid("the service has no name")
+	}
+	return k.prefix + "/credentials/" + Escape(service), nil
+}
+
+// ElectionKey is where the leaders for a value are chosen.
+func (k Keys) ElectionKey(name string) (string, error) {
+	if err := discovery.ValidValueName(name); err != nil {
+		return "", err
+	}
+	return k.prefix + "/director/" + Escape(name), nil
+}

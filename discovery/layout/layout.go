@@ -1,0 +1,111 @@
+// Package layout is how instances and values are written as keys and values, for engines that are stores
+// of keys. A layout does no input or output.
+package layout
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// ErrForeign is Decode's answer for a key that stands among the records and is none, by rights: a
+// directory, a mark. It is skipped without a warning.
+var ErrForeign = errors.New("no record of an instance")
+
+// Record is one key and its value.
+type Record struct {
+	Key   string
+	Value []byte
+
+	// Keep marks a record that is not on the registration's lease: the last writer's stays.
+	Keep bool
+}
+
+// Layout writes and reads records. Keys begin with a slash. Errors match discovery.ErrInvalid.
+type Layout interface {
+	// Identify makes the ID of an instance that is to be registered, if it has none (or if the layout
+	// gives a new one at each Register), and completes fields that the layout derives from others.
+	Identify(in discovery.Instance) (discovery.Instance, error)
+
+	// Encode gives the records that announce an identified instance. The first is the instance's own: who
+	// holds it, has the ID.
+	Encode(in discovery.Instance) ([]Record, error)
+
+	// ServicePrefix is what the keys of all records of a service begin with; it ends with a slash.
+	ServicePrefix(service string) (string, error)
+
+	// ServicesPrefix is what the keys of all records of all services begin with; it ends with a slash.
+	ServicesPrefix() string
+
+	// Decode reads one record under ServicesPrefix. What the key says goes before what the value says. An
+	// error is for a warning and holds no part of the value; ErrForeign is for none.
+	Decode(key string, value []byte) (discovery.Instance, error)
+
+	// What is beside instances has the same keys in all layouts: see Keys.
+	ValueKey(name string) (string, error)
+	ValuesPrefix() string
+	ValueName(key string) (string, error)
+	CredentialsKey(service string) (string, error)
+	ElectionKey(name string) (string, error)
+}
+
+// New gives the layout of that name over a prefix, which may be empty for the layout's default.
+func New(name, prefix string) (Layout, error) {
+	switch name {
+	case "native", "":
+		return Native(prefix), nil
+	}
+	return nil, invalid("there is no layout %q", name)
+}
+
+// Decode reads the records of services and skips malformed ones with a warning: one of them never hides
+// the others.
+func Decode(l Layout, log *slog.Logger, records []Record) []discovery.Instance {
+	instances := make([]discovery.Instance, 0, len(records))
+	for _, record := range records {
+		if in, ok := DecodeOne(l, log, record); ok {
+			instances = append(instances, in)
+		}
+	}
+	return instances
+}
+
+// DecodeOne is Decode for one record.
+func DecodeOne(l Layout, log *slog.Logger, record Record) (discovery.Instance, bool) {
+	in, err := l.Decode(record.Key, record.Value)
+	if err == nil {
+		return in, true
+	}
+	if !errors.Is(err, ErrForeign) {
+		log.Warn("skipping a malformed record", "key", record.Key, "error", err)
+	}
+	return discovery.Instance{}, false
+}
+
+// Services gives the names of the services that have records of instances, sorted.
+func Services(l Layout, log *slog.Logger, records []Record) []string {
+	names := []string{}
+	for _, in := range Decode(l, log, records) {
+		names = append(names, in.Service)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// invalid makes an error that matches discovery.ErrInvalid.
+func invalid(format string, args ...any) error {
+	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
+}
+
+// cut takes the prefix off a key and splits what is left at its slashes; nil without the prefix.
+func cut(key, prefix string) []string {
+	rest, ok := strings.CutPrefix(key, prefix)
+	if !ok {
+		return nil
+	}
+	return strings.Split(rest, "/")
+}

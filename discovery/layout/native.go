@@ -1,0 +1,66 @@
+package layout
+
+import (
+	"crypto/rand"
+	"encoding/json"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// native is /PREFIX/services/<service>/<id> with the instance's JSON.
+type native struct{ Keys }
+
+// Native gives the layout of this project itself.
+func Native(prefix string) Layout { return native{NewKeys(prefix)} }
+
+func (n native) ServicesPrefix() string { return n.prefix + "/services/" }
+
+func (n native) ServicePrefix(service string) (string, error) {
+	if service == "" {
+		return "", invalid("the service has no name")
+	}
+	return n.ServicesPrefix() + Escape(service) + "/", nil
+}
+
+func (n native) Identify(in discovery.Instance) (discovery.Instance, error) {
+	if in.ID == "" {
+		in.ID = in.Service + "-" + rand.Text()
+	}
+	return in, nil
+}
+
+func (n native) Encode(in discovery.Instance) ([]Record, error) {
+	prefix, err := n.ServicePrefix(in.Service)
+	if err != nil {
+		return nil, err
+	}
+	if in.ID == "" {
+		return nil, invalid("the instance of %q has no ID", in.Service)
+	}
+	value, err := json.Marshal(in)
+	if err != nil {
+		return nil, invalid("the instance makes no JSON: %w", err)
+	}
+	return []Record{{Key: prefix + Escape(in.ID), Value: value}}, nil
+}
+
+func (n native) Decode(key string, value []byte) (discovery.Instance, error) {
+	var in discovery.Instance
+	segments := cut(key, n.ServicesPrefix())
+	if len(segments) != 2 {
+		return in, invalid("not SERVICE/ID")
+	}
+	service, err := Unescape(segments[0])
+	if err != nil {
+		return in, err
+	}
+	id, err := Unescape(segments[1])
+	if err != nil {
+		return in, err
+	}
+	if err := json.Unmarshal(value, &in); err != nil {
+		return in, invalid("%w", err)
+	}
+	in.Service, in.ID = service, id
+	return in, nil
+}

@@ -1,0 +1,184 @@
+package discovery
+
+import (
+	"context"
+	"time"
+)
+
+// MaxValue is the greatest length of a value, in bytes: what the environment of a Linux process holds
+// in one variable.
+const MaxValue = 131071
+
+// Registry remembers who serves what. It is safe for use by many goroutines.
+//
+// A call ends at its context or after the URL's timeout (5 s), whichever is first; its error then
+// matches [ErrUnavailable] and says which addresses were tried and for how long. Reads are
+// linearizable unless the URL says stale=1. Every error is an [Error].
+type Registry interface {
+	// Register announces an instance and keeps it announced. It checks the instance (ErrInvalid), starts
+	// announcing, and returns without waiting for the registry: see [Registration.WaitReady]. A registry
+	// that is away is tried again with back-off for as long as it takes.
+	//
+	// ctx is the registration's life: when it ends, the registration withdraws as by Close. A ttl of 0
+	// is [DefaultTTL]; an engine may grant more, never less. The caller closes the Registration.
+	//
+	// When the same ID is registered twice, the newest Register wins; the other ends with ErrConflict.
+	Register(ctx context.Context, in Instance, ttl time.Duration, options ...RegisterOption) (Registration, error)
+
+	// Instances reads a service. Nobody there is an empty snapshot and no error.
+	Instances(ctx context.Context, service string, q Query) (Snapshot, error)
+
+	// Services lists the names of all services that have an instance in any state, sorted.
+	Services(ctx context.Context) ([]string, error)
+
+	// Watch reads a service and goes on. It blocks until the first snapshot is read and returns its error
+	// if it cannot; that snapshot is in the channel at once, even if empty. From then on every change
+	// gives a snapshot; a slow reader gets the newest only. While the registry cannot be asked, the last
+	// snapshot comes again with Stale set, and a fresh one as soon as it can: an outage is never an empty
+	// snapshot. The channel is closed when ctx ends or the Registry is closed, and only then.
+	Watch(ctx context.Context, service string, q Query) (<-chan Snapshot, error)
+
+	// Close withdraws what is still registered, ends the watches, closes connections and waits for it
+	// all. It may be called twice.
+	Close() error
+}
+
+// RegisterOption asks Register for more.
+type RegisterOption func(*RegisterOptions)
+
+// RegisterOptions are what the options of a Register set. Engines read them by [NewRegisterOptions].
+type RegisterOptions struct {
+	SyncCredentials bool
+}
+
+// NewRegisterOptions applies options to the defaults.
+func NewRegisterOptions(options []RegisterOption) RegisterOptions {
+	var o RegisterOptions
+	for _, set := range options {
+		set(&o)
+	}
+	return o
+}
+
+// SyncCredentials makes the service's instances share the newest registrant's user and password: this
+// Register writes its own, if it has any, for all; when another registers later, this registration
+// takes over those, in its record too. A re-registration after an outage adopts what is there.
+func SyncCredentials(o *RegisterOptions) { o.SyncCredentials = true }
+
+// Registration is a live announcement. It renews itself at a third of its TTL and announces itself
+// again after a lost lease, session or partition. It is safe for use by many goroutines.
+type Registration interface {
+	// ID is the instance's ID, also when the layout made it.
+	ID() string
+
+	// TTL is how long the announcement outlives its process: as granted once ready, as asked before.
+	TTL() time.Duration
+
+	// WaitReady blocks until the instance was announced for the first time. Its error is ctx's with the
+	// reason of the last failure, which matches ErrUnavailable, or Err when the registration ended.
+	WaitReady(ctx context.Context) error
+
+	// Credentials gives the credentials now announced and a channel that gets the newest ones whenever
+	// SyncCredentials changed them. Every call gives the same channel; it is closed with Done.
+	Credentials() (Credentials, <-chan Credentials)
+
+	// Update announces the instance anew; service and ID stay what they are, fields of the record
+	// that this version does not know are kept. It blocks until the registry has it. If the registry
+	// cannot be reached it returns ErrUnavailable, and the new announcement is made once it can.
+	Update(ctx context.Context, in Instance) error
+
+	// Done is closed when the registration has ended and nothing of it is left to run.
+	Done() <-chan struct{}
+
+	// Err is nil before Done and after Close; else why it ended: ErrConflict when the ID was taken over,
+	// ErrDenied, or the error of Register's context.
+	Err() error
+
+	// Close withdraws the announcement, only its own, and waits for that, for two seconds at most. An
+	// error means that the entry stays until its TTL runs out. It may be called twice.
+	Close() error
+}
+
+// Value is what WatchValue delivers.
+type Value struct {
+	Data  []byte // nil when not found
+	Found bool   // whether there is such a value
+	Stale bool   // the registry cannot be asked; this is the last known
+}
+
+// Values is the extra ability to keep named texts. Names are as those of environment variables and
+// values at most MaxValue bytes, else the error matches ErrInvalid.
+type Values interface {
+	// Get reads a value. ErrNotFound when there is none.
+	Get(ctx context.Context, name string) ([]byte, error)
+
+	// Put writes a value that lasts for ttl, or for ever when ttl is 0. An engine may grant more time.
+	// ErrUnsupported where an engine has no values with a TTL.
+	Put(ctx context.Context, name string, value []byte, ttl time.Duration) error
+
+	// Delete removes a value. ErrNotFound when there is none.
+	Delete(ctx context.Context, name string) error
+
+	// List gives the names of all values, sorted.
+	List(ctx context.Context) ([]string, error)
+
+	// WatchValue is [Registry.Watch] for a value; one that is not there is delivered too.
+	WatchValue(ctx context.Context, name string) (<-chan Value, error)
+}
+
+// Elector is the extra ability to choose one among many, for the writer of a value.
+type Elector interface {
+	// Campaign blocks until this process alone leads for the value called name, or ctx ends. It rides out
+	// an outage; ErrDenied and ErrInvalid end it. ctx is the life of the campaign alone; the caller closes
+	// the Leadership. A leader that dies is followed within ttl; 0 is DefaultTTL.
+	Campaign(ctx context.Context, name string, ttl time.Duration) (Leadership, error)
+}
+
+// Leadership is being the one. Each write is fenced: it happens only if this process still leads at
+// that moment, else the error matches ErrConflict. (Where an engine cannot, its Help says so.)
+type Leadership interface {
+	// Put writes the value, which outlives the leadership.
+	Put(ctx context.Context, value []byte) error
+
+	// Delete removes the value; that there is none is no error.
+	Delete(ctx context.Context) error
+
+	// Done is closed when this process leads no more.
+	Done() <-chan struct{}
+
+	// Close resigns, so that another can lead at once.
+	Close() error
+}
+
+// ValidValueName reports, as ErrInvalid, a name that no environment variable can have.
+func ValidValueName(name string) error {
+	if name == "" {
+		return invalid("the value has no name")
+	}
+	for i, c := range []byte(name) {
+		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return invalid("%q is no name of a variable: letters, digits and _, no digit first", name)
+		}
+	}
+	return nil
+}
+
+// ValidValue reports, as ErrInvalid, a name that no variable can have or a value that is too long.
+func ValidValue(name string, value []byte) error {
+	if len(value) > MaxValue {
+		return invalid("the value has %d bytes, %d is the most a variable holds", len(value), MaxValue)
+	}
+	return ValidValueName(name)
+}
+
+// ValidTTL gives DefaultTTL for 0 and ErrInvalid for less.
+func ValidTTL(ttl time.Duration) (time.Duration, error) {
+	if ttl < 0 {
+		return 0, invalid("a TTL of %s is less than nothing", ttl)
+	}
+	if ttl == 0 {
+		return DefaultTTL, nil
+	}
+	return ttl, nil
+}

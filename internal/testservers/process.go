@@ -1,0 +1,160 @@
+// Package testservers starts real servers for tests, on free loopback ports and in temporary directories,
+// and stops what it started.
+package testservers
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds the start of a server on a busy machine.
+const patience = time.Minute
+
+// Missing skips the test for want of a server, with the command that installs it; under
+// ENVHARNESS_TEST_REQUIRE=all it fails it.
+func Missing(t testing.TB, server, install string) {
+	t.Helper()
+	text := fmt.Sprintf("%s is missing; install it: %s", server, install)
+	if os.Getenv("ENVHARNESS_TEST_REQUIRE") == "all" {
+		t.Fatal(text)
+	}
+	t.Skip(text)
+}
+
+// Process is a server that a test can kill, start again, stop and continue. Its methods fail the test
+// when they cannot.
+type Process struct {
+	name    string
+	command func() *exec.Cmd
+	ready   func() error
+	output  *os.File // a file needs no goroutine to copy, that a leak check would find
+
+	lock sync.Mutex
+	cmd  *exec.Cmd
+}
+
+// StartProcess starts what command makes and waits until ready gives no error. The server is killed at
+// the end of the test.
+func StartProcess(t testing.TB, name string, command func() *exec.Cmd, ready func() error) *Process {
+	t.Helper()
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{name: name, command: command, ready: ready, output: output}
+	p.Start(t)
+	t.Cleanup(func() {
+		p.end()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, p.tail())
+		}
+		output.Close()
+	})
+	return p
+}
+
+// Start starts the server, again with the data that it has, and waits until it is ready.
+func (p *Process) Start(t testing.TB) {
+	t.Helper()
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	cmd := p.command()
+	cmd.Stdout, cmd.Stderr = p.output, p.output
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true // a Ctrl-C is for the test
+	dieWithParent(cmd.SysProcAttr)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("cannot start %s: %v", p.name, err)
+	}
+	p.cmd = cmd
+	deadline := time.Now().Add(patience)
+	for {
+		err := p.ready()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not ready after %s: %v\n%s", p.name, patience, err, p.tail())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// Kill ends the server by SIGKILL and waits until it is gone.
+func (p *Process) Kill(t testing.TB) {
+	t.Helper()
+	p.end()
+}
+
+// Pause stops the server by SIGSTOP: it keeps its connections and answers nothing.
+func (p *Process) Pause(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+}
+
+// Resume continues it by SIGCONT.
+func (p *Process) Resume(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGCONT)
+}
+
+// PID is the server's process ID.
+func (p *Process) PID() int {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return p.cmd.Process.Pid
+}
+
+func (p *Process) signal(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("cannot send %s to %s: %v", signal, p.name, err)
+	}
+}
+
+func (p *Process) end() {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	p.cmd = nil
+}
+
+// FreePort gives a port of loopback that nobody listens on.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// FreeAddress is 127.0.0.1 with a FreePort.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+}
+
+// tail gives the last lines that the server said.
+func (p *Process) tail() string {
+	text, _ := os.ReadFile(p.output.Name())
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+}
