@@ -13,7 +13,9 @@ import (
 )
 
 // adopt makes the harness the parent of every orphan below it, as PID 1 is anyway, and begins to reap them.
-func (ps *processes) adopt() {
+//
+// Each time that a child has exited, stopped or gone on, after is called.
+func (ps *processes) adopt(after func()) {
 	if os.Getpid() != 1 {
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
@@ -24,6 +26,7 @@ func (ps *processes) adopt() {
 		for range children {
 			for ps.reapNext() {
 			}
+			after()
 		}
 	}()
 }

@@ -57,6 +57,8 @@ type supervisor struct {
 	drained  bool
 	isReady  bool
 	isWell   bool
+
+	suspender *suspender
 }
 
 // supervise is Run under Init.
@@ -95,7 +97,7 @@ func newSupervisor(h *Harness, command []string) *supervisor {
 }
 
 func (v *supervisor) setBase(s *startup) {
-	s.processes.adopt()
+	s.processes.adopt(v.followSuspension)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.base, v.current = s, s
@@ -147,17 +149,30 @@ func (v *supervisor) startCommand() error {
 	if err := v.writeEnvironment(); err != nil {
 		return err
 	}
+	handed := ownsTerminal()
 	child, err := v.current.startCommand(v.command, v.notifyEnviron(), v.exits)
 	if err != nil {
 		return err
 	}
 	v.mu.Lock()
 	v.child, v.started, v.isWell = child, true, true
+	v.suspender = nil
+	if handed {
+		v.suspender = newSuspender(child)
+	}
 	v.isReady = v.Init.Ready == ""
 	v.mu.Unlock()
 	v.probes = make(chan struct{})
 	go v.probe(v.probes, v.ready, v.healthy)
 	return nil
+}
+
+// followSuspension lets the harness stop and go on together with COMMAND.
+func (v *supervisor) followSuspension() {
+	v.mu.Lock()
+	s := v.suspender
+	v.mu.Unlock()
+	s.look()
 }
 
 // loop is the life of the harness beside COMMAND.
