@@ -172,7 +172,7 @@ func (v *supervisor) followSuspension() {
 	v.mu.Lock()
 	s := v.suspender
 	v.mu.Unlock()
-	s.look()
+	s.suspend()
 }
 
 // loop is the life of the harness beside COMMAND.

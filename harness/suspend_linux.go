@@ -3,7 +3,6 @@ package harness
 import (
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,9 +22,9 @@ func newSuspender(command *process) *suspender {
 	return &suspender{command: command}
 }
 
-// look suspends the harness if COMMAND has been stopped, and returns when both go on.
-func (s *suspender) look() {
-	if s == nil || !hasStopped(s.command.pid) {
+// suspend stops the harness after COMMAND, and returns when both go on.
+func (s *suspender) suspend() {
+	if s == nil {
 		return
 	}
 	giveTerminal(syscall.Getpgrp())
@@ -34,15 +33,6 @@ func (s *suspender) look() {
 		giveTerminal(s.command.pid)
 	}
 	s.command.signal(syscall.SIGCONT)
-}
-
-// hasStopped tells whether a child has been stopped since it was last asked.
-func hasStopped(pid int) bool {
-	const stopped = 0x2 // WSTOPPED of waitid(2)
-	var info siginfo
-	_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, waitPID, uintptr(pid), uintptr(unsafe.Pointer(&info)),
-		stopped|waitNoHang, 0, 0)
-	return errno == 0 && info.pid != 0
 }
 
 // terminalGroup is the foreground process group of the terminal on stdin, or 0.
