@@ -134,7 +134,7 @@ func TestReadmeTellsEveryOption(t *testing.T) {
 		require.NotNil(t, fields, row)
 		name, variable := fields[1], strings.Trim(fields[3], "`")
 		require.NotContains(t, told, name)
-		told[name] = option{argument: fields[2], def: fields[4]}
+		told[name] = option{argument: strings.ReplaceAll(fields[2], `\|`, "|"), def: fields[4]}
 
 		want := cli.Variable("ENVHARNESS", name)
 		if name == "help" || name == "version" {
@@ -157,7 +157,7 @@ func helpOptions(t *testing.T) map[string]option {
 	require.True(t, found)
 	topics, _, _ = strings.Cut(topics, "\n\n")
 
-	texts := []string{ask("print", "--help"), ask("check", "--help"), ask("diff", "--help")}
+	texts := []string{ask("print", "--help"), ask("check", "--help"), ask("diff", "--help"), ask("status", "--help")}
 	for line := range strings.Lines(topics) {
 		texts = append(texts, ask("--help", strings.Fields(line)[0]))
 	}
