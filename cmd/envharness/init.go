@@ -158,12 +158,13 @@ func changePolicy(word string) (harness.ChangePolicy, syscall.Signal, error) {
 }
 
 // askCommand is one of the subcommands that talk to a running harness.
-func askCommand(request, summary string) subcommand {
+func askCommand(request, summary, about string) subcommand {
 	return subcommand{
 		usage:   "envharness " + request + " [--socket PATH]",
 		summary: summary,
+		about:   about + " It talks to a harness that runs with --init in this container, and exits 125 when there is none.",
 		flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "socket", Category: string(asking), Usage: "`PATH` that the harness listens on", Value: harness.DefaultSocket},
+			&urfave.StringFlag{Name: "socket", Category: string(asking), Usage: "`PATH`: reach the harness there", Value: harness.DefaultSocket},
 		},
 		options: []topic{reporting},
 		run: func(c *urfave.Context, _ harness.Options) error {
