@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-multierror"
+	"golang.org/x/sys/unix"
 )
 
 // EmptyPolicy says what an empty value means.
@@ -205,8 +206,26 @@ func (s *startup) checkOptions() (err error) {
 			return err
 		}
 	}
+	if s.Init.Enabled {
+		if err := s.checkProbes(); err != nil {
+			return err
+		}
+	}
 	if s.Cache != "" {
 		return openCache(s.Cache)
+	}
+	return nil
+}
+
+// checkProbes finds a misspelt probe before it makes a healthy command look ill.
+func (s *startup) checkProbes() error {
+	for option, path := range map[string]string{"--ready": s.Init.Ready, "--health": s.Init.Health} {
+		if path == "" || path == ReadyNotify {
+			continue
+		}
+		if err := unix.Access(path, unix.X_OK); err != nil {
+			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+		}
 	}
 	return nil
 }

@@ -112,6 +112,10 @@ func startCommand(signals *harness.Signals) subcommand {
 					Next:    `name one: envharness -- my-server --port 80, or in a Dockerfile: ENTRYPOINT ["envharness","--"] and CMD ["my-server","--port","80"]`,
 				}
 			}
+			var err error
+			if options.Init, err = readInitOptions(c); err != nil {
+				return err
+			}
 			return harness.New(options, signals).Run(c.Args().Slice())
 		},
 	}

@@ -120,9 +120,9 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 			return harness.Options{}, usageError(c, "--%s cannot be less than %d", name, least)
 		}
 	}
-	for _, name := range []string{"environment", "export"} {
+	for _, name := range []string{"environment", "export", "env-file"} {
 		if slices.Contains(c.StringSlice(name), "") {
-			return harness.Options{}, usageError(c, "--%s: an empty word names no directory", name)
+			return harness.Options{}, usageError(c, "--%s: an empty word names nothing", name)
 		}
 	}
 	empty := harness.EmptyPolicy(c.String("empty"))
@@ -134,10 +134,6 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 		if _, err := path.Match(glob, ""); err != nil {
 			return harness.Options{}, usageError(c, "--pass: %q is no glob", glob)
 		}
-	}
-	init, err := readInitOptions(c)
-	if err != nil {
-		return harness.Options{}, err
 	}
 	return harness.Options{
 		Environment: c.StringSlice("environment"),
@@ -166,8 +162,6 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 
 		Timeline:    c.Bool("timeline"),
 		TimelineSVG: c.String("timeline-svg"),
-
-		Init: init,
 	}, nil
 }
 
