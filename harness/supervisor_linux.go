@@ -56,6 +56,7 @@ type supervisor struct {
 	isWell   bool
 
 	suspender *suspender
+	handed    bool // COMMAND was given the terminal
 }
 
 // supervise is Run under Init.
@@ -130,7 +131,10 @@ func (v *supervisor) startCommand() error {
 	if err := v.writeEnvironment(); err != nil {
 		return err
 	}
-	handed := ownsTerminal()
+	if v.handed {
+		giveTerminal(syscall.Getpgrp()) // the COMMAND before had it
+	}
+	v.handed = ownsTerminal()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	child, err := v.current.startCommand(v.command, v.notifyEnviron(), v.exits)
@@ -139,7 +143,7 @@ func (v *supervisor) startCommand() error {
 	}
 	v.child, v.started, v.isWell = child, true, true
 	v.suspender = nil
-	if handed {
+	if v.handed {
 		v.suspender = newSuspender(child)
 	}
 	v.isReady = v.Init.Ready == ""
