@@ -153,15 +153,26 @@ func TestTextFileBusy(t *testing.T) {
 		dir, _ := open(t)
 		result := run(t, harness(t, dir, "--environment", "environment", "touch", "ran"))
 		require.Equal(t, 125, result.code)
-		require.Regexp(t, `(?mi)^envharness: error: .*environment/B.*busy`, result.stderr)
+		require.Regexp(t, `(?mi)^envharness: error: .*environment/B.*(busy|open for writing)`, result.stderr)
 		require.NoFileExists(t, filepath.Join(dir, "ran"))
 	})
-	t.Run("COMMAND", func(t *testing.T) {
+	t.Run("COMMAND for a moment", func(t *testing.T) {
+		t.Parallel()
+		dir, busy := open(t)
+		cmd := harness(t, dir, "environment/B")
+		require.NoError(t, cmd.Start())
+		time.Sleep(200 * time.Millisecond)
+		require.NoError(t, busy.Close())
+		result := wait(t, cmd)
+		require.Equal(t, 0, result.code, result.stderr)
+		require.Contains(t, result.stdout, "PATH=")
+	})
+	t.Run("COMMAND for good", func(t *testing.T) {
 		t.Parallel()
 		dir, _ := open(t)
 		result := run(t, harness(t, dir, "environment/B"))
 		require.Equal(t, 126, result.code)
-		require.Regexp(t, `(?mi)^envharness: error: .*environment/B.*busy`, result.stderr)
+		require.Regexp(t, `(?mi)^envharness: error: .*environment/B.*(busy|open for writing)`, result.stderr)
 	})
 }
 
@@ -280,7 +291,8 @@ func TestAsPID1(t *testing.T) {
 
 	t.Run("orphans are reaped before it", func(t *testing.T) {
 		t.Parallel()
-		orphan := "#!/bin/sh\n(setsid sh -c 'echo $$ >>orphans; exit 3' >/dev/null 2>&1 &)\n"
+		// Each waits for its orphan to leave the group, which is killed with its leader.
+		orphan := "#!/bin/sh\n(setsid sh -c 'echo $$ >>orphans; echo x >$0.gone; exit 3' ${0##*/} >/dev/null 2>&1 &)\nuntil [ -e ${0##*/}.gone ]; do sleep 0.01; done\n"
 		dir := tree(t, map[string]string{
 			"environment/A": orphan,
 			"environment/B": orphan,
@@ -289,7 +301,7 @@ func TestAsPID1(t *testing.T) {
 			"environment/Z": `#!/bin/sh
 				until [ "$(wc -l <orphans)" = 3 ]; do sleep 0.01; done
 				for orphan in $(cat orphans); do
-					while grep -q '^State:[[:space:]]*[^Z]' /proc/$orphan/status 2>/dev/null; do sleep 0.01; done
+					while grep -q '^State:[[:space:]]*[^Z[:space:]]' /proc/$orphan/status 2>/dev/null; do sleep 0.01; done
 				done`,
 		})
 		result := run(t, namespace(t, dir, with("sh", "-c", `cat /proc/[0-9]*/status`)...))

@@ -3,11 +3,11 @@
 package main_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -15,96 +15,121 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSignalAtEverySystemCall stops the harness at one system call after the other, and sends a signal there: what
+// TestSignalAtEverySystemCall stops the harness at one system call after the other and sends a signal there: what
 // random moments only meet by luck. A signal that is sent before execve(2) is called ends start-up.
 func TestSignalAtEverySystemCall(t *testing.T) {
 	t.Parallel()
-	if _, ok := traced(t, 0, 0); !ok {
-		need(t, "permission to trace")
-	}
-	whole, _ := traced(t, 0, 0)
-	require.True(t, whole.became, "without a signal COMMAND starts")
-	require.Greater(t, whole.calls, 50)
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		sweepSignals(t, 0, 4)
+	})
+	t.Run("as PID 1", func(t *testing.T) {
+		t.Parallel()
+		need(t, "root")
+		sweepSignals(t, syscall.CLONE_NEWPID, 12)
+	})
+}
 
-	ended, early, lost := 0, 0, 0
-	for at := 1; at < whole.calls+20; at++ {
-		for _, signal := range []syscall.Signal{syscall.SIGTERM, ending[at%len(ending)]} {
-			if signal == syscall.SIGTERM && at%len(ending) != 0 && at < whole.calls*2/3 {
-				continue // every call near the exec, every fourth before
-			}
-			result, _ := traced(t, at, signal)
-			what := fmt.Sprintf("%s at call %d of %d (%s): %+v", unix.SignalName(signal), at, whole.calls, result.call, result)
-			switch {
-			case !result.sent:
-				require.True(t, result.became, what)
-			case result.became:
-				require.True(t, result.committed, "the signal was lost: %s", what)
-				lost++ // between the last look and execve(2) no program can see it
-			case result.status.Exited() && result.status.ExitStatus() == 128+int(signal):
-				ended++
-			case result.committed && result.status.Signaled() && result.status.Signal() == signal:
-				ended++ // with the disposition that COMMAND gets
-			case !result.atWork && (result.status.Signaled() && result.status.Signal() == signal || signal == syscall.SIGQUIT && result.status.ExitStatus() == 2):
-				early++ // before the first line of main
-			default:
-				t.Fatalf("not 128+n: %s", what)
-			}
+// sweepSignals tries every system call of the hand-over to COMMAND, and every stride-th before.
+func sweepSignals(t *testing.T, flags uintptr, stride int) {
+	whole := traced(t, flags, 0, 0)
+	require.True(t, whole.became, "without a signal COMMAND starts: %+v", whole)
+	require.Greater(t, whole.handOver, 0)
+
+	ended, died, early, late := 0, 0, 0, 0
+	for at := 1; at < whole.calls+10; at++ {
+		if at < whole.handOver-10 && at%stride != 0 {
+			continue
+		}
+		signal := ending[at%len(ending)]
+		result := traced(t, flags, at, signal)
+		what := fmt.Sprintf("%s at call %d of %d, number %d: %+v", unix.SignalName(signal), at, whole.calls, result.number, result)
+		switch {
+		case !result.sent:
+			require.True(t, result.became, what)
+		case result.status.Exited() && result.status.ExitStatus() == 128+int(signal):
+			ended++
+		case !result.atWork:
+			early++ // before the first line of main the signal has its default action
+		case result.became && result.looked:
+			late++ // after the last look at what is pending a PID 1 cannot hold the signal
+		case result.became:
+			t.Fatalf("the signal was lost: %s", what)
+		case result.status.Signaled() && result.status.Signal() == signal && result.handOver > 0:
+			died++ // nothing runs any more, and the disposition is COMMAND's already: the shell's 128+n
+		default:
+			t.Fatalf("not 128+n: %s", what)
 		}
 	}
-	t.Logf("%d calls: %d ended start-up, %d came before main, %d after the last look", whole.calls, ended, early, lost)
-	require.Greater(t, ended, 30)
+	t.Logf("%d calls, the last %d of them hand over: %d ended with 128+n, %d by the signal, %d before main, %d after the last look",
+		whole.calls, whole.calls-whole.handOver, ended, died, early, late)
+	require.Greater(t, ended, 20)
+	require.Less(t, late, 20, "the last look is not the last thing that happens")
 }
 
 // sweep is one traced start.
 type sweep struct {
-	calls     int    // system calls seen before COMMAND
-	call      string // the one at which the signal was sent
-	sent      bool   // the signal was sent
-	atWork    bool   // the harness had looked at its directory by then
-	committed bool   // it had looked for pending signals by then, and did not do so again
-	became    bool   // COMMAND was started
-	status    syscall.WaitStatus
+	calls    int    // system calls before COMMAND
+	handOver int    // the first of them after everything was resolved; 0 while it was not
+	sent     bool   // the signal was sent
+	number   uint64 // of the system call at which it was
+	atWork   bool   // the harness had looked at its directory by then
+	looked   bool   // it had asked for pending signals by then, and did not do so again
+	became   bool   // COMMAND was started
+	status   unix.WaitStatus
 }
 
-// traced starts the harness and sends it signal when it enters its at-th system call; 0 for never.
-// ok is false where tracing is not permitted.
-func traced(t *testing.T, at int, signal syscall.Signal) (result sweep, ok bool) {
+// traced starts the harness and sends it signal when it enters its at-th system call; 0 is never.
+func traced(t *testing.T, flags uintptr, at int, signal syscall.Signal) sweep {
 	t.Helper()
 	// Only the thread that started a traced process may trace it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	dir := tree(t, map[string]string{"environment/A": "#!/bin/sh\necho value\n", "environment/B": "value\n"})
+	dir := tree(t, map[string]string{"environment/A": "#!/bin/sh\necho value\n", "environment/last": "value\n"})
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer null.Close()
 	pid, err := syscall.ForkExec(harnessPath, []string{"envharness", "--environment", "environment", "sleep", "1000"}, &syscall.ProcAttr{
 		Dir: dir, Env: os.Environ(), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
-		Sys: &syscall.SysProcAttr{Ptrace: true},
+		Sys: &syscall.SysProcAttr{Ptrace: true, Cloneflags: flags},
 	})
-	if err != nil {
-		return result, false
+	if err != nil && !skipsAllowed() {
+		require.NoError(t, err)
+	} else if err != nil {
+		t.Skipf("tracing is not permitted here: %v", err)
 	}
-	defer func() {
-		if !result.status.Exited() && !result.status.Signaled() {
-			unix.Kill(pid, unix.SIGKILL)
-			unix.Wait4(pid, nil, unix.WALL|unix.WNOTHREAD, nil)
-		}
-	}()
-	tracer := tracer{pid: pid, at: at, signal: signal, known: map[int]bool{pid: true}, inside: map[int]bool{}}
-	tracer.run(t, &result)
-	return result, true
+	tr := &tracer{pid: pid, at: at, signal: signal, known: map[int]bool{pid: true}, inside: map[int]bool{}}
+	defer tr.end()
+	tr.run(t)
+	return tr.sweep
 }
 
 // tracer follows every thread of one process until that becomes another program, or ends.
 type tracer struct {
+	sweep
 	pid, at int
 	signal  syscall.Signal
 	known   map[int]bool // threads that have begun
 	inside  map[int]bool // threads within a system call
-	looked  bool         // it has looked for pending signals
+	asked   bool         // for pending signals, before the signal was sent
 }
 
-func (tr *tracer) run(t *testing.T, result *sweep) {
+// end kills what still runs.
+func (tr *tracer) end() {
+	if tr.status.Exited() || tr.status.Signaled() {
+		return
+	}
+	_ = unix.Kill(tr.pid, unix.SIGKILL)
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(tr.pid, &status, unix.WALL|unix.WNOTHREAD, nil)
+		if err == nil && pid == tr.pid && (status.Exited() || status.Signaled()) || err == unix.ECHILD {
+			return
+		}
+	}
+}
+
+func (tr *tracer) run(t *testing.T) {
 	t.Helper()
 	var status unix.WaitStatus
 	_, err := unix.Wait4(tr.pid, &status, unix.WALL|unix.WNOTHREAD, nil)
@@ -119,31 +144,30 @@ func (tr *tracer) run(t *testing.T, result *sweep) {
 			continue
 		}
 		require.NoError(t, err)
-		if status.Exited() || status.Signaled() {
-			if tid == tr.pid {
-				result.status = syscall.WaitStatus(status)
-				return
-			}
-			continue
-		}
-		if status.TrapCause() == unix.PTRACE_EVENT_EXEC {
-			result.became = true
+		switch {
+		case (status.Exited() || status.Signaled()) && tid == tr.pid:
+			tr.status = status
 			return
+		case status.Exited(), status.Signaled():
+		case status.TrapCause() == unix.PTRACE_EVENT_EXEC:
+			tr.became = true
+			return
+		default:
+			// A thread may be gone before it is told to go on: its end is reported next.
+			_ = unix.PtraceSyscall(tid, tr.stopped(t, tid, status))
 		}
-		// A thread may be gone before it is told to go on: its end is reported next.
-		_ = unix.PtraceSyscall(tid, tr.stopped(t, tid, status, result))
 	}
 }
 
 // stopped looks at a thread that has stopped, and gives the signal to continue it with.
-func (tr *tracer) stopped(t *testing.T, tid int, status unix.WaitStatus, result *sweep) (deliver int) {
+func (tr *tracer) stopped(t *testing.T, tid int, status unix.WaitStatus) (deliver int) {
 	t.Helper()
 	stop := status.StopSignal()
 	switch {
 	case stop == unix.SIGTRAP|0x80:
 		tr.inside[tid] = !tr.inside[tid]
 		if tr.inside[tid] {
-			tr.entered(t, tid, result)
+			tr.entered(t, tid)
 		}
 		return 0
 	case stop == unix.SIGTRAP:
@@ -156,37 +180,41 @@ func (tr *tracer) stopped(t *testing.T, tid int, status unix.WaitStatus, result 
 }
 
 // entered counts a system call, and sends the signal at the one that was asked for.
-func (tr *tracer) entered(t *testing.T, tid int, result *sweep) {
+func (tr *tracer) entered(t *testing.T, tid int) {
 	t.Helper()
 	var registers unix.PtraceRegs
 	if unix.PtraceGetRegs(tid, &registers) != nil {
 		return
 	}
-	result.calls++
+	tr.calls++
 	number := registers.Orig_rax
-	if !result.sent && !result.atWork {
-		result.atWork = bytes.HasPrefix(tr.text(registers.Rdi), []byte("environment")) || bytes.HasPrefix(tr.text(registers.Rsi), []byte("environment"))
+	path := tr.path(registers.Rdi) + tr.path(registers.Rsi)
+	if !tr.sent {
+		tr.atWork = tr.atWork || path != ""
 	}
-	if result.calls == tr.at && number != unix.SYS_EXECVE && number != unix.SYS_EXECVEAT {
-		require.NoError(t, unix.Kill(tr.pid, tr.signal))
-		result.sent, result.call, result.committed = true, fmt.Sprint(number), tr.looked
+	if tr.handOver == 0 && strings.HasPrefix(path, "environment/last") {
+		tr.handOver = tr.calls
 	}
 	if number == unix.SYS_RT_SIGPENDING {
-		tr.looked = true
-		result.committed = false
+		tr.asked, tr.looked = true, false
+	}
+	if tr.calls == tr.at && number != unix.SYS_EXECVE && number != unix.SYS_EXECVEAT {
+		require.NoError(t, unix.Kill(tr.pid, tr.signal))
+		tr.sent, tr.number = true, number
+		tr.looked = tr.asked && number != unix.SYS_RT_SIGPENDING
 	}
 }
 
-// text is what stands at address in the process, empty when nothing does.
-func (tr *tracer) text(address uint64) []byte {
+// path is the path below environment that stands at address in the process, "" when none does.
+func (tr *tracer) path(address uint64) string {
 	memory, err := os.Open(filepath.Join("/proc", fmt.Sprint(tr.pid), "mem"))
 	if err != nil {
-		return nil
+		return ""
 	}
 	defer memory.Close()
 	content := make([]byte, 16)
-	if _, err := memory.ReadAt(content, int64(address)); err != nil {
-		return nil
+	if n, err := memory.ReadAt(content, int64(address)); n < 11 || err != nil || !strings.HasPrefix(string(content), "environment") {
+		return ""
 	}
-	return content
+	return string(content)
 }

@@ -43,10 +43,9 @@ func TestSignalEndsStartUp(t *testing.T) {
 				"export/a": "#!/bin/sh\nsh -c 'trap \"echo TERM >heartbeat.got; exit\" TERM; echo x >heartbeat.going; while :; do sleep 0.02; done' &\nuntil [ -e heartbeat.going ]; do sleep 0.01; done\n",
 				"environment/A": fmt.Sprintf(`#!/bin/sh
 					trap 'echo %[1]s >A.got; exit 0' %[1]s
-					(trap 'echo %[1]s >child.got; exit 0' %[1]s; echo x >child.going; while :; do sleep 0.02; done) &
-					until [ -e child.going ]; do sleep 0.01; done
-					echo x >A.going
-					while :; do sleep 0.02; done`, name),
+					# in the foreground: a shell's background processes ignore INT and QUIT
+					sh -c 'trap "echo %[1]s >child.got; exit 0" %[1]s; echo x >A.going; while :; do sleep 0.02; done'
+					exit 1`, name),
 				"environment/B": "#!/bin/sh\ntouch B.ran\n",
 			})
 			cmd := harness(t, dir, with("touch", "ran")...)
@@ -59,7 +58,7 @@ func TestSignalEndsStartUp(t *testing.T) {
 			result := wait(t, cmd)
 			require.Equal(t, 128+int(signal), result.code)
 			require.Equal(t, name, appears(t, filepath.Join(dir, "A.got")))
-			require.Equal(t, name, appears(t, filepath.Join(dir, "child.got")))
+			require.Equal(t, name, appears(t, filepath.Join(dir, "child.got")), "the signal is for the whole group")
 			require.Equal(t, "TERM", appears(t, filepath.Join(dir, "heartbeat.got")), "a background process of /export is told")
 			require.NoFileExists(t, filepath.Join(dir, "B.ran"))
 			require.NoFileExists(t, filepath.Join(dir, "ran"))
@@ -173,7 +172,7 @@ func TestSignalAtRandomMoments(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	executable := "#!/bin/sh\necho ${0##*/} >>$TRACE\nsleep 1000 &\necho value\n"
+	executable := "#!/bin/sh\necho ${0##*/} >>$TRACE\nsleep 1000 >/dev/null &\necho value\n"
 	dir := tree(t, map[string]string{
 		"environment/A": executable,
 		"environment/B": "value\n",
@@ -235,4 +234,29 @@ func TestSignalAtRandomMoments(t *testing.T) {
 	t.Logf("start-up of %s: %d ended, %d before main, %d in COMMAND", duration, ended, early, later)
 	require.Greater(t, ended, 100, "too few signals met the harness at work")
 	require.Greater(t, later, 10, "too few signals met COMMAND")
+}
+
+// TestSignalFromTheLastExecutable comes as late as a signal can be known to come before execve(2).
+func TestSignalFromTheLastExecutable(t *testing.T) {
+	t.Parallel()
+	for _, where := range []struct {
+		name  string
+		flags uintptr
+	}{{"plain", 0}, {"as PID 1", syscall.CLONE_NEWPID}} {
+		t.Run(where.name, func(t *testing.T) {
+			t.Parallel()
+			if where.flags != 0 {
+				need(t, "root")
+			}
+			for i := range 60 {
+				signal := ending[i%len(ending)]
+				dir := tree(t, map[string]string{"environment/A": fmt.Sprintf("#!/bin/sh\nkill -%d $PPID\n", signal)})
+				cmd := harness(t, dir, "--environment", "environment", "touch", "ran")
+				cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: where.flags}
+				result := run(t, cmd)
+				require.Equal(t, 128+int(signal), result.code, result.stderr)
+				require.NoFileExists(t, filepath.Join(dir, "ran"))
+			}
+		})
+	}
 }
