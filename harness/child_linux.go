@@ -27,7 +27,7 @@ func (s *startup) startCommand(command, extra []string, exit chan<- syscall.Wait
 	}
 	p := &process{lenient: true, exit: exit}
 	if err := s.processes.start(p, l); err != nil {
-		return nil, s.explainCommand(file, command, l.env, err)
+		return nil, explainCommand(file, command, l.env, err)
 	}
 	return p, nil
 }
@@ -75,6 +75,5 @@ func Stage(args []string) error {
 		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
 	err := syscall.Exec(args[1], args[2:], env.list())
-	problem, hint := explain(args[1], err)
-	return cannotExecute(args[2], problem, hint, err)
+	return explainCommand(args[1], args[2:], env.list(), err)
 }

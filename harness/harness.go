@@ -26,7 +26,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -237,23 +236,40 @@ func (s *startup) prepare(command []string) error {
 			return err
 		}
 	}
-	phases := []func(){s.export, s.resolve}
-	switch {
-	case s.Init.Enabled && s.Init.ExportWhenReady:
-		phases = phases[1:]
-	case s.ExportLast:
-		slices.Reverse(phases)
-	}
-	for _, phase := range phases {
+	if s.ExportLast {
+		s.resolveFirst(command)
+	} else {
+		s.announce()
 		if s.mayContinue() {
-			phase()
+			s.resolve()
 		}
+		s.require()
 	}
-	s.require()
 	if !s.Init.Enabled {
 		s.endHeld()
 	}
 	return s.failed()
+}
+
+// resolveFirst is the order of ExportLast: nothing is announced when COMMAND cannot start.
+func (s *startup) resolveFirst(command []string) {
+	s.resolve()
+	s.require()
+	if s.failed() != nil {
+		return
+	}
+	if err := s.checkCommand(command[0]); err != nil {
+		s.record(err)
+		return
+	}
+	s.announce()
+}
+
+// announce runs /export, unless that waits until COMMAND is ready.
+func (s *startup) announce() {
+	if !s.Init.Enabled || !s.Init.ExportWhenReady {
+		s.export()
+	}
 }
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
@@ -320,12 +336,13 @@ func (s *startup) require() {
 	if s.processes.stoppedBy() != 0 {
 		return
 	}
+	env := s.commandEnviron()
 	for _, name := range s.Require {
-		if s.env.value(name) != "" {
+		if env.value(name) != "" {
 			continue
 		}
 		problem := "is required and not set"
-		if s.env.has(name) {
+		if env.has(name) {
 			problem = "is required and empty"
 		}
 		s.failures = multierror.Append(s.failures, &Error{

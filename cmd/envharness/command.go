@@ -40,7 +40,7 @@ func run(args []string, signals *harness.Signals) int {
 	if len(args) > 0 && isSubcommand(args[0]) {
 		command, name, args = subcommands(signals)[args[0]], name+" "+args[0], args[1:]
 	}
-	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: os.Getenv("ENVHARNESS_LOG_FORMAT") == cli.LogJSON}
+	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: wantsJSON(args)}
 	err := command.execute(name, args, &report)
 	return finish(err, report)
 }
@@ -57,6 +57,22 @@ func bareCommand(args []string) []string {
 		return nil
 	}
 	return args
+}
+
+// wantsJSON tells how an error in the options themselves is to be reported, before they are understood.
+func wantsJSON(args []string) bool {
+	for i, arg := range args {
+		if arg == "--log-format" && i+1 < len(args) {
+			return args[i+1] == cli.LogJSON
+		}
+		if value, found := strings.CutPrefix(arg, "--log-format="); found {
+			return value == cli.LogJSON
+		}
+		if arg == "--" {
+			break
+		}
+	}
+	return os.Getenv(cli.Variable(prefix, "log-format")) == cli.LogJSON
 }
 
 // finish reports what failed and gives the exit code.
