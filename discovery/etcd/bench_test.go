@@ -152,6 +152,7 @@ func BenchmarkWatchers(b *testing.B) {
 		var group sync.WaitGroup
 		for i := range watches {
 			group.Go(func() {
+				var err error
 				watches[i], err = registry.Watch(b.Context(), "web", discovery.Query{})
 				if err != nil {
 					b.Error(err)

@@ -9,7 +9,6 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
 )
 
@@ -72,7 +71,7 @@ func (s *subscription) more() (response clientv3.WatchResponse, some bool, err e
 // judge is the error that a response stands for.
 func (s *subscription) judge(response clientv3.WatchResponse, ok bool) error {
 	if !ok {
-		return s.registry.fail(s.op, s.name, discovery.Mark(discovery.ErrUnavailable, errors.New("the watch was ended")))
+		return driver.ErrGap // its client was replaced, or closed: then the read that follows says so
 	}
 	switch err := response.Err(); {
 	case errors.Is(err, rpctypes.ErrCompacted):
