@@ -122,8 +122,10 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 	suite.Engine = Engine
 	suite.URL, suite.FarURL = at(server.Address), at(link.Address)
 	suite.Kill, suite.Restart = server.Kill, server.Start
-	suite.Pause, suite.Resume = server.Pause, server.Resume
 	suite.Cut, suite.Mend = link.Cut, link.Mend
+	if layout == "native" { // it is long, and the others would learn nothing from it
+		suite.Pause, suite.Resume = server.Pause, server.Resume
+	}
 	suite.Compact = func(t testing.TB) { old.forgetHistory(t) }
 	suite.Revoke = func(t testing.TB, prefix string) { old.revoke(t, "/"+prefix) }
 	suite.Malform = func(t testing.TB, prefix, service string) {

@@ -3,8 +3,6 @@ package etcd2
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
-	"github.com/envharness/envharness/discovery/layout"
 )
 
 // feed is one key, with all below it, as it is now: read once, and from then on kept by one long poll for all
@@ -35,20 +32,21 @@ type feed struct {
 	stop     context.CancelFunc
 	broken   error // why there is no long poll
 	cluster  string
-	index    uint64        // the entries are what etcd had at this count of changes
-	exists   bool          // there is or was such a key
-	entries  []*entry      // by key
-	version  uint64        // counts changes that a reader sees
-	changed  chan struct{} // closed at the next change, and when the feed breaks
+	index    uint64 // the entries are what etcd had at this count of changes
+	exists   bool   // there is or was such a key
+	entries  entries
 	released bool
+
+	version uint64        // counts changes of the entries
+	told    uint64        // the version that was last told of
+	toldAt  time.Time     //
+	telling *time.Timer   // nil: there is nothing more to tell
+	changed chan struct{} // closed when there is something to tell
 }
 
-// entry is one key and, if it is the record of an instance, that.
-type entry struct {
-	node     *client.Node
-	instance discovery.Instance
-	ok       bool
-}
+// pace is the least time between two tidings. In a burst of changes those who watch must not take the time
+// that the long poll needs to keep up.
+const pace = 50 * time.Millisecond
 
 var errBehind = errors.New("this member of the cluster is behind what was read before")
 
@@ -92,70 +90,22 @@ func (f *feed) readSince(asked time.Time) (done bool, err error) {
 // take takes over what was read, unless events have made the feed newer, and starts the long poll if there is
 // none.
 func (f *feed) take(response *client.Response, m *member, epoch context.Context) error {
-	if response.Index < f.index && (response.ClusterID == f.cluster || response.ClusterID == "") {
-		if f.broken == nil {
-			return nil
-		}
+	if response.Index < f.index && f.broken == nil {
+		return nil
+	}
+	if response.Index < f.index && f.registry.config.Stale && (response.ClusterID == f.cluster || response.ClusterID == "") {
 		return f.fail(discovery.Mark(discovery.ErrUnavailable, errBehind))
 	}
 	f.index, f.cluster = response.Index, response.ClusterID
 	f.exists = f.exists || response.Node != nil
-	now := map[string]bool{}
-	changed := false
-	if response.Node != nil {
-		leaves(response.Node, func(leaf *client.Node) {
-			now[leaf.Key] = true
-			changed = f.put(leaf) || changed
-		})
-	}
-	changed = f.drop(func(key string) bool { return !now[key] }) || changed
+	changed := f.entries.replace(response.Node)
 	if f.broken != nil && !f.released {
 		f.follow(m, epoch)
 	}
 	if changed {
-		f.signal()
+		f.tell()
 	}
 	return nil
-}
-
-// find gives the place of a key among the entries, and whether it is there.
-func (f *feed) find(key string) (int, bool) {
-	return slices.BinarySearchFunc(f.entries, key, func(e *entry, key string) int { return strings.Compare(e.node.Key, key) })
-}
-
-// put takes over a key and reports whether it is another than before. A malformed record is warned of once.
-func (f *feed) put(node *client.Node) bool {
-	at, had := f.find(node.Key)
-	if had && f.entries[at].node.Value == node.Value {
-		return false
-	}
-	e := &entry{node: node}
-	if f.records {
-		record := layout.Record{Key: node.Key, Value: []byte(node.Value)}
-		e.instance, e.ok = layout.DecodeOne(f.registry.layout, f.registry.config.Log, record)
-	}
-	if had {
-		f.entries[at] = e
-	} else {
-		f.entries = slices.Insert(f.entries, at, e)
-	}
-	return true
-}
-
-// forget drops one key.
-func (f *feed) forget(key string) bool {
-	at, had := f.find(key)
-	if had {
-		f.entries = slices.Delete(f.entries, at, at+1)
-	}
-	return had
-}
-
-// drop forgets keys and reports whether there were any.
-func (f *feed) drop(which func(key string) bool) bool {
-	before := len(f.entries)
-	f.entries = slices.DeleteFunc(f.entries, func(e *entry) bool { return which(e.node.Key) })
-	return len(f.entries) < before
 }
 
 // follow starts the long poll, at the member that is asked now.
@@ -173,6 +123,9 @@ func (f *feed) follow(m *member, epoch context.Context) {
 		defer stop()
 		for {
 			event, err := watcher.Next(ctx)
+			if context.Cause(ctx) == context.Canceled {
+				return // nobody watches any more
+			}
 			if err != nil {
 				f.end(number, f.registry.judge(ctx, err))
 				return
@@ -207,20 +160,8 @@ func (f *feed) apply(number int, event *client.Response) bool {
 		return true
 	}
 	f.index, f.exists = node.ModifiedIndex, true
-	changed := false
-	switch {
-	case event.Action == "delete" || event.Action == "expire" || event.Action == "compareAndDelete":
-		changed = f.forget(node.Key)
-		if node.Dir || event.PrevNode != nil && event.PrevNode.Dir {
-			changed = f.drop(func(key string) bool { return strings.HasPrefix(key, node.Key+"/") }) || changed
-		}
-	case node.Dir:
-		changed = f.forget(node.Key)
-	default:
-		changed = f.put(node)
-	}
-	if changed {
-		f.signal()
+	if f.entries.apply(event) {
+		f.tell()
 	}
 	return true
 }
@@ -231,23 +172,51 @@ func (f *feed) end(number int, why error) {
 	defer f.lock.Unlock()
 	if f.poll == number && f.broken == nil {
 		f.broken = f.fail(why)
-		f.signal()
+		f.wake()
 	}
 }
 
-// signal wakes who waits.
-func (f *feed) signal() {
+// tell lets those who watch know of a change, now or with others of a burst.
+func (f *feed) tell() {
 	f.version++
+	if f.telling != nil {
+		return
+	}
+	rest := pace - time.Since(f.toldAt)
+	if rest <= 0 {
+		f.wake()
+		return
+	}
+	f.telling = time.AfterFunc(rest, func() {
+		f.lock.Lock()
+		defer f.lock.Unlock()
+		f.wake()
+	})
+}
+
+func (f *feed) wake() {
+	if f.telling != nil {
+		f.telling.Stop()
+		f.telling = nil
+	}
+	f.told, f.toldAt = f.version, time.Now()
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
 
-// state gives a number for what the feed has now, a channel that is closed when that changes, and why it
-// does not follow any more.
-func (f *feed) state() (version uint64, changed <-chan struct{}, broken error) {
+// state gives the version that was last told of, a channel that is closed when there is news, and why the
+// feed does not follow any more.
+func (f *feed) state() (told uint64, changed <-chan struct{}, broken error) {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	return f.version, f.changed, f.broken
+	return f.told, f.changed, f.broken
+}
+
+// seen gives the version that a view taken from now on has.
+func (f *feed) seen() uint64 {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	return f.version
 }
 
 func (f *feed) fail(err error) error {
@@ -261,25 +230,20 @@ func (f *feed) fail(err error) error {
 func (f *feed) node() *client.Node {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	if at, ok := f.find(f.key); ok {
-		return f.entries[at].node
-	}
-	return nil
+	return f.entries.get(f.key)
 }
 
 // snapshot gives the instances.
 func (f *feed) snapshot(service string, q discovery.Query) discovery.Snapshot {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	chosen := make([]discovery.Instance, 0, len(f.entries))
-	for _, e := range f.entries {
-		if e.ok && q.Matches(e.instance) {
-			chosen = append(chosen, e.instance)
-		}
+	return discovery.Snapshot{
+		Service:   service,
+		Instances: f.entries.instances(q),
+		Revision:  revision(f.index),
+		Never:     !f.exists,
+		Query:     q,
 	}
-	snapshot := discovery.NewSnapshot(service, revision(f.index), q, chosen)
-	snapshot.Never = !f.exists
-	return snapshot
 }
 
 // close ends the long poll for good.
@@ -290,90 +254,7 @@ func (f *feed) close() {
 	if f.stop != nil {
 		f.stop()
 	}
-}
-
-// feeds are those of a registry that are watched.
-type feeds struct {
-	registry *registry
-	lock     sync.Mutex
-	byKey    map[string]*feed
-	pulse    sync.Once
-}
-
-func newFeeds(r *registry) *feeds { return &feeds{registry: r, byKey: map[string]*feed{}} }
-
-// acquire gives the feed of a key; its release follows.
-func (s *feeds) acquire(op, name, key string, records bool) *feed {
-	key = strings.TrimSuffix(key, "/")
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	f := s.byKey[key]
-	if f == nil {
-		f = &feed{
-			registry: s.registry,
-			op:       op,
-			name:     name,
-			key:      key,
-			records:  records,
-			reading:  make(chan struct{}, 1),
-			broken:   driver.ErrGap,
-			changed:  make(chan struct{}),
-		}
-		s.byKey[key] = f
+	if f.telling != nil {
+		f.telling.Stop()
 	}
-	f.watches++
-	s.pulse.Do(func() { s.registry.group.Go(context.Background(), s.beat) })
-	return f
-}
-
-func (s *feeds) release(f *feed) {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	if f.watches--; f.watches == 0 {
-		delete(s.byKey, f.key)
-		f.close()
-	}
-}
-
-// pulseInterval is how often the registry is asked whether it is there, while something is watched: a long
-// poll cannot tell silence from an outage.
-const pulseInterval = 3 * time.Second
-
-// beat ends all long polls when the registry gives no answer.
-func (s *feeds) beat(ctx context.Context) {
-	ticker := time.NewTicker(pulseInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if !s.inUse() {
-			continue
-		}
-		if err := s.registry.reach(ctx); err != nil && ctx.Err() == nil {
-			s.registry.connection.disrupt(err)
-		}
-	}
-}
-
-func (s *feeds) inUse() bool {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	return len(s.byKey) > 0
-}
-
-// reach asks for a key, as a read would.
-func (r *registry) reach(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, min(r.config.Timeout, 2*pulseInterval))
-	defer cancel()
-	_, err := call(ctx, r, "reach", "", func(ctx context.Context, keys client.KeysAPI) (any, error) {
-		_, _, err := found(keys.Get(ctx, r.layout.ValuesPrefix()+"%", &client.GetOptions{Quorum: !r.config.Stale}))
-		return nil, err
-	})
-	if errors.Is(err, discovery.ErrDenied) {
-		return nil // it is there, and says so
-	}
-	return err
 }

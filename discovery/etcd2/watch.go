@@ -34,15 +34,13 @@ func followKey[T any](r *registry, op, name, key string, view func(*client.Node)
 func (s *source[T]) Read(ctx context.Context) (T, error) {
 	var none T
 	for i, f := range s.feeds {
-		version, _, broken := f.state()
-		if s.started && broken == nil { // another watch has read it again
-			s.seen[i] = version
-			continue
+		// another watch may have read it again
+		if _, _, broken := f.state(); !s.started || broken != nil {
+			if err := f.read(ctx); err != nil {
+				return none, err
+			}
 		}
-		if err := f.read(ctx); err != nil {
-			return none, err
-		}
-		s.seen[i], _, _ = f.state()
+		s.seen[i] = f.seen()
 	}
 	s.started = true
 	s.last = s.view()
@@ -56,8 +54,7 @@ func (s *source[T]) Next(ctx context.Context) (T, error) {
 			return s.last, err
 		}
 		if news {
-			view := s.view()
-			if s.same == nil || !s.same(s.last, view) {
+			if view := s.view(); s.same == nil || !s.same(s.last, view) {
 				s.last = view
 				return view, nil
 			}
@@ -72,16 +69,17 @@ func (s *source[T]) Next(ctx context.Context) (T, error) {
 	}
 }
 
-// look gives what to wait for, and whether there is news already.
+// look gives what to wait for, and whether there is news already, which a view taken then has.
 func (s *source[T]) look() (waiting [2]<-chan struct{}, news bool, err error) {
 	for i, f := range s.feeds {
-		var version uint64
-		version, waiting[i], err = f.state()
+		var told uint64
+		told, waiting[i], err = f.state()
 		if err != nil {
 			return waiting, false, err
 		}
-		news = news || version != s.seen[i]
-		s.seen[i] = version
+		if told > s.seen[i] {
+			s.seen[i], news = f.seen(), true
+		}
 	}
 	return waiting, news, nil
 }
