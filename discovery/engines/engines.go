@@ -5,11 +5,13 @@ import (
 	"context"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/etcd"
 	"github.com/envharness/envharness/discovery/memory"
 )
 
 // All is every engine there is, one a line.
 var All = discovery.NewEngines(
+	etcd.Engine,
 	memory.Engine,
 )
 

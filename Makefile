@@ -1,0 +1,82 @@
+# `make help` lists the targets; the text after ## is what it prints.
+
+TAGS     := urfave_cli_no_docs,grpcnotrace
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 30s
+
+# Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
+TESTFLAGS ?=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build every command, static and stripped, into bin/
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## Resolve the development environment and become a command, step by step
+	scripts/demo
+
+.PHONY: test
+test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
+	ENVHARNESS_TEST_REQUIRE=all scripts/with-docker \
+		go test -race -shuffle=on -timeout 30m -tags $(TAGS) $(TESTFLAGS) ./...
+
+.PHONY: test-quick
+test-quick: ## The tests that this machine can run, without the race detector
+	go test -tags $(TAGS) $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s) each
+	TAGS=$(TAGS) scripts/fuzz $(FUZZTIME)
+
+.PHONY: cover
+cover: ## Test coverage by function, and as bin/coverage.html
+	@mkdir -p bin
+	go test -tags $(TAGS) -coverpkg ./... -coverprofile bin/coverage.out ./...
+	go tool cover -html bin/coverage.out -o bin/coverage.html
+	go tool cover -func bin/coverage.out | tail -n 1
+
+.PHONY: bench
+bench: build ## Measure against dash, tini, dumb-init and others; rewrites docs/benchmarks.md
+	scripts/install-test-tools bench
+	bench/run
+
+.PHONY: lint
+lint: lint-format lint-go lint-scripts lint-platforms ## Check formatting, Go code, scripts and the other platforms' builds
+
+.PHONY: lint-format
+lint-format:
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; } >&2
+	go mod tidy -diff
+
+.PHONY: lint-go
+lint-go:
+	go vet -tags $(TAGS) ./...
+	go tool -modfile=tools/go.mod staticcheck -tags $(TAGS) ./...
+
+.PHONY: lint-scripts
+lint-scripts:
+	scripts/list-shell-scripts | xargs shellcheck -x
+
+# The harness runs on Linux; its users write code on other systems too, where
+# the packages must at least compile.
+.PHONY: lint-platforms
+lint-platforms:
+	GOARCH=arm64 go build -tags $(TAGS) ./...
+	GOOS=darwin go build -tags $(TAGS) ./...
+
+.PHONY: install-test-tools
+install-test-tools: ## Install the Debian packages that the tests use (needs root, quick when all is there)
+	scripts/install-test-tools
+
+.PHONY: clean
+clean: ## Remove what the other targets built
+	rm -rf bin

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/cli"
+)
+
+const (
+	usage  = "envharness [OPTION...] [--] COMMAND [ARG...]"
+	prefix = "ENVHARNESS" // of the variables that options are read from
+)
+
+// subcommand is one of the words that are not a COMMAND when they come first.
+type subcommand struct {
+	usage   string
+	summary string
+	options []topic // the groups of options that it takes
+	flags   []urfave.Flag
+	run     func(*urfave.Context, harness.Options) error
+}
+
+// run does what the command line says and gives the exit code.
+func run(args []string, signals *harness.Signals) int {
+	if command := bareCommand(args); len(command) > 0 {
+		return finish(harness.New(harness.DefaultOptions(), signals).Run(command), cli.Reporter{Program: "envharness", W: os.Stderr})
+	}
+	command := startCommand(signals)
+	name := "envharness"
+	if len(args) > 0 && isSubcommand(args[0]) {
+		command, name, args = subcommands(signals)[args[0]], name+" "+args[0], args[1:]
+	}
+	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: os.Getenv("ENVHARNESS_LOG_FORMAT") == cli.LogJSON}
+	err := command.execute(name, args, &report)
+	return finish(err, report)
+}
+
+// bareCommand is COMMAND when the command line is nothing else and no variable sets an option: most
+// containers start so, and parsing options with all that is linked for it is a tenth of such a start.
+func bareCommand(args []string) []string {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	} else if len(args) > 0 && (strings.HasPrefix(args[0], "-") || isSubcommand(args[0])) {
+		return nil
+	}
+	if slices.ContainsFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, prefix+"_") }) {
+		return nil
+	}
+	return args
+}
+
+// finish reports what failed and gives the exit code.
+func finish(err error, report cli.Reporter) int {
+	harness.Each(err, func(one error) {
+		if exit := new(harness.ExitError); !errors.As(one, &exit) {
+			report.Report(one)
+		}
+	})
+	return harness.ExitCode(err)
+}
+
+// execute parses the options and runs the subcommand. It tells report how errors are to be shown.
+func (s subcommand) execute(name string, args []string, report *cli.Reporter) error {
+	all := allFlags()
+	flags := append(flagsOf(all, s.options), s.flags...)
+	app := cli.New(name, s.usage, flags, func(c *urfave.Context) error {
+		if c.Bool("help") {
+			return help(os.Stdout, s, flags, c.Args().First())
+		}
+		if c.Bool("version") {
+			_, err := fmt.Printf("envharness %s (%s, %s)\n", version, commit, runtime.Version())
+			return err
+		}
+		if err := cli.FromVariables(c, prefix, os.LookupEnv); err != nil {
+			return err
+		}
+		report.JSON = c.String("log-format") == cli.LogJSON
+		options, err := readOptions(c)
+		if err != nil {
+			return err
+		}
+		options.Drop = variablesOf(all)
+		log, err := cli.NewLogger(os.Stderr, "envharness", c.String("log-level"), c.String("log-format"))
+		if err != nil {
+			return &cli.UsageError{Problem: err.Error(), Usage: s.usage}
+		}
+		slog.SetDefault(log)
+		return s.run(c, options)
+	})
+	return app.Run(append([]string{name}, args...))
+}
+
+// startCommand is envharness without a subcommand.
+func startCommand(signals *harness.Signals) subcommand {
+	return subcommand{
+		usage:   usage,
+		summary: "resolve, then become COMMAND",
+		options: []topic{directories, failures, values, commandOptions, reporting},
+		run: func(c *urfave.Context, options harness.Options) error {
+			if c.NArg() == 0 {
+				return &harness.Error{
+					Problem: "no COMMAND to become",
+					Next:    `name one: envharness -- my-server --port 80, or in a Dockerfile: ENTRYPOINT ["envharness","--"] and CMD ["my-server","--port","80"]`,
+				}
+			}
+			return harness.New(options, signals).Run(c.Args().Slice())
+		},
+	}
+}
+
+func subcommands(signals *harness.Signals) map[string]subcommand {
+	return map[string]subcommand{
+		"print": printCommand(signals),
+		"check": checkCommand(),
+		"diff":  diffCommand(),
+	}
+}
+
+func isSubcommand(word string) bool {
+	switch word {
+	case "print", "check", "diff":
+		return true
+	}
+	return false
+}
+
+// usageError is a command line whose words are understood and do not fit together.
+func usageError(c *urfave.Context, format string, args ...any) error {
+	return &cli.UsageError{Problem: fmt.Sprintf(format, args...), Usage: c.App.UsageText}
+}
+
+// commaSeparated is a list in one word, with empty items left out.
+func commaSeparated(words []string) []string {
+	var list []string
+	for _, word := range words {
+		for item := range strings.SplitSeq(word, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				list = append(list, item)
+			}
+		}
+	}
+	return list
+}

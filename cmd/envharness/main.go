@@ -1,0 +1,20 @@
+// Command envharness is a container's entrypoint: it learns the environment, announces the service, and then
+// becomes the command.
+package main
+
+import (
+	"os"
+
+	"github.com/envharness/envharness/harness"
+)
+
+// Set by the linker, see the Makefile.
+var (
+	version = "devel"
+	commit  = "unknown"
+)
+
+func main() {
+	signals := harness.CatchSignals()
+	os.Exit(run(os.Args[1:], signals))
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/envharness/envharness/harness"
+)
+
+// printCommand is envharness print: resolve everything, print it, start nothing.
+func printCommand(signals *harness.Signals) subcommand {
+	return subcommand{
+		usage:   "envharness print [OPTION...] [NAME...]",
+		summary: "resolve everything and print it (only NAMEs); start nothing",
+		options: []topic{directories, failures, values, reporting},
+		flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "format", Category: string(printing), Usage: "`sh|dotenv|json|nul|docker|table`", Value: string(harness.FormatSh)},
+			&urfave.BoolFlag{Name: "all", Category: string(printing), Usage: "what is inherited, too"},
+			&urfave.BoolFlag{Name: "mask", Category: string(printing), Usage: "hide the values"},
+		},
+		run: func(c *urfave.Context, options harness.Options) error {
+			format, err := harness.ParseFormat(c.String("format"))
+			if err != nil {
+				return usageError(c, "%v", err)
+			}
+			resolution, err := harness.New(options, signals).Resolve()
+			if err != nil {
+				return err
+			}
+			variables := resolution.Changed
+			if c.Bool("all") || c.NArg() > 0 {
+				variables = resolution.All
+			}
+			if c.NArg() > 0 {
+				if variables, err = only(variables, c.Args().Slice()); err != nil {
+					return err
+				}
+			}
+			return harness.WriteVariables(os.Stdout, format, variables, c.Bool("mask"))
+		},
+	}
+}
+
+const printing topic = "print"
+
+// only picks names, in the order of variables.
+func only(variables []harness.Variable, names []string) ([]harness.Variable, error) {
+	for _, name := range names {
+		if !slices.ContainsFunc(variables, func(v harness.Variable) bool { return v.Name == name }) {
+			return nil, &harness.Error{Subject: name, Problem: "is not set", Next: "print all names with: envharness print --all --format table", Code: 1}
+		}
+	}
+	return slices.DeleteFunc(variables, func(v harness.Variable) bool { return !slices.Contains(names, v.Name) }), nil
+}

@@ -1,0 +1,98 @@
+package harness
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// become executes COMMAND in place of the harness. It returns only when that fails or a signal came first.
+func (s *startup) become(command []string) error {
+	if s.user != nil {
+		if _, resolved := s.resolved["HOME"]; !resolved {
+			s.env.set("HOME", s.user.Home)
+		}
+	}
+	env := s.commandEnviron()
+	var file string
+	err := s.asUser(func() (err error) {
+		file, err = s.lookUp(command[0])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.processes.release()
+	reapOrphans()
+	s.writeTimeline(command[0])
+	keepDescriptors(s.inherited)
+	return s.asUser(func() error { return s.handOver(file, command, env) })
+}
+
+// exec is the last step. Everything after it is COMMAND's.
+func (s *startup) exec(file string, argv, env []string) error {
+	err := syscall.Exec(file, argv, env)
+	if errors.Is(err, syscall.E2BIG) {
+		return cannotExecute(argv[0], tooLarge(argv, env), "put large data into files and let the variables name the files", err)
+	}
+	problem, hint := explain(file, err)
+	return cannotExecute(argv[0], problem, hint, err)
+}
+
+// tooLarge names the variables that make an environment too large for execve(2), by size, never by value.
+func tooLarge(argv, env []string) string {
+	const named = 5
+	total := 0
+	for _, text := range slices.Concat(argv, env) {
+		total += len(text) + 1
+	}
+	bySize := slices.SortedFunc(slices.Values(env), func(a, b string) int { return len(b) - len(a) })
+	var largest []string
+	for _, entry := range bySize[:min(named, len(bySize))] {
+		name, _, _ := strings.Cut(entry, "=")
+		largest = append(largest, printable(name)+" "+sizeText(len(entry)))
+	}
+	return "arguments and environment of " + sizeText(total) + " are more than the kernel takes; the largest variables are " + strings.Join(largest, ", ")
+}
+
+// reapOrphans takes away the zombies that PID 1 is given, so that COMMAND does not start with them.
+func reapOrphans() {
+	if os.Getpid() != 1 {
+		return
+	}
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if err != syscall.EINTR && pid <= 0 {
+			return
+		}
+	}
+}
+
+// chdir goes to COMMAND's working directory, as COMMAND's user.
+func (s *startup) chdir() error {
+	if s.Chdir == "" {
+		return nil
+	}
+	if err := os.Chdir(s.Chdir); err != nil {
+		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
+	}
+	return nil
+}
+
+// endHeld waits for the held executables of /environment: without Init they have given their one value and
+// were told to end.
+func (s *startup) endHeld() {
+	s.processes.awaitEnded()
+}
+
+// sizeText is a number of bytes for people.
+func sizeText(n int) string {
+	if n < 1<<10 {
+		return strconv.Itoa(n) + " bytes"
+	}
+	return strconv.Itoa(n>>10) + " KiB"
+}

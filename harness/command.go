@@ -1,0 +1,137 @@
+package harness
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// defaultPath is where a command is looked for when there is no PATH at all, as dash does.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// checkCommand looks COMMAND up before anything is announced for it.
+func (s *startup) checkCommand(name string) error {
+	return s.asUser(func() error {
+		_, err := s.lookUp(name)
+		return err
+	})
+}
+
+// lookUp finds the file of a command as execvp(3) does: a name with a slash is a path, another is searched
+// for in PATH, where a file that may not be executed does not end the search.
+func (s *startup) lookUp(name string) (string, error) {
+	if name == "" {
+		return "", notFound(name, "the command is an empty word")
+	}
+	if strings.Contains(name, "/") {
+		return name, s.executable(name, name)
+	}
+	search := defaultPath
+	if s.env.has("PATH") {
+		search = s.env.value("PATH")
+	}
+	var refused error
+	for _, dir := range filepath.SplitList(search) {
+		file := name
+		if dir != "" {
+			file = dir + "/" + name
+		}
+		err := s.executable(file, name)
+		if err == nil {
+			if dir == "" {
+				file = "./" + name
+			}
+			return file, nil
+		}
+		if refused == nil && ExitCode(err) == ExitCannotExecute {
+			refused = err
+		}
+	}
+	if refused != nil {
+		return "", refused
+	}
+	return "", notFound(name, "not found in PATH ("+printable(search)+")")
+}
+
+// executable checks that a file can be executed, by the rules for the user that asks.
+func (s *startup) executable(file, name string) error {
+	at := file
+	if s.Chdir != "" && !path.IsAbs(file) {
+		at = filepath.Join(s.Chdir, file)
+	}
+	info, err := os.Stat(at)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return notFound(file, "no such file")
+	case err != nil:
+		return cannotExecute(file, reason(err), "", err)
+	case info.IsDir():
+		return cannotExecute(file, "is a directory", "name the program in it", syscall.EISDIR)
+	}
+	if err := unix.Access(at, unix.X_OK); err != nil {
+		return cannotExecute(file, reason(err), accessHint(at, info), err)
+	}
+	return nil
+}
+
+func accessHint(file string, info fs.FileInfo) string {
+	if info.Mode()&0o111 == 0 {
+		return "chmod +x " + quoteWord(file)
+	}
+	return explainAccess(file)
+}
+
+func notFound(name, problem string) error {
+	return &Error{
+		Subject: name,
+		Problem: problem,
+		Next:    "is it in this image, spelled so, and its directory in PATH?",
+		Code:    ExitNotFound,
+		Err:     fs.ErrNotExist,
+	}
+}
+
+func cannotExecute(name, problem, hint string, err error) error {
+	return &Error{Subject: name, Problem: "cannot be executed: " + problem, Next: hint, Code: ExitCannotExecute, Err: err}
+}
+
+// commandEnviron is what COMMAND gets: everything, or with Pristine what was resolved and what is passed.
+func (s *startup) commandEnviron() []string {
+	env := s.env
+	if s.Pristine {
+		env = env.clone()
+		env.opaque = nil
+		for _, name := range s.env.names {
+			if !s.passes(name) {
+				env.unset(name)
+			}
+		}
+	}
+	return env.list()
+}
+
+// passes tells whether Pristine lets a name through to COMMAND.
+func (s *startup) passes(name string) bool {
+	if _, decided := s.resolved[name]; decided {
+		return true
+	}
+	if _, fromFile := s.envFile[name]; fromFile {
+		return true
+	}
+	switch name {
+	case "PATH", "HOME", "TERM", "LANG", "TZ":
+		return true
+	}
+	for _, glob := range s.Pass {
+		if ok, _ := path.Match(glob, name); ok {
+			return true
+		}
+	}
+	return false
+}

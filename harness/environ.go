@@ -1,0 +1,90 @@
+package harness
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// environ is a process environment that keeps the order in which its names first came. Values are kept as the
+// entries that execve(2) takes, which it is asked for far more often than for a value.
+type environ struct {
+	names   []string
+	entries map[string]string // NAME=VALUE by name
+	opaque  []string          // entries that are no NAME=VALUE: legal for execve(2), so passed on as they came
+}
+
+// newEnviron folds a list as os.Environ gives it: of a name that stands twice the last one counts,
+// as in dash, bash and os/exec.
+func newEnviron(list []string) *environ {
+	e := &environ{names: make([]string, 0, len(list)+8), entries: make(map[string]string, len(list)+8)}
+	for _, entry := range list {
+		if i := strings.IndexByte(entry, '='); i > 0 {
+			e.put(entry[:i], entry)
+		} else {
+			e.opaque = append(e.opaque, entry)
+		}
+	}
+	return e
+}
+
+func (e *environ) has(name string) bool {
+	_, ok := e.entries[name]
+	return ok
+}
+
+// value is empty for a name that is not set: has tells the difference.
+func (e *environ) value(name string) string {
+	if entry, ok := e.entries[name]; ok {
+		return entry[len(name)+1:]
+	}
+	return ""
+}
+
+func (e *environ) set(name, value string) { e.put(name, name+"="+value) }
+
+func (e *environ) put(name, entry string) {
+	if !e.has(name) {
+		e.names = append(e.names, name)
+	}
+	e.entries[name] = entry
+}
+
+func (e *environ) unset(name string) {
+	if e.has(name) {
+		delete(e.entries, name)
+		e.names = slices.DeleteFunc(e.names, func(n string) bool { return n == name })
+	}
+}
+
+func (e *environ) clone() *environ {
+	c := &environ{
+		names:   slices.Clone(e.names),
+		entries: maps.Clone(e.entries),
+		opaque:  e.opaque,
+	}
+	return c
+}
+
+// list is the environment as execve(2) takes it, followed by extra entries.
+func (e *environ) list(extra ...string) []string {
+	list := make([]string, 0, len(e.names)+len(e.opaque)+len(extra)+1) // room for NOTIFY_SOCKET
+	for _, name := range e.names {
+		list = append(list, e.entries[name])
+	}
+	list = append(list, e.opaque...)
+	return append(list, extra...)
+}
+
+// isName tells whether name is one that a shell can use: [A-Za-z_][A-Za-z0-9_]*.
+func isName(name string) bool {
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '_', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
+		case '0' <= c && c <= '9' && i > 0:
+		default:
+			return false
+		}
+	}
+	return name != ""
+}

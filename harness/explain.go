@@ -1,0 +1,147 @@
+package harness
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// explainExec says why execve(2) refused a file, which its bare error does not: "no such file or directory"
+// means a missing interpreter more often than a missing file.
+func explainExec(path string, err error) error {
+	problem, hint := explain(path, err)
+	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+}
+
+func explain(path string, err error) (problem, hint string) {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return err.Error(), ""
+	}
+	switch errno {
+	case syscall.ENOENT:
+		return explainMissing(path)
+	case syscall.ENOEXEC:
+		return explainFormat(path)
+	case syscall.EACCES, syscall.EPERM:
+		return reason(err), explainAccess(path)
+	case syscall.ETXTBSY:
+		return "it is still open for writing (waited " + busyFor.String() + ")", "finish writing it, then rename it into place"
+	case syscall.E2BIG:
+		return "its arguments and environment are too large for the kernel", "make the environment smaller: large data belongs into files"
+	case syscall.EAGAIN, syscall.ENOMEM:
+		return reason(err), "raise the limit of processes or memory (docker run --pids-limit, --memory)"
+	}
+	return reason(err), ""
+}
+
+func explainMissing(path string) (problem, hint string) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "no such file", ""
+	}
+	head := readHead(path)
+	if bytes.HasPrefix(head, []byte("\x7fELF")) {
+		return "its program loader is not in this image", "it is linked against another C library: use a static build, or add that library"
+	}
+	if interpreter := interpreterOf(head); strings.HasSuffix(interpreter, "\r") {
+		return "its first line ends in CR LF, so the interpreter's name has a carriage return at its end", crlfHint(path)
+	} else if interpreter != "" {
+		return "its interpreter " + printable(interpreter) + " does not exist", "install the interpreter in this image, or name another after #!"
+	}
+	return "no such file or directory", ""
+}
+
+func crlfHint(path string) string {
+	return "save it with Unix line ends: sed -i 's/\\r$//' " + quoteWord(path)
+}
+
+// interpreterOf is the word after #! in the first bytes of a script, or empty. A carriage return stays: the
+// kernel takes it for a part of the name.
+func interpreterOf(head []byte) string {
+	line, found := bytes.CutPrefix(head, []byte("#!"))
+	if !found {
+		return ""
+	}
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	line = bytes.TrimLeft(line, " \t")
+	if i := bytes.IndexAny(line, " \t"); i >= 0 {
+		line = line[:i]
+	}
+	return string(line)
+}
+
+func explainFormat(path string) (problem, hint string) {
+	head := readHead(path)
+	switch {
+	case len(head) == 0:
+		return "it is empty", "write a program into it, or chmod -x it to have its content as the value"
+	case bytes.HasPrefix(head, []byte("\x7fELF")):
+		return "it is built for another machine (" + machineOf(head) + ", this is " + runtime.GOARCH + ")", "use a build for " + runtime.GOARCH
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
+		return "a byte order mark stands before #!", "save it as UTF-8 without BOM"
+	case bytes.HasPrefix(head, []byte("#!")):
+		return "its first line names no interpreter that can run", "begin it with #!/bin/sh"
+	}
+	return "it has no #! line and is no program", "begin it with #!/bin/sh, or chmod -x it to have its content as the value"
+}
+
+// machineOf names the architecture in an ELF header: e_machine, elf(5).
+func machineOf(head []byte) string {
+	if len(head) < 20 {
+		return "a damaged ELF file"
+	}
+	order := binary.ByteOrder(binary.LittleEndian)
+	if head[5] == 2 {
+		order = binary.BigEndian
+	}
+	switch order.Uint16(head[18:]) {
+	case 3:
+		return "386"
+	case 20, 21:
+		return "ppc64"
+	case 22:
+		return "s390x"
+	case 40:
+		return "arm"
+	case 62:
+		return "amd64"
+	case 183:
+		return "arm64"
+	case 243:
+		return "riscv64"
+	}
+	return "an unknown architecture"
+}
+
+// explainAccess is the next step for a file that has an execute bit and still may not be executed.
+func explainAccess(path string) string {
+	if isNoexec(path) {
+		return "it lies on a file system that is mounted noexec: mount it without noexec, or copy it elsewhere"
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode()&0o111 == 0 {
+		return "chmod +x " + quoteWord(path)
+	}
+	if interpreter := interpreterOf(readHead(path)); interpreter != "" && unix.Access(interpreter, unix.X_OK) != nil {
+		return "its interpreter " + printable(interpreter) + " may not be executed: check its permissions"
+	}
+	return "the user that runs it needs execute permission for it and search permission for every directory above"
+}
+
+// readHead is the beginning of a file: what execve(2) looks at. It is empty when it cannot be read.
+func readHead(path string) []byte {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	head, _ := io.ReadAll(io.LimitReader(file, 256))
+	return head
+}

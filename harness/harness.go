@@ -1,0 +1,282 @@
+// Package harness learns a container's environment and then becomes its command.
+//
+// The common case is one call, the last thing that main does:
+//
+//	signals := harness.CatchSignals() // in the first line of main
+//	h := harness.New(harness.DefaultOptions(), signals)
+//	err := h.Run([]string{"my-server", "--port", "80"})
+//
+// Run returns only when start-up failed; ExitCode tells the exit code that the contract gives to the error.
+//
+// # The story of a run
+//
+// The env-files are read. COMMAND is looked up, so that nothing is announced for a command that cannot start.
+// Every executable in /export runs: the service announces itself. Every entry of /environment is resolved:
+// its file name is a variable and its output, or the content of a plain file, is the value. What is required
+// is checked. Then execve(2) makes this process COMMAND: same process ID, nothing of the harness left.
+//
+// # Where things are
+//
+// directory.go knows which entries take part, executable.go runs one, process.go owns every child,
+// value.go turns output into a value, export.go and environment.go are the two phases, command.go
+// looks COMMAND up, become_linux.go hands the process over.
+package harness
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// EmptyPolicy says what an empty value means.
+type EmptyPolicy string
+
+// The policies for an empty value: the variable is set and empty, it is unset, or start-up fails.
+const (
+	EmptyKeep  EmptyPolicy = "keep"
+	EmptyUnset EmptyPolicy = "unset"
+	EmptyFail  EmptyPolicy = "fail"
+)
+
+// Options says how a run behaves. Each field is the option of the same name; see DefaultOptions.
+type Options struct {
+	Environment []string // directories of /environment, a later one's entry replaces an earlier one's
+	Export      []string // directories of /export, in the order they run
+	ExportLast  bool     // run /export after /environment, with the resolved variables
+	EnvFiles    []string // dotenv files, read first, a later one wins
+
+	Timeout    time.Duration // for one try of one executable, 0 is none
+	Deadline   time.Duration // for all of start-up, 0 is none
+	Retries    int           // further tries of an /environment executable
+	RetryDelay time.Duration // before the first of them; it doubles
+	Jobs       int           // /environment executables that run at a time
+	FailFast   bool          // stop at the first failure
+
+	Require         []string    // names that must be set and not empty
+	Empty           EmptyPolicy // what an empty value means
+	PreferInherited bool        // a variable that is already set wins
+	Pristine        bool        // COMMAND gets only what was resolved and what Pass names
+	Pass            []string    // globs of inherited names that Pristine lets through
+
+	Cache       string        // directory of last-known-good values, empty for none
+	CacheMaxAge time.Duration // older values are not used
+
+	User  string // USER[:GROUP] for COMMAND, as in docker run --user
+	Chdir string // working directory for COMMAND
+
+	Timeline    bool   // start-up as bars on stderr
+	TimelineSVG string // and as a picture in this file
+
+	Drop []string // names that neither COMMAND nor executables get: the harness's own options
+}
+
+// DefaultOptions is what envharness does when it is given no option.
+func DefaultOptions() Options {
+	return Options{
+		Environment: []string{"/environment"},
+		Export:      []string{"/export"},
+		Timeout:     30 * time.Second,
+		RetryDelay:  time.Second,
+		Jobs:        1,
+		Empty:       EmptyKeep,
+		CacheMaxAge: 24 * time.Hour,
+	}
+}
+
+// Harness is one run of the entrypoint. Its fields may be replaced before Run, for tests.
+type Harness struct {
+	Options
+	Environ []string     // the inherited environment
+	Stderr  *os.File     // where executables' messages and the timeline go
+	Log     *slog.Logger // what is worth knowing and no failure
+
+	signals *Signals
+	began   time.Time
+}
+
+// New makes a run of the current process: its environment, its stderr.
+func New(o Options, signals *Signals) *Harness {
+	return &Harness{Options: o, Environ: os.Environ(), Stderr: os.Stderr, Log: slog.Default(), signals: signals, began: time.Now()}
+}
+
+// Run resolves the environment and becomes command: it does not return when that succeeds.
+//
+// The error gathers every failure (see Each); one of a signal is a *SignalError. Nothing that Run started is left behind when it returns.
+func (h *Harness) Run(command []string) error {
+	s, err := h.begin()
+	if err != nil {
+		return err
+	}
+	err = s.prepare(command)
+	if err == nil {
+		err = s.become(command)
+	}
+	return s.fail(err)
+}
+
+// Resolve does what Run does up to /environment, without /export and COMMAND: what print shows.
+func (h *Harness) Resolve() (Resolution, error) {
+	s, err := h.begin()
+	if err != nil {
+		return Resolution{}, err
+	}
+	s.resolve()
+	s.require()
+	s.endHeld()
+	if err := s.failed(); err != nil {
+		return Resolution{}, s.fail(err)
+	}
+	s.writeTimeline("")
+	return s.resolution(), nil
+}
+
+// startup is one start-up under way: what it knows, what it has run, what has failed.
+type startup struct {
+	*Harness
+	processes *processes
+	null      int // the descriptor of every executable's stdin
+	deadline  time.Time
+
+	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
+	shut      sync.Once    // the inherited descriptors were closed for executables
+	inherited []int        // and these they are, for COMMAND
+
+	env      *environ            // what COMMAND will get, as far as it is known
+	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
+	resolved map[string]Variable // what /environment decided
+	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
+
+	failures *multierror.Error
+	culprit  string // the first executable that failed
+	timeline Timeline
+}
+
+// begin reads what a run starts from: the environment and the env-files.
+func (h *Harness) begin() (*startup, error) {
+	null, err := openNull()
+	if err != nil {
+		return nil, err
+	}
+	s := &startup{
+		Harness:   h,
+		processes: newProcesses(),
+		null:      null,
+		env:       newEnviron(h.Environ),
+		envFile:   map[string]string{},
+		resolved:  map[string]Variable{},
+		offered:   sync.OnceValue(findOffers),
+	}
+	if h.Deadline > 0 {
+		s.deadline = h.began.Add(h.Deadline)
+	}
+	for _, name := range h.Drop {
+		s.env.unset(name)
+	}
+	h.signals.deliver(s.processes)
+	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
+		if err := step(); err != nil {
+			return nil, s.fail(err)
+		}
+	}
+	return s, nil
+}
+
+// checkOptions finds what is wrong with the options before anything runs.
+func (s *startup) checkOptions() (err error) {
+	if s.User != "" {
+		if s.user, err = lookUpUser(s.User); err != nil {
+			return err
+		}
+	}
+	if s.Cache != "" {
+		return openCache(s.Cache)
+	}
+	return nil
+}
+
+// prepare does everything that comes before COMMAND, in the contract's order.
+func (s *startup) prepare(command []string) error {
+	if !s.hasEnvironmentEntry("PATH") {
+		if err := s.checkCommand(command[0]); err != nil {
+			return err
+		}
+	}
+	phases := []func(){s.export, s.resolve}
+	if s.ExportLast {
+		slices.Reverse(phases)
+	}
+	for _, phase := range phases {
+		if s.mayContinue() {
+			phase()
+		}
+	}
+	s.require()
+	s.endHeld()
+	return s.failed()
+}
+
+// mayContinue tells whether anything more is to be started.
+func (s *startup) mayContinue() bool {
+	return s.processes.stoppedBy() == 0 && (s.failures == nil || !s.FailFast)
+}
+
+// record keeps a failure. One of an executable that ran after another failed says so: it may be a mere
+// consequence.
+func (s *startup) record(err error) {
+	var e *Error
+	if errors.As(err, &e) {
+		if s.culprit != "" && e.outcome != "" {
+			e.Problem += " (it ran after " + printable(s.culprit) + " had failed)"
+		}
+		if s.culprit == "" {
+			s.culprit = e.Subject
+		}
+	}
+	s.failures = multierror.Append(s.failures, err)
+}
+
+// failed is why COMMAND may not start: the signal that ends start-up, or the failures gathered.
+func (s *startup) failed() error {
+	if sig := s.processes.stoppedBy(); sig != 0 {
+		return &SignalError{Signal: sig}
+	}
+	return s.failures.ErrorOrNil()
+}
+
+// fail ends a start-up that failed: exports that are still running get TERM, the timeline shows how far it
+// came. The error is err, or the signal that came meanwhile.
+func (s *startup) fail(err error) error {
+	s.processes.terminate()
+	s.writeTimeline("")
+	if sig := s.processes.stoppedBy(); sig != 0 {
+		return &SignalError{Signal: sig}
+	}
+	return err
+}
+
+// require checks the names that must be set and not empty.
+func (s *startup) require() {
+	if s.processes.stoppedBy() != 0 {
+		return
+	}
+	for _, name := range s.Require {
+		if s.env.value(name) != "" {
+			continue
+		}
+		problem := "is required and not set"
+		if s.env.has(name) {
+			problem = "is required and empty"
+		}
+		s.failures = multierror.Append(s.failures, &Error{
+			Subject: name,
+			Problem: problem,
+			Next:    "add " + strings.Join(s.Environment, " or ") + "/" + name + ", or set it with docker run -e",
+		})
+	}
+}

@@ -1,0 +1,37 @@
+package harness
+
+import (
+	"bytes"
+	"time"
+)
+
+// elapsed is the time since the harness began.
+func (s *startup) elapsed() time.Duration { return time.Since(s.began) }
+
+func (s *startup) addSpan(span Span) {
+	if span.Phase != "" {
+		s.timeline.Spans = append(s.timeline.Spans, span)
+	}
+}
+
+// writeTimeline shows start-up as bars where the options ask for it. It never fails a start-up.
+func (s *startup) writeTimeline(command string) {
+	if !s.Timeline && s.TimelineSVG == "" {
+		return
+	}
+	s.timeline.Total, s.timeline.Command = s.elapsed(), command
+	if s.Timeline {
+		s.timeline.WriteText(s.Stderr, terminalWidth(s.Stderr))
+	}
+	if s.TimelineSVG == "" {
+		return
+	}
+	var picture bytes.Buffer
+	err := s.timeline.WriteSVG(&picture)
+	if err == nil {
+		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644)
+	}
+	if err != nil {
+		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", reason(err))
+	}
+}

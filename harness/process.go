@@ -1,0 +1,217 @@
+package harness
+
+import (
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// killAfter is the time between the TERM that a time-out sends and the KILL that ends the matter.
+	killAfter = 2 * time.Second
+	// stopAfter is the same for a signal that ends start-up.
+	stopAfter = 5 * time.Second
+	// busyFor is how long an executable that is still open for writing (ETXTBSY) is tried again.
+	busyFor = time.Second
+)
+
+// errStopped is why nothing is started any more: a signal is ending start-up.
+var errStopped = errors.New("start-up is being stopped")
+
+// processes owns the harness's children: it alone starts them, signals them and waits for them.
+//
+// Starting and recording happen under one lock, and so does signalling. Therefore a child either gets the
+// signal that ends start-up or is never started, and no signal goes to a process ID that was reaped.
+type processes struct {
+	mu      sync.Mutex
+	stopped syscall.Signal        // what ends start-up, 0 while nothing does
+	halt    chan struct{}         // closed when stopped is set
+	running map[*process]struct{} // started and not yet reaped
+	spare   *line                 // for the next executable
+}
+
+// process is one child, leader of a process group of its own.
+type process struct {
+	owner   *processes
+	pid     int
+	pidfd   int  // -1 where the kernel has none
+	lenient bool // an export: what it leaves in the background may go on
+	exited  bool // a zombie that has not been reaped: its ID is still ours
+	status  syscall.WaitStatus
+}
+
+func newProcesses() *processes {
+	return &processes{halt: make(chan struct{}), running: map[*process]struct{}{}}
+}
+
+// start runs path in a process group of its own with the three descriptors given, and records it.
+func (ps *processes) start(path string, env []string, files [3]uintptr, lenient bool) (*process, error) {
+	deadline := time.Now().Add(busyFor)
+	for pause := time.Millisecond; ; pause *= 2 {
+		p, err := ps.startOnce(path, env, files, lenient)
+		if !errors.Is(err, syscall.ETXTBSY) || time.Now().Add(pause).After(deadline) {
+			return p, err
+		}
+		time.Sleep(pause)
+	}
+}
+
+func (ps *processes) startOnce(path string, env []string, files [3]uintptr, lenient bool) (*process, error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.stopped != 0 {
+		return nil, errStopped
+	}
+	p := &process{owner: ps, pidfd: -1, lenient: lenient}
+	attr := &syscall.ProcAttr{Env: env, Files: files[:], Sys: groupLeader(&p.pidfd)}
+	pid, err := syscall.ForkExec(path, []string{path}, attr)
+	if err != nil {
+		return nil, err
+	}
+	p.pid = pid
+	ps.running[p] = struct{}{}
+	return p, nil
+}
+
+// stop ends start-up: what runs gets the signal, nothing more is started, and what is left after stopAfter,
+// or when a second signal comes, is killed.
+func (ps *processes) stop(sig syscall.Signal) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.stopped != 0 {
+		ps.signalAll(syscall.SIGKILL)
+		return
+	}
+	ps.stopped = sig
+	close(ps.halt)
+	ps.signalAll(sig)
+	time.AfterFunc(stopAfter, func() {
+		ps.mu.Lock()
+		defer ps.mu.Unlock()
+		ps.signalAll(syscall.SIGKILL)
+	})
+}
+
+// signalAll signals every group whose leader still runs. The caller holds the lock.
+func (ps *processes) signalAll(sig syscall.Signal) {
+	for p := range ps.running {
+		if !p.exited {
+			syscall.Kill(-p.pid, sig)
+		}
+	}
+}
+
+// stoppedBy is the signal that is ending start-up, or 0.
+func (ps *processes) stoppedBy() syscall.Signal {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.stopped
+}
+
+// signal sends sig to the process's group. The leader has not been reaped, so the group's ID is its own.
+func (p *process) signal(sig syscall.Signal) {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	if _, running := p.owner.running[p]; running {
+		syscall.Kill(-p.pid, sig)
+	}
+}
+
+// finish takes the exit status of a process that has exited. An environment executable's group is killed
+// first, while its ID cannot have been given to anyone else; an export's leader is kept unreaped for the
+// same reason, since its group may have to be signalled until COMMAND starts.
+func (p *process) finish() syscall.WaitStatus {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	p.exited = true
+	if p.lenient {
+		p.status = peek(p.pid)
+		return p.status
+	}
+	syscall.Kill(-p.pid, syscall.SIGKILL)
+	p.reap()
+	return p.status
+}
+
+// reap takes the process out of the kernel's table. The caller holds the lock.
+func (p *process) reap() {
+	for {
+		_, err := syscall.Wait4(p.pid, &p.status, 0, nil)
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	delete(p.owner.running, p)
+	if p.pidfd >= 0 {
+		syscall.Close(p.pidfd)
+		p.pidfd = -1
+	}
+}
+
+// awaitEnded waits for the environment executables that were told to end.
+func (ps *processes) awaitEnded() {
+	for _, p := range ps.ending() {
+		fds := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
+		for !hasExited(p.pid) {
+			pollUntil(fds, time.Now().Add(pollEvery))
+		}
+		p.finish()
+	}
+}
+
+func (ps *processes) ending() []*process {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var list []*process
+	for p := range ps.running {
+		if !p.lenient {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// release reaps the exports that have exited and lets what they left in the background go on: it is
+// COMMAND's neighbour from now on.
+func (ps *processes) release() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for p := range ps.running {
+		if p.exited || hasExited(p.pid) {
+			p.reap()
+		}
+	}
+}
+
+// terminate ends what exports left running: TERM to each group, and KILL for what is left after stopAfter.
+func (ps *processes) terminate() {
+	groups := ps.signalExports()
+	for end := time.Now().Add(stopAfter); len(groups) > 0; time.Sleep(pollEvery) {
+		ps.release()
+		for group := range groups {
+			switch {
+			case syscall.Kill(-group, 0) == syscall.ESRCH:
+				delete(groups, group)
+			case time.Now().After(end):
+				syscall.Kill(-group, syscall.SIGKILL)
+				delete(groups, group)
+			}
+		}
+	}
+}
+
+// signalExports sends TERM to every group that is left, and the CONT that lets a stopped one see it.
+func (ps *processes) signalExports() map[int]bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	groups := map[int]bool{}
+	for p := range ps.running {
+		syscall.Kill(-p.pid, syscall.SIGTERM)
+		syscall.Kill(-p.pid, syscall.SIGCONT)
+		groups[p.pid] = true
+	}
+	return groups
+}

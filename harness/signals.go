@@ -1,0 +1,61 @@
+package harness
+
+import (
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ending are the signals that end start-up.
+var ending = [...]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP}
+
+// Signals holds the signals that came since CatchSignals.
+type Signals struct {
+	arrived   chan os.Signal
+	held      chan os.Signal // keeps them caught when arrived is given up
+	caught    []syscall.Signal
+	once      sync.Once
+	delivered chan struct{} // closed when arrived is closed and all it held has taken effect
+}
+
+// CatchSignals begins to hold back the signals that end start-up; one that is inherited as ignored
+// (nohup(1)) is left so. It belongs into the first line of main: a signal before it ends the process by
+// its default action.
+func CatchSignals() *Signals {
+	s := &Signals{arrived: make(chan os.Signal, 16), held: make(chan os.Signal), delivered: make(chan struct{})}
+	for _, sig := range ending {
+		if !signal.Ignored(sig) {
+			s.caught = append(s.caught, sig)
+			signal.Notify(s.arrived, sig)
+			signal.Notify(s.held, sig)
+		}
+	}
+	return s
+}
+
+// deliver lets every signal, those that came already first, end what processes run.
+func (s *Signals) deliver(ps *processes) {
+	if s == nil {
+		return
+	}
+	s.once.Do(func() {
+		go func() {
+			defer close(s.delivered)
+			for sig := range s.arrived {
+				ps.stop(sig.(syscall.Signal))
+			}
+		}()
+	})
+}
+
+// signalName is a signal as people write it: SIGTERM (15).
+func signalName(sig syscall.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name + " (" + strconv.Itoa(int(sig)) + ")"
+	}
+	return "signal " + strconv.Itoa(int(sig))
+}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+)
+
+// Reporter tells people what failed: one line an error, under it one for the next step where there is one.
+type Reporter struct {
+	Program string
+	W       io.Writer
+	JSON    bool // as lines of JSON, hints in an attribute of their own
+}
+
+// Report tells one error. Its hint is what its method Hint gives.
+func (r Reporter) Report(err error) {
+	hint := ""
+	if h, ok := err.(interface{ Hint() string }); ok {
+		hint = h.Hint()
+	}
+	if r.JSON {
+		var attrs []any
+		if hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+		slog.New(slog.NewJSONHandler(r.W, nil)).Error(err.Error(), attrs...)
+		return
+	}
+	lines := r.Program + ": error: " + OneLine(err.Error()) + "\n"
+	if hint != "" {
+		lines += r.Program + ": hint: " + OneLine(hint) + "\n"
+	}
+	io.WriteString(r.W, lines)
+}
