@@ -11,17 +11,7 @@ import (
 
 // become executes COMMAND in place of the harness. It returns only when that fails or a signal came first.
 func (s *startup) become(command []string) error {
-	if s.user != nil {
-		if _, resolved := s.resolved["HOME"]; !resolved {
-			s.env.set("HOME", s.user.Home)
-		}
-	}
-	env := s.commandEnviron()
-	var file string
-	err := s.asUser(func() (err error) {
-		file, err = s.lookUp(command[0])
-		return err
-	})
+	file, env, err := s.lookUpCommand(command)
 	if err != nil {
 		return err
 	}
@@ -29,12 +19,30 @@ func (s *startup) become(command []string) error {
 	reapOrphans()
 	s.writeTimeline(command[0])
 	keepDescriptors(s.inherited)
-	return s.asUser(func() error { return s.handOver(file, command, env) })
+	return s.asUser(func() error { return s.handOver(file, command, env.list()) })
+}
+
+// lookUpCommand finds COMMAND's file with the environment that it will get.
+func (s *startup) lookUpCommand(command []string) (file string, env *environ, err error) {
+	if s.user != nil {
+		if _, resolved := s.resolved["HOME"]; !resolved {
+			s.env.set("HOME", s.user.Home)
+		}
+	}
+	err = s.asUser(func() (err error) {
+		file, err = s.lookUp(command[0])
+		return err
+	})
+	return file, s.commandEnviron(), err
 }
 
 // exec is the last step. Everything after it is COMMAND's.
 func (s *startup) exec(file string, argv, env []string) error {
-	err := syscall.Exec(file, argv, env)
+	return s.explainCommand(file, argv, env, syscall.Exec(file, argv, env))
+}
+
+// explainCommand says why execve(2) refused COMMAND.
+func (s *startup) explainCommand(file string, argv, env []string, err error) error {
 	if errors.Is(err, syscall.E2BIG) {
 		return cannotExecute(argv[0], tooLarge(argv, env), "put large data into files and let the variables name the files", err)
 	}

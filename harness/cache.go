@@ -37,7 +37,7 @@ func openCache(dir string) error {
 func (s *startup) throughCache(e entry, v *evaluation, value string, err error) (string, error) {
 	file := filepath.Join(s.Cache, e.name)
 	if err == nil {
-		if err := writeFile(file, []byte(value), 0o600); err != nil {
+		if err := writeFile(file, []byte(value), 0o600, nil); err != nil {
 			s.Log.Warn("the value could not be cached", "name", e.name, "problem", reason(err))
 		}
 		return value, nil
@@ -51,7 +51,7 @@ func (s *startup) throughCache(e entry, v *evaluation, value string, err error) 
 		return "", err
 	}
 	s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(err), "age", shortDuration(age))
-	v.source, v.span.Outcome = file, outcomeCached
+	v.source, v.span.Outcome = file, OutcomeCached
 	return cached, nil
 }
 

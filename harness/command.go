@@ -102,10 +102,9 @@ func cannotExecute(name, problem, hint string, err error) error {
 }
 
 // commandEnviron is what COMMAND gets: everything, or with Pristine what was resolved and what is passed.
-func (s *startup) commandEnviron() []string {
-	env := s.env
+func (s *startup) commandEnviron() *environ {
+	env := s.env.clone()
 	if s.Pristine {
-		env = env.clone()
 		env.opaque = nil
 		for _, name := range s.env.names {
 			if !s.passes(name) {
@@ -113,7 +112,7 @@ func (s *startup) commandEnviron() []string {
 			}
 		}
 	}
-	return env.list()
+	return env
 }
 
 // passes tells whether Pristine lets a name through to COMMAND.

@@ -7,6 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// closeInherited closes the inherited descriptors for executables, before the first of them.
+func (s *startup) closeInherited() {
+	s.shut.Do(func() { s.inherited = inheritedDescriptors() })
+}
+
 // inheritedDescriptors finds the descriptors above 2 that were inherited, and closes them for executables:
 // COMMAND alone keeps them (LISTEN_FDS of sd_listen_fds(3), a shell's redirections). The harness's own have
 // close-on-exec set from their birth, and inherited ones cannot have it: that tells them apart.

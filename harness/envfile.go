@@ -22,7 +22,7 @@ func (s *startup) readEnvFiles() error {
 				s.envFile[name] = file
 			}
 		}
-		s.addSpan(Span{Phase: "env-file", Name: file, Path: file, Start: began, End: s.elapsed(), Tries: 1, Outcome: outcomeOK})
+		s.addSpan(Span{Phase: "env-file", Name: file, Path: file, Start: began, End: s.elapsed(), Tries: 1, Outcome: OutcomeOK})
 	}
 	return nil
 }

@@ -66,14 +66,26 @@ func (e *environ) clone() *environ {
 	return c
 }
 
-// list is the environment as execve(2) takes it, followed by extra entries.
-func (e *environ) list(extra ...string) []string {
+// list is the environment as execve(2) takes it.
+func (e *environ) list() []string { return e.listWithout("") }
+
+// listWithout is the environment without a name, followed by extra entries.
+func (e *environ) listWithout(without string, extra ...string) []string {
 	list := make([]string, 0, len(e.names)+len(e.opaque)+len(extra)+1) // room for NOTIFY_SOCKET
 	for _, name := range e.names {
+		if name == without {
+			continue
+		}
 		list = append(list, e.entries[name])
 	}
 	list = append(list, e.opaque...)
 	return append(list, extra...)
+}
+
+// add sets the variable of a NAME=VALUE entry.
+func (e *environ) add(entry string) {
+	name, _, _ := strings.Cut(entry, "=")
+	e.put(name, entry)
 }
 
 // isName tells whether name is one that a shell can use: [A-Za-z_][A-Za-z0-9_]*.

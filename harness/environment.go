@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -78,7 +77,7 @@ type evaluation struct {
 	value  string
 	source string // where the value comes from, for people
 	span   Span
-	held   *process
+	held   *watch
 	err    error
 }
 
@@ -88,12 +87,12 @@ func (s *startup) apply(e entry, v evaluation) {
 	if v.err != nil && errors.Is(v.err, errStopped) {
 		return
 	}
-	if v.held != nil {
-		v.held.end()
-	}
 	s.addSpan(v.span)
 	if v.err == nil && v.value == "" && s.Empty == EmptyFail {
 		v.err = &Error{Subject: e.path, Problem: "its value is empty (--empty fail)", Next: "let it print a value, or allow empty ones with --empty keep"}
+	}
+	if v.held != nil {
+		s.hold(e, v.held, v.err == nil)
 	}
 	unset := v.err != nil || v.value == "" && s.Empty == EmptyUnset
 	if unset {
@@ -110,7 +109,7 @@ func (s *startup) apply(e entry, v evaluation) {
 // evaluate finds one entry's value: by running it, with further tries and the cache behind it, or by
 // reading it.
 func (s *startup) evaluate(e entry, env *environ) evaluation {
-	v := evaluation{source: e.path, span: Span{Phase: "environment", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1, Outcome: outcomeOK}}
+	v := evaluation{source: e.path, span: Span{Phase: "environment", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1, Outcome: OutcomeOK}}
 	v.value, v.err = s.valueOfEntry(e, env, &v)
 	if v.err != nil {
 		v.span.Outcome = outcomeOf(v.err)
@@ -129,6 +128,11 @@ func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, er
 	}
 	if !executable {
 		return plainValue(e)
+	}
+	if s.pushed != nil {
+		if value, held := s.pushed(e.name); held {
+			return value, nil
+		}
 	}
 	value, err := s.tryRepeatedly(e, env, v)
 	if s.Cache == "" || errors.Is(err, errStopped) {
@@ -150,7 +154,7 @@ func refusedAt(path string) func(string, error) (string, error) {
 	return func(value string, err error) (string, error) {
 		var refused *Error
 		if errors.As(err, &refused) {
-			refused.Subject, refused.outcome = path, outcomeRefused
+			refused.Subject, refused.outcome = path, OutcomeRefused
 		}
 		return value, err
 	}
@@ -163,7 +167,7 @@ func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, e
 		v.span.Tries = try
 		value, err := s.tryOnce(e, env, v)
 		outcome := outcomeOf(err)
-		if outcome != outcomeFailed && outcome != outcomeTimedOut || try > s.Retries || s.deadlinePassed() {
+		if outcome != OutcomeFailed && outcome != OutcomeTimedOut || try > s.Retries || s.deadlinePassed() {
 			return value, err
 		}
 		s.Log.Warn("failed, will be tried again", "path", e.path, "try", try, "outcome", outcome)
@@ -216,11 +220,4 @@ func (s *startup) hasEnvironmentEntry(name string) bool {
 		return !(info.Mode()&fs.ModeSymlink != 0 && isMask(path)) && specialKind(path, info.Mode()) == ""
 	}
 	return false
-}
-
-// end asks an executable that is held and no longer needed to go.
-func (p *process) end() {
-	p.signal(syscall.SIGTERM)
-	p.signal(syscall.SIGCONT)
-	time.AfterFunc(killAfter, func() { p.signal(syscall.SIGKILL) })
 }

@@ -32,18 +32,8 @@ type Error struct {
 	// Err is the cause for errors.Is, or nil; its text is already part of Problem.
 	Err error
 
-	outcome string // of an executable that ran: one of the outcomes of a try
+	outcome string // of an executable that ran, in the words of a timeline
 }
-
-// The outcomes of a try, as the timeline shows them.
-const (
-	outcomeOK       = "ok"
-	outcomeFailed   = "failed"    // bad exit status or signal: another try may succeed
-	outcomeTimedOut = "timed out" // so here
-	outcomeRefused  = "refused"   // it gave what no variable can hold: another try would give the same
-	outcomeStopped  = "stopped"   // a signal ended start-up
-	outcomeCached   = "cached"    // it failed and the last known value is used
-)
 
 func (e *Error) Error() string {
 	if e.Subject == "" {

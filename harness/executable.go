@@ -30,8 +30,8 @@ type outcome struct {
 	output   []byte
 	status   syscall.WaitStatus
 	timedOut bool
-	flooded  bool // it printed more than maxCapture and was killed
-	held     *process
+	flooded  bool   // it printed more than maxCapture and was killed
+	held     *watch // it said READY=1 and runs on
 }
 
 // run starts one executable and stays with it until it has exited or has said that it is ready (sd_notify(3)),
@@ -48,8 +48,18 @@ func (ps *processes) run(x execution) (outcome, error) {
 	if x.export {
 		stdout = x.stderr
 	}
-	p, err := ps.start(x.path, append(x.env, line.notify.environ()...), [3]uintptr{x.stdin, stdout, x.stderr}, x.export)
+	p := &process{lenient: x.export}
+	err = ps.start(p, launch{
+		path:  x.path,
+		argv:  []string{x.path},
+		env:   append(x.env, line.notify.environ()...),
+		files: []uintptr{x.stdin, stdout, x.stderr},
+		sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
 	line.closeWrite()
+	if x.export {
+		line.closeRead()
+	}
 	if err != nil {
 		line.close()
 		return outcome{}, err
@@ -121,28 +131,44 @@ type watch struct {
 	outcome outcome
 }
 
+// wait stays with the executable until it has exited and its output has ended, or until it is ready.
 func (w *watch) wait() (outcome, error) {
-	defer w.line.close()
 	for !w.exited || w.line.read >= 0 {
-		fds := [...]unix.PollFd{
-			{Fd: int32(w.line.read), Events: unix.POLLIN},
-			{Fd: int32(w.pidfd), Events: unix.POLLIN},
-			{Fd: int32(w.line.notify.fd), Events: unix.POLLIN},
-		}
-		if err := pollUntil(fds[:], w.nextDeadline()); err != nil {
+		ready, err := w.step(w.nextDeadline())
+		if err != nil {
+			w.line.close()
 			return w.outcome, err
 		}
-		if fds[0].Revents != 0 {
-			w.readOutput()
-		}
-		w.lookForExit(fds[1].Revents != 0)
-		if fds[2].Revents != 0 && w.line.notify.ready() && !w.exited {
-			return w.hold(), nil
+		if ready > 0 && !w.exited {
+			w.outcome.output = latest(w.readRest(), ready)
+			w.outcome.held, w.expires = w, time.Time{}
+			return w.outcome, nil
 		}
 		w.checkDeadlines(time.Now())
 	}
+	w.line.close()
 	w.outcome.status = w.process.finish()
 	return w.outcome, nil
+}
+
+// step waits for one thing to happen and tells how often the executable has said READY=1.
+func (w *watch) step(until time.Time) (ready int, err error) {
+	fds := [...]unix.PollFd{
+		{Fd: int32(w.line.read), Events: unix.POLLIN},
+		{Fd: int32(w.pidfd), Events: unix.POLLIN},
+		{Fd: int32(w.line.notify.fd), Events: unix.POLLIN},
+	}
+	if err := pollUntil(fds[:], until); err != nil {
+		return 0, err
+	}
+	if fds[0].Revents != 0 {
+		w.readOutput()
+	}
+	w.lookForExit(fds[1].Revents != 0)
+	if fds[2].Revents != 0 {
+		ready = w.line.notify.ready()
+	}
+	return ready, nil
 }
 
 func (w *watch) nextDeadline() time.Time {
@@ -208,8 +234,9 @@ func (w *watch) readOutput() {
 	}
 }
 
-// hold leaves the executable running. What it printed before it said READY=1 is in the pipe by now.
-func (w *watch) hold() outcome {
+// readRest takes what is in the pipe, and gives all output. What an executable printed before it said
+// READY=1 is there by then.
+func (w *watch) readRest() []byte {
 	for w.line.read >= 0 {
 		fds := [...]unix.PollFd{{Fd: int32(w.line.read), Events: unix.POLLIN}}
 		if n, err := unix.Poll(fds[:], 0); n == 0 || err != nil && err != unix.EINTR {
@@ -217,8 +244,7 @@ func (w *watch) hold() outcome {
 		}
 		w.readOutput()
 	}
-	w.outcome.held = w.process
-	return w.outcome
+	return w.outcome.output
 }
 
 // pollUntil waits for a descriptor or a time; a zero time waits for ever, a negative descriptor is not

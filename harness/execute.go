@@ -12,7 +12,7 @@ import (
 
 // execute runs one executable within its time and turns a bad end into an error.
 func (s *startup) execute(path string, env *environ, export bool) (outcome, error) {
-	s.shut.Do(func() { s.inherited = inheritedDescriptors() })
+	s.closeInherited()
 	began := time.Now()
 	expires, limit := s.expiry(began)
 	if limit == deadlineOption && !began.Before(expires) {
@@ -20,7 +20,7 @@ func (s *startup) execute(path string, env *environ, export bool) (outcome, erro
 	}
 	out, err := s.processes.run(execution{
 		path:    path,
-		env:     env.list(s.offers(env)...),
+		env:     env.listWithout(notifySocketName, s.offers(env)...),
 		stdin:   uintptr(s.null),
 		stderr:  s.Stderr.Fd(),
 		export:  export,
@@ -41,17 +41,17 @@ func (s *startup) execute(path string, env *environ, export bool) (outcome, erro
 			Subject: path,
 			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", maxCapture, took),
 			Next:    "print the value alone; messages belong on stderr",
-			outcome: outcomeRefused,
+			outcome: OutcomeRefused,
 		}
 	case out.timedOut:
 		return outcome{}, &Error{
 			Subject: path,
 			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + ")",
 			Next:    "give it more time with --" + limit + ", or let it give up sooner itself",
-			outcome: outcomeTimedOut,
+			outcome: OutcomeTimedOut,
 		}
 	case out.status != 0:
-		return outcome{}, &Error{Subject: path, Problem: describe(out.status) + " after " + took, Next: statusHint(out.status), outcome: outcomeFailed}
+		return outcome{}, &Error{Subject: path, Problem: describe(out.status) + " after " + took, Next: statusHint(out.status), outcome: OutcomeFailed}
 	}
 	return out, nil
 }
@@ -114,13 +114,13 @@ func outcomeOf(err error) string {
 	var e *Error
 	switch {
 	case err == nil:
-		return outcomeOK
+		return OutcomeOK
 	case errors.Is(err, errStopped):
-		return outcomeStopped
+		return OutcomeStopped
 	case errors.As(err, &e) && e.outcome != "":
 		return e.outcome
 	}
-	return outcomeFailed
+	return OutcomeFailed
 }
 
 // openNull opens what executables get as stdin: /dev/null, or where an image has none, a pipe at its end. It

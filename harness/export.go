@@ -37,6 +37,7 @@ func (s *startup) exportDirectory(entries []entry, masked func(string) bool) boo
 			return false
 		case masked(e.name):
 			s.Log.Debug("masked by a later directory", "path", e.path)
+		case e.name == teardown && s.Init.Enabled: // it is for withdrawing
 		case e.name == teardown:
 			s.Log.Warn("not run: only --init withdraws a service", "path", e.path)
 		case !s.exportEntry(e) && e.name == bootstrap:
@@ -66,7 +67,10 @@ func (s *startup) exportEntry(e entry) bool {
 	span := Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
 	out, err := s.runExport(e)
 	span.End = s.elapsed()
-	span.Held = out.held != nil
+	if out.held != nil {
+		span.Held = true
+		s.holdExport(e, out.held)
+	}
 	span.Outcome = outcomeOf(err)
 	s.addSpan(span)
 	if err != nil && !errors.Is(err, errStopped) {

@@ -8,8 +8,9 @@ import (
 )
 
 // writeFile replaces a file as a whole: a reader sees the old content or the new, and a failure leaves the
-// old. A link is followed; what is no regular file (/dev/stdout) is written to as it is.
-func writeFile(path string, content []byte, mode os.FileMode) error {
+// old. A link is followed; what is no regular file (/dev/stdout) is written to as it is. The
+// new file is owner's, or the harness's own user's without one.
+func writeFile(path string, content []byte, mode os.FileMode, owner *commandUser) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
@@ -17,7 +18,7 @@ func writeFile(path string, content []byte, mode os.FileMode) error {
 		return os.WriteFile(path, content, mode)
 	}
 	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.FormatUint(rand.Uint64(), 36))
-	if err := writeNew(temporary, content, mode); err != nil {
+	if err := writeNew(temporary, content, mode, owner); err != nil {
 		os.Remove(temporary)
 		return err
 	}
@@ -29,12 +30,17 @@ func writeFile(path string, content []byte, mode os.FileMode) error {
 }
 
 // writeNew makes a file that must not exist yet, so that nobody can have put a link in its place.
-func writeNew(path string, content []byte, mode os.FileMode) error {
+func writeNew(path string, content []byte, mode os.FileMode, owner *commandUser) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(content)
+	if owner != nil {
+		err = file.Chown(owner.UID, owner.GID)
+	}
+	if err == nil {
+		_, err = file.Write(content)
+	}
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}

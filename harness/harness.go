@@ -73,6 +73,8 @@ type Options struct {
 	Timeline    bool   // start-up as bars on stderr
 	TimelineSVG string // and as a picture in this file
 
+	Init InitOptions // staying as PID 1
+
 	Drop []string // names that neither COMMAND nor executables get: the harness's own options
 }
 
@@ -86,6 +88,7 @@ func DefaultOptions() Options {
 		Jobs:        1,
 		Empty:       EmptyKeep,
 		CacheMaxAge: 24 * time.Hour,
+		Init:        DefaultInitOptions(),
 	}
 }
 
@@ -109,6 +112,9 @@ func New(o Options, signals *Signals) *Harness {
 //
 // The error gathers every failure (see Each); one of a signal is a *SignalError. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
+	if h.Init.Enabled {
+		return h.supervise(command)
+	}
 	s, err := h.begin()
 	if err != nil {
 		return err
@@ -144,13 +150,17 @@ type startup struct {
 	deadline  time.Time
 
 	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
-	shut      sync.Once    // the inherited descriptors were closed for executables
+	shut      *sync.Once   // the inherited descriptors were closed for executables
 	inherited []int        // and these they are, for COMMAND
 
 	env      *environ            // what COMMAND will get, as far as it is known
 	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
 	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
+
+	discoverers []holder // held executables, under Init
+	exporters   []holder
+	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
 	failures *multierror.Error
 	culprit  string // the first executable that failed
@@ -170,6 +180,7 @@ func (h *Harness) begin() (*startup, error) {
 		env:       newEnviron(h.Environ),
 		envFile:   map[string]string{},
 		resolved:  map[string]Variable{},
+		shut:      new(sync.Once),
 		offered:   sync.OnceValue(findOffers),
 	}
 	if h.Deadline > 0 {
@@ -208,7 +219,10 @@ func (s *startup) prepare(command []string) error {
 		}
 	}
 	phases := []func(){s.export, s.resolve}
-	if s.ExportLast {
+	switch {
+	case s.Init.Enabled && s.Init.ExportWhenReady:
+		phases = phases[1:]
+	case s.ExportLast:
 		slices.Reverse(phases)
 	}
 	for _, phase := range phases {
@@ -217,8 +231,26 @@ func (s *startup) prepare(command []string) error {
 		}
 	}
 	s.require()
-	s.endHeld()
+	if !s.Init.Enabled {
+		s.endHeld()
+	}
 	return s.failed()
+}
+
+// again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
+func (s *startup) again(env *environ) *startup {
+	return &startup{
+		Harness:   s.Harness,
+		processes: s.processes,
+		null:      s.null,
+		user:      s.user,
+		shut:      s.shut,
+		inherited: s.inherited,
+		env:       env.clone(),
+		envFile:   s.envFile,
+		resolved:  map[string]Variable{},
+		offered:   s.offered,
+	}
 }
 
 // mayContinue tells whether anything more is to be started.
@@ -252,7 +284,11 @@ func (s *startup) failed() error {
 // fail ends a start-up that failed: exports that are still running get TERM, the timeline shows how far it
 // came. The error is err, or the signal that came meanwhile.
 func (s *startup) fail(err error) error {
-	s.processes.terminate()
+	if s.Init.Enabled {
+		s.processes.terminateRest()
+	} else {
+		s.processes.terminate()
+	}
 	s.writeTimeline("")
 	if sig := s.processes.stoppedBy(); sig != 0 {
 		return &SignalError{Signal: sig}

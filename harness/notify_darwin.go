@@ -5,5 +5,5 @@ type notifySocket struct{ fd int }
 
 func listenNotify() *notifySocket         { return &notifySocket{fd: -1} }
 func (n *notifySocket) environ() []string { return nil }
-func (n *notifySocket) ready(...int) bool { return false }
+func (n *notifySocket) ready() int        { return 0 }
 func (n *notifySocket) close()            {}

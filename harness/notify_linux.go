@@ -12,6 +12,7 @@ import (
 type notifySocket struct {
 	fd      int
 	address string
+	also    int // a user that is heard beside root and the harness's own
 }
 
 // listenNotify opens a socket. Where that is forbidden there are no notifications, which is no failure:
@@ -50,7 +51,7 @@ func (n *notifySocket) environ() []string {
 	if n.fd < 0 {
 		return nil
 	}
-	return []string{"NOTIFY_SOCKET=" + n.address}
+	return []string{notifySocketName + "=" + n.address}
 }
 
 func (n *notifySocket) close() {
@@ -60,28 +61,33 @@ func (n *notifySocket) close() {
 	}
 }
 
-// ready takes what has arrived and tells whether one message said READY=1. Only root, the harness's own
-// user and those in uids are heard: an abstract socket has no file permissions that would keep others out.
-func (n *notifySocket) ready(uids ...int) bool {
-	ready := false
+// ready takes what has arrived and counts the messages that said READY=1.
+func (n *notifySocket) ready() int {
+	count := 0
 	for {
-		message, uid, ok := n.receive()
+		message, ok := n.receive()
 		if !ok {
-			return ready
+			return count
 		}
-		trusted := uid == 0 || uid == os.Getuid()
-		for _, also := range uids {
-			trusted = trusted || uid == also
-		}
-		for line := range strings.Lines(message) {
-			ready = ready || trusted && strings.TrimSuffix(line, "\n") == "READY=1"
+		if saysReady(message) {
+			count++
 		}
 	}
 }
 
-// receive takes one message and its sender's user. Descriptors that come with it are closed: a sender of
+func saysReady(message string) bool {
+	for line := range strings.Lines(message) {
+		if strings.TrimSuffix(line, "\n") == "READY=1" {
+			return true
+		}
+	}
+	return false
+}
+
+// receive takes one message. Only root, the harness's own user and n.also are heard: an abstract socket has no
+// file permissions that would keep others out. Descriptors that come with a message are closed: a sender of
 // BARRIER=1 (systemd-notify(1)) waits for that.
-func (n *notifySocket) receive() (message string, uid int, ok bool) {
+func (n *notifySocket) receive() (message string, ok bool) {
 	var data [4096]byte
 	var control [512]byte
 	for {
@@ -90,9 +96,11 @@ func (n *notifySocket) receive() (message string, uid int, ok bool) {
 			continue
 		}
 		if err != nil {
-			return "", 0, false
+			return "", false
 		}
-		return string(data[:size]), sender(control[:controlSize]), true
+		if uid := sender(control[:controlSize]); uid == 0 || uid == os.Getuid() || uid == n.also {
+			return string(data[:size]), true
+		}
 	}
 }
 

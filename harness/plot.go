@@ -29,7 +29,7 @@ func (s *startup) writeTimeline(command string) {
 	var picture bytes.Buffer
 	err := s.timeline.WriteSVG(&picture)
 	if err == nil {
-		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644)
+		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644, nil)
 	}
 	if err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", reason(err))

@@ -27,10 +27,12 @@ var errStopped = errors.New("start-up is being stopped")
 // signal that ends start-up or is never started, and no signal goes to a process ID that was reaped.
 type processes struct {
 	mu      sync.Mutex
-	stopped syscall.Signal        // what ends start-up, 0 while nothing does
-	halt    chan struct{}         // closed when stopped is set
-	running map[*process]struct{} // started and not yet reaped
-	spare   *line                 // for the next executable
+	stopped syscall.Signal   // what ends start-up, 0 while nothing does
+	halt    chan struct{}    // closed when stopped is set
+	insist  bool             // a second signal came
+	running map[int]*process // started and not yet reaped, by process ID
+	spare   *line            // for the next executable
+	keep    bool             // the harness stays (Init): nothing is left to COMMAND
 }
 
 // process is one child, leader of a process group of its own.
@@ -41,39 +43,51 @@ type process struct {
 	lenient bool // an export: what it leaves in the background may go on
 	exited  bool // a zombie that has not been reaped: its ID is still ours
 	status  syscall.WaitStatus
+	reaped  chan struct{}             // closed when it is gone
+	exit    chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
+}
+
+// launch is what a child is started from.
+type launch struct {
+	path  string
+	argv  []string
+	env   []string
+	dir   string
+	files []uintptr
+	sys   *syscall.SysProcAttr
 }
 
 func newProcesses() *processes {
-	return &processes{halt: make(chan struct{}), running: map[*process]struct{}{}}
+	return &processes{halt: make(chan struct{}), running: map[int]*process{}}
 }
 
-// start runs path in a process group of its own with the three descriptors given, and records it.
-func (ps *processes) start(path string, env []string, files [3]uintptr, lenient bool) (*process, error) {
+// start starts p, which is new, from l and records it.
+func (ps *processes) start(p *process, l launch) error {
 	deadline := time.Now().Add(busyFor)
 	for pause := time.Millisecond; ; pause *= 2 {
-		p, err := ps.startOnce(path, env, files, lenient)
+		err := ps.startOnce(p, l)
 		if !errors.Is(err, syscall.ETXTBSY) || time.Now().Add(pause).After(deadline) {
-			return p, err
+			return err
 		}
 		time.Sleep(pause)
 	}
 }
 
-func (ps *processes) startOnce(path string, env []string, files [3]uintptr, lenient bool) (*process, error) {
+func (ps *processes) startOnce(p *process, l launch) error {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stopped != 0 {
-		return nil, errStopped
+		return errStopped
 	}
-	p := &process{owner: ps, pidfd: -1, lenient: lenient}
-	attr := &syscall.ProcAttr{Env: env, Files: files[:], Sys: groupLeader(&p.pidfd)}
-	pid, err := syscall.ForkExec(path, []string{path}, attr)
+	p.owner, p.pidfd, p.reaped = ps, -1, make(chan struct{})
+	requestPidfd(l.sys, &p.pidfd)
+	pid, err := syscall.ForkExec(l.path, l.argv, &syscall.ProcAttr{Dir: l.dir, Env: l.env, Files: l.files, Sys: l.sys})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.pid = pid
-	ps.running[p] = struct{}{}
-	return p, nil
+	ps.running[pid] = p
+	return nil
 }
 
 // stop ends start-up: what runs gets the signal, nothing more is started, and what is left after stopAfter,
@@ -82,6 +96,7 @@ func (ps *processes) stop(sig syscall.Signal) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stopped != 0 {
+		ps.insist = true
 		ps.signalAll(syscall.SIGKILL)
 		return
 	}
@@ -97,7 +112,7 @@ func (ps *processes) stop(sig syscall.Signal) {
 
 // signalAll signals every group whose leader still runs. The caller holds the lock.
 func (ps *processes) signalAll(sig syscall.Signal) {
-	for p := range ps.running {
+	for _, p := range ps.running {
 		if !p.exited {
 			syscall.Kill(-p.pid, sig)
 		}
@@ -115,8 +130,17 @@ func (ps *processes) stoppedBy() syscall.Signal {
 func (p *process) signal(sig syscall.Signal) {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
-	if _, running := p.owner.running[p]; running {
+	if p.owner.running[p.pid] == p {
 		syscall.Kill(-p.pid, sig)
+	}
+}
+
+// signalOne sends sig to the process alone.
+func (p *process) signalOne(sig syscall.Signal) {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	if p.owner.running[p.pid] == p {
+		syscall.Kill(p.pid, sig)
 	}
 }
 
@@ -127,11 +151,13 @@ func (p *process) finish() syscall.WaitStatus {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	p.exited = true
-	if p.lenient {
+	if p.lenient && !p.owner.keep {
 		p.status = peek(p.pid)
 		return p.status
 	}
-	syscall.Kill(-p.pid, syscall.SIGKILL)
+	if !p.lenient {
+		syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
 	p.reap()
 	return p.status
 }
@@ -144,7 +170,8 @@ func (p *process) reap() {
 			break
 		}
 	}
-	delete(p.owner.running, p)
+	delete(p.owner.running, p.pid)
+	close(p.reaped)
 	if p.pidfd >= 0 {
 		syscall.Close(p.pidfd)
 		p.pidfd = -1
@@ -166,7 +193,7 @@ func (ps *processes) ending() []*process {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	var list []*process
-	for p := range ps.running {
+	for _, p := range ps.running {
 		if !p.lenient {
 			list = append(list, p)
 		}
@@ -174,12 +201,19 @@ func (ps *processes) ending() []*process {
 	return list
 }
 
+// killGroupAtExit lets nothing of the process's group outlive it.
+func (p *process) killGroupAtExit() {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	p.lenient = false
+}
+
 // release reaps the exports that have exited and lets what they left in the background go on: it is
 // COMMAND's neighbour from now on.
 func (ps *processes) release() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	for p := range ps.running {
+	for _, p := range ps.running {
 		if p.exited || hasExited(p.pid) {
 			p.reap()
 		}
@@ -191,11 +225,12 @@ func (ps *processes) terminate() {
 	groups := ps.signalExports()
 	for end := time.Now().Add(stopAfter); len(groups) > 0; time.Sleep(pollEvery) {
 		ps.release()
+		reapOrphans()
 		for group := range groups {
 			switch {
 			case syscall.Kill(-group, 0) == syscall.ESRCH:
 				delete(groups, group)
-			case time.Now().After(end):
+			case time.Now().After(end), ps.insists():
 				syscall.Kill(-group, syscall.SIGKILL)
 				delete(groups, group)
 			}
@@ -203,12 +238,18 @@ func (ps *processes) terminate() {
 	}
 }
 
+func (ps *processes) insists() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.insist
+}
+
 // signalExports sends TERM to every group that is left, and the CONT that lets a stopped one see it.
 func (ps *processes) signalExports() map[int]bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	groups := map[int]bool{}
-	for p := range ps.running {
+	for _, p := range ps.running {
 		syscall.Kill(-p.pid, syscall.SIGTERM)
 		syscall.Kill(-p.pid, syscall.SIGCONT)
 		groups[p.pid] = true

@@ -2,10 +2,8 @@ package harness
 
 import "syscall"
 
-// groupLeader asks for a process group of the child's own. There is no pidfd here: exits are polled for.
-func groupLeader(*int) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true}
-}
+// requestPidfd does nothing: there is no pidfd here, so exits are polled for.
+func requestPidfd(*syscall.SysProcAttr, *int) {}
 
 // siginfo is what waitid(2) fills in for a child, laid out as siginfo_t on macOS.
 type siginfo struct {

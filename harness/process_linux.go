@@ -2,11 +2,8 @@ package harness
 
 import "syscall"
 
-// groupLeader asks for a process group of the child's own and for a descriptor that becomes readable when
-// it exits (pidfd_open(2), Linux 5.3).
-func groupLeader(pidfd *int) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, PidFD: pidfd}
-}
+// requestPidfd asks for a descriptor that becomes readable when the child exits (pidfd_open(2), Linux 5.3).
+func requestPidfd(sys *syscall.SysProcAttr, pidfd *int) { sys.PidFD = pidfd }
 
 // siginfo is what waitid(2) fills in for a child, laid out as siginfo_t on 64-bit Linux.
 type siginfo struct {

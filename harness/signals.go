@@ -19,7 +19,8 @@ type Signals struct {
 	held      chan os.Signal // keeps them caught when arrived is given up
 	caught    []syscall.Signal
 	once      sync.Once
-	delivered chan struct{} // closed when arrived is closed and all it held has taken effect
+	handle    func(syscall.Signal, *processes) // what a signal does; by default it ends start-up
+	delivered chan struct{}                    // closed when arrived is closed and all it held has taken effect
 }
 
 // CatchSignals begins to hold back the signals that end start-up; one that is inherited as ignored
@@ -27,6 +28,7 @@ type Signals struct {
 // its default action.
 func CatchSignals() *Signals {
 	s := &Signals{arrived: make(chan os.Signal, 16), held: make(chan os.Signal), delivered: make(chan struct{})}
+	s.handle = func(sig syscall.Signal, ps *processes) { ps.stop(sig) }
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
 			s.caught = append(s.caught, sig)
@@ -46,7 +48,7 @@ func (s *Signals) deliver(ps *processes) {
 		go func() {
 			defer close(s.delivered)
 			for sig := range s.arrived {
-				ps.stop(sig.(syscall.Signal))
+				s.handle(sig.(syscall.Signal), ps)
 			}
 		}()
 	})

@@ -14,8 +14,10 @@ import (
 // What became of a span. A timeline shows any other word as a failure.
 const (
 	OutcomeOK       = "ok"
-	OutcomeFailed   = "failed"
+	OutcomeFailed   = "failed" // a bad exit status or a signal: another try may succeed
 	OutcomeTimedOut = "timed out"
+	OutcomeRefused  = "refused" // it gave what no variable can hold: another try would give the same
+	OutcomeStopped  = "stopped" // a signal ended start-up
 	OutcomeCached   = "cached"  // it failed, and its last known good value was taken
 	OutcomeMasked   = "masked"  // not run: a link to /dev/null stands in its place
 	OutcomeSkipped  = "skipped" // not run for another reason

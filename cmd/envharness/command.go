@@ -104,7 +104,7 @@ func startCommand(signals *harness.Signals) subcommand {
 	return subcommand{
 		usage:   usage,
 		summary: "resolve, then become COMMAND",
-		options: []topic{directories, failures, values, commandOptions, reporting},
+		options: []topic{directories, failures, values, commandOptions, initOptions, changes, readiness, reporting},
 		run: func(c *urfave.Context, options harness.Options) error {
 			if c.NArg() == 0 {
 				return &harness.Error{
@@ -122,12 +122,17 @@ func subcommands(signals *harness.Signals) map[string]subcommand {
 		"print": printCommand(signals),
 		"check": checkCommand(),
 		"diff":  diffCommand(),
+
+		harness.RequestStatus: askCommand(harness.RequestStatus, "what the harness says of itself, as JSON"),
+		harness.RequestReady:  askCommand(harness.RequestReady, "exit 0 if the command is ready and well, 1 if not: a Kubernetes exec probe"),
+		harness.RequestDrain:  askCommand(harness.RequestDrain, "withdraw the service and leave the command running"),
+		harness.RequestResume: askCommand(harness.RequestResume, "announce the service again"),
 	}
 }
 
 func isSubcommand(word string) bool {
 	switch word {
-	case "print", "check", "diff":
+	case "print", "check", "diff", harness.RequestStatus, harness.RequestReady, harness.RequestDrain, harness.RequestResume:
 		return true
 	}
 	return false

@@ -21,6 +21,10 @@ var topicTitles = []struct {
 	{failures, "time limits, further tries, last known values"},
 	{values, "what is required, what empty means, who wins"},
 	{commandOptions, "COMMAND's user and directory"},
+	{initOptions, "staying as PID 1: signals, stop, orphans"},
+	{changes, "when values change while COMMAND runs"},
+	{readiness, "when COMMAND is ready and well, and what follows"},
+	{asking, "where the harness is reached"},
 	{reporting, "log, timeline, help"},
 	{printing, "what print shows"},
 }

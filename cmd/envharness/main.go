@@ -15,6 +15,9 @@ var (
 )
 
 func main() {
+	if code, is := stage(); is {
+		os.Exit(code)
+	}
 	signals := harness.CatchSignals()
 	os.Exit(run(os.Args[1:], signals))
 }

@@ -18,6 +18,9 @@ const (
 	failures       topic = "failures"
 	values         topic = "values"
 	commandOptions topic = "command"
+	initOptions    topic = "init"
+	changes        topic = "changes"
+	readiness      topic = "readiness"
 	reporting      topic = "report"
 )
 
@@ -71,6 +74,25 @@ func allFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "user", Category: string(commandOptions), Usage: "`U[:G]` that COMMAND runs as"},
 		&urfave.StringFlag{Name: "chdir", Category: string(commandOptions), Usage: "`DIR` that COMMAND runs in"},
 
+		&urfave.BoolFlag{Name: "init", Category: string(initOptions), Usage: "stay as PID 1: reap, forward signals, withdraw before a stop"},
+		&urfave.DurationFlag{Name: "grace", Category: string(initOptions), Usage: "`D` from a stop's beginning to KILL", Value: d.Init.Grace},
+		list(initOptions, "stop-signal", "SIG,…", "that begin a stop, beside TERM and INT"),
+		list(initOptions, "signal-map", "SIG=SIG,…", "what COMMAND gets instead; =0 for nothing"),
+		&urfave.BoolFlag{Name: "group", Category: string(initOptions), Usage: "signals go to COMMAND's process group"},
+		list(initOptions, "expect-exit", "CODE=CODE,…", "exit codes that mean another one"),
+		&urfave.StringFlag{Name: "parent-death-signal", Category: string(initOptions), Usage: "`SIG` that begins when the parent dies"},
+		&urfave.StringFlag{Name: "socket", Category: string(initOptions), Usage: "`PATH` for status, ready, drain, resume", Value: d.Init.Socket},
+
+		&urfave.DurationFlag{Name: "refresh", Category: string(changes), Usage: "`D` after which all is resolved again, ±10 %"},
+		&urfave.StringFlag{Name: "on-change", Category: string(changes), Usage: "`restart|signal=SIG|exit|none`", Value: string(d.Init.OnChange)},
+		&urfave.StringFlag{Name: "write", Category: string(changes), Usage: "dotenv `FILE` that is kept current"},
+
+		&urfave.StringFlag{Name: "ready", Category: string(readiness), Usage: "`notify|PATH`: how COMMAND says that it is ready"},
+		&urfave.StringFlag{Name: "health", Category: string(readiness), Usage: "`PATH` of a program that exits 0 while COMMAND is well"},
+		&urfave.DurationFlag{Name: "health-interval", Category: string(readiness), Usage: "`D` between two of its runs", Value: d.Init.HealthInterval},
+		&urfave.IntFlag{Name: "health-failures", Category: string(readiness), Usage: "`N` in a row make COMMAND unhealthy", Value: d.Init.HealthFailures},
+		&urfave.BoolFlag{Name: "export-when-ready", Category: string(readiness), Usage: "run /export once COMMAND is ready"},
+
 		&urfave.StringFlag{Name: "log-level", Category: string(reporting), Usage: "`debug|info|warn|error`", Value: "warn"},
 		&urfave.StringFlag{Name: "log-format", Category: string(reporting), Usage: "`text|json`", Value: cli.LogText},
 		&urfave.BoolFlag{Name: "timeline", Category: string(reporting), Usage: "show start-up as bars on stderr"},
@@ -102,6 +124,10 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 			return harness.Options{}, usageError(c, "--pass: %q is no glob", glob)
 		}
 	}
+	init, err := readInitOptions(c)
+	if err != nil {
+		return harness.Options{}, err
+	}
 	return harness.Options{
 		Environment: c.StringSlice("environment"),
 		Export:      c.StringSlice("export"),
@@ -129,6 +155,8 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 
 		Timeline:    c.Bool("timeline"),
 		TimelineSVG: c.String("timeline-svg"),
+
+		Init: init,
 	}, nil
 }
 

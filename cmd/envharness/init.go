@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness"
+)
+
+// readInitOptions turns the options of --init into the harness's.
+func readInitOptions(c *urfave.Context) (o harness.InitOptions, err error) {
+	o = harness.InitOptions{
+		Enabled:         c.Bool("init"),
+		Grace:           c.Duration("grace"),
+		Group:           c.Bool("group"),
+		Refresh:         c.Duration("refresh"),
+		Write:           c.String("write"),
+		Ready:           c.String("ready"),
+		Health:          c.String("health"),
+		HealthInterval:  c.Duration("health-interval"),
+		HealthFailures:  c.Int("health-failures"),
+		ExportWhenReady: c.Bool("export-when-ready"),
+		Socket:          c.String("socket"),
+	}
+	if !o.Enabled {
+		return o, nil
+	}
+	for _, name := range []string{"grace", "refresh"} {
+		if c.Duration(name) < 0 {
+			return o, usageError(c, "--%s cannot be negative", name)
+		}
+	}
+	if o.HealthInterval <= 0 || o.HealthFailures < 1 {
+		return o, usageError(c, "--health-interval and --health-failures must be more than 0")
+	}
+	if err := readSignals(c, &o); err != nil {
+		return o, err
+	}
+	if o.ExpectExit, err = exitCodes(commaSeparated(c.StringSlice("expect-exit"))); err != nil {
+		return o, usageError(c, "--expect-exit: %v", err)
+	}
+	if o.OnChange, o.Signal, err = changePolicy(c.String("on-change")); err != nil {
+		return o, usageError(c, "--on-change: %v", err)
+	}
+	return o, nil
+}
+
+func readSignals(c *urfave.Context, o *harness.InitOptions) error {
+	for _, word := range commaSeparated(c.StringSlice("stop-signal")) {
+		sig, err := parseSignal(word)
+		if err != nil {
+			return usageError(c, "--stop-signal: %v", err)
+		}
+		o.StopSignals = append(o.StopSignals, sig)
+	}
+	o.SignalMap = map[syscall.Signal]syscall.Signal{}
+	for _, word := range commaSeparated(c.StringSlice("signal-map")) {
+		from, to, err := parseSignalPair(word)
+		if err != nil {
+			return usageError(c, "--signal-map: %v", err)
+		}
+		o.SignalMap[from] = to
+	}
+	if word := c.String("parent-death-signal"); word != "" {
+		sig, err := parseSignal(word)
+		if err != nil {
+			return usageError(c, "--parent-death-signal: %v", err)
+		}
+		o.ParentDeathSignal = sig
+	}
+	return nil
+}
+
+// parseSignal reads a signal by name, with or without SIG, or by number; real-time ones as RTMIN+3 or RTMAX-1.
+func parseSignal(word string) (syscall.Signal, error) {
+	name := strings.TrimPrefix(strings.ToUpper(word), "SIG")
+	if n, err := strconv.Atoi(name); err == nil {
+		if n < 1 || n > 64 {
+			return 0, fmt.Errorf("%q is no signal: numbers go from 1 to 64", word)
+		}
+		return syscall.Signal(n), nil
+	}
+	if sig := unix.SignalNum("SIG" + name); sig != 0 {
+		return sig, nil
+	}
+	if sig := realTimeSignal(name); sig != 0 {
+		return sig, nil
+	}
+	return 0, fmt.Errorf("%q is no signal: write its name (TERM) or number (15)", word)
+}
+
+func realTimeSignal(name string) syscall.Signal {
+	const least, most = 34, 64
+	for prefix, base := range map[string]int{"RTMIN": least, "RTMAX": most} {
+		rest, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		offset, err := strconv.Atoi(rest)
+		if rest != "" && err != nil {
+			continue
+		}
+		if n := base + offset; least <= n && n <= most {
+			return syscall.Signal(n)
+		}
+	}
+	return 0
+}
+
+func parseSignalPair(word string) (from, to syscall.Signal, err error) {
+	left, right, found := strings.Cut(word, "=")
+	if !found {
+		return 0, 0, fmt.Errorf("%q is not SIG=SIG, or SIG=0 to drop it", word)
+	}
+	if from, err = parseSignal(left); err != nil || right == "0" {
+		return from, 0, err
+	}
+	to, err = parseSignal(right)
+	return from, to, err
+}
+
+// exitCodes reads CODE=CODE; a CODE alone means 0.
+func exitCodes(words []string) (map[int]int, error) {
+	codes := map[int]int{}
+	for _, word := range words {
+		left, right, found := strings.Cut(word, "=")
+		if !found {
+			right = "0"
+		}
+		from, err1 := strconv.ParseUint(left, 10, 8)
+		to, err2 := strconv.ParseUint(right, 10, 8)
+		if errors.Join(err1, err2) != nil {
+			return nil, fmt.Errorf("%q is not CODE=CODE with numbers from 0 to 255", word)
+		}
+		codes[int(from)] = int(to)
+	}
+	return codes, nil
+}
+
+func changePolicy(word string) (harness.ChangePolicy, syscall.Signal, error) {
+	policy, name, hasSignal := strings.Cut(word, "=")
+	if policy == string(harness.ChangeSignal) && hasSignal {
+		sig, err := parseSignal(name)
+		return harness.ChangeSignal, sig, err
+	}
+	switch p := harness.ChangePolicy(word); p {
+	case harness.ChangeRestart, harness.ChangeExit, harness.ChangeNone:
+		return p, 0, nil
+	}
+	return "", 0, fmt.Errorf("%q is not restart, signal=SIG, exit or none", word)
+}
+
+// askCommand is one of the subcommands that talk to a running harness.
+func askCommand(request, summary string) subcommand {
+	return subcommand{
+		usage:   "envharness " + request + " [--socket PATH]",
+		summary: summary,
+		flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "socket", Category: string(asking), Usage: "`PATH` that the harness listens on", Value: harness.DefaultSocket},
+		},
+		options: []topic{reporting},
+		run: func(c *urfave.Context, _ harness.Options) error {
+			if c.NArg() > 0 {
+				return usageError(c, "%s takes no arguments", request)
+			}
+			status, err := harness.Ask(c.String("socket"), request)
+			if len(status) > 0 {
+				os.Stdout.Write(append(status, '\n'))
+			}
+			return err
+		},
+	}
+}
+
+const asking topic = "socket"

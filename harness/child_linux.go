@@ -1,0 +1,93 @@
+package harness
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// startCommand starts COMMAND as a child in a process group of its own. exit gets its status.
+func (s *startup) startCommand(command, extra []string, exit chan<- syscall.WaitStatus) (*process, error) {
+	file, env, err := s.lookUpCommand(command)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range extra {
+		env.add(entry)
+	}
+	l := launch{path: file, argv: command, env: env.list(), dir: s.Chdir, files: s.commandFiles()}
+	l.sys = &syscall.SysProcAttr{Setpgid: true}
+	if s.user != nil {
+		l.sys.Credential = s.user.credential()
+	}
+	if ownsTerminal() || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
+		l.path, l.argv = "/proc/self/exe", append([]string{StageName, file}, command...)
+	}
+	p := &process{lenient: true, exit: exit}
+	if err := s.processes.start(p, l); err != nil {
+		return nil, s.explainCommand(file, command, l.env, err)
+	}
+	return p, nil
+}
+
+// commandFiles are 0 to 2 and the inherited descriptors, each under its own number.
+func (s *startup) commandFiles() []uintptr {
+	s.closeInherited()
+	files := []uintptr{0, 1, 2}
+	if len(s.inherited) > 0 {
+		const closed = ^uintptr(0)
+		for fd := len(files); fd <= slices.Max(s.inherited); fd++ {
+			files = append(files, closed)
+		}
+		for _, fd := range s.inherited {
+			files[fd] = uintptr(fd)
+		}
+	}
+	return files
+}
+
+func (u *commandUser) credential() *syscall.Credential {
+	groups := make([]uint32, len(u.Groups))
+	for i, g := range u.Groups {
+		groups[i] = uint32(g)
+	}
+	return &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID), Groups: groups}
+}
+
+// ownsTerminal tells whether stdin is a terminal that the harness may hand to COMMAND.
+func ownsTerminal() bool {
+	foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err == nil && foreground == syscall.Getpgrp()
+}
+
+// StageName is argv[0] of the stage between the harness and COMMAND, see Stage.
+const StageName = "envharness-command"
+
+// Stage is what the harness's binary does when its argv[0] is StageName: what can be done only by the process
+// that will be COMMAND. It takes the terminal for its process group, gives LISTEN_PID (sd_listen_fds(3)) its
+// own number, and executes args[1] with the words after it. It returns when that fails.
+func Stage(args []string) error {
+	runtime.LockOSThread()
+	takeTerminal()
+	env := newEnviron(os.Environ())
+	if env.has("LISTEN_PID") {
+		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	}
+	err := syscall.Exec(args[1], args[2:], env.list())
+	problem, hint := explain(args[1], err)
+	return cannotExecute(args[2], problem, hint, err)
+}
+
+// takeTerminal makes the process group the terminal's foreground one. A group in the background is sent
+// SIGTTOU for that, unless it is blocked (tcsetpgrp(3)).
+func takeTerminal() {
+	var before uint64
+	block := sigbit(syscall.SIGTTOU)
+	sigmask(unix.SIG_BLOCK, &block, &before)
+	unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, syscall.Getpgrp())
+	sigmask(unix.SIG_SETMASK, &before, nil)
+}

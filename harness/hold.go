@@ -1,0 +1,87 @@
+package harness
+
+import (
+	"bytes"
+	"syscall"
+	"time"
+)
+
+// notifySocketName is the variable that names a notify socket, sd_notify(3).
+const notifySocketName = "NOTIFY_SOCKET"
+
+// holder is an executable that said READY=1 and runs on.
+type holder struct {
+	entry entry
+	watch *watch
+}
+
+// hold decides what becomes of a held executable of /environment: under Init it stays and pushes new values,
+// without Init it has given its one value and is ended.
+func (s *startup) hold(e entry, w *watch, wanted bool) {
+	if s.Init.Enabled && wanted {
+		s.discoverers = append(s.discoverers, holder{e, w})
+		return
+	}
+	w.end(killAfter)
+	if s.Init.Enabled {
+		go w.follow(func([]byte) {})
+	} else {
+		w.line.close()
+	}
+}
+
+// holdExport does the same for /export: under Init it is kept running, without Init it runs on beside COMMAND.
+func (s *startup) holdExport(e entry, w *watch) {
+	if s.Init.Enabled {
+		s.exporters = append(s.exporters, holder{e, w})
+		return
+	}
+	w.line.close()
+}
+
+// end asks an executable to go, and kills it when it has not gone in time. Somebody else waits for it.
+func (w *watch) end(in time.Duration) {
+	w.process.signal(syscall.SIGTERM)
+	w.process.signal(syscall.SIGCONT)
+	time.AfterFunc(in, func() { w.process.signal(syscall.SIGKILL) })
+}
+
+// follow stays with a held executable until it has exited. Each value that it makes known by saying READY=1
+// again goes to push.
+func (w *watch) follow(push func(output []byte)) syscall.WaitStatus {
+	output, count := w.outcome.output, 1
+	w.outcome.output = nil
+	for !w.exited {
+		var until time.Time
+		if w.process.pidfd < 0 {
+			until = time.Now().Add(pollEvery)
+		}
+		ready, err := w.step(until)
+		if err != nil {
+			w.process.signal(syscall.SIGKILL)
+		}
+		if ready == 0 {
+			continue
+		}
+		if fresh := w.readRest(); len(fresh) > 0 {
+			output, count = fresh, ready
+		} else {
+			count += ready
+		}
+		w.outcome.output = nil
+		push(latest(output, count))
+	}
+	w.line.close()
+	return w.process.finish()
+}
+
+// latest is the value that counts when READY=1 was said count times for output: an executable may have
+// printed its next values before the harness read the first. They are taken to have equally many lines, and
+// output that cannot be cut so is one value, for which it said READY=1 more than once.
+func latest(output []byte, count int) []byte {
+	lines := bytes.SplitAfter(bytes.TrimSuffix(output, []byte("\n")), []byte("\n"))
+	if count < 2 || len(lines)%count != 0 {
+		return output
+	}
+	return bytes.Join(lines[len(lines)-len(lines)/count:], nil)
+}

@@ -1,0 +1,159 @@
+package harness
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	gatherFor    = 250 * time.Millisecond // how long changes are gathered before something follows
+	gatherAtMost = 5 * time.Second        // even when they do not stop coming
+	retryRefresh = time.Second            // before a failed refresh is tried again, doubling
+)
+
+// refreshed is the outcome of resolving again.
+type refreshed struct {
+	startup *startup
+	err     error
+}
+
+// refresh resolves /environment again, from what was inherited. Held executables are not run: their values
+// are what they last made known.
+func (v *supervisor) refresh() refreshed {
+	s := v.base.again(v.inheritedEnv)
+	s.pushed = v.pushedValue
+	s.resolve()
+	s.require()
+	err := s.failed()
+	if err == nil && len(v.command) > 0 {
+		_, _, err = s.lookUpCommand(v.command)
+	}
+	return refreshed{startup: s, err: err}
+}
+
+// refreshNow begins a refresh unless one is under way.
+func (v *supervisor) refreshNow() {
+	if v.refreshing || v.stopping {
+		return
+	}
+	v.refreshing = true
+	go func() { v.refreshes <- v.refresh() }()
+}
+
+// onRefreshed takes over what a refresh resolved. A failed one changes nothing: a value is never taken away
+// because its source is out of order for a while.
+func (v *supervisor) onRefreshed(r refreshed) {
+	v.refreshing = false
+	if r.err != nil {
+		for _, h := range r.startup.discoverers {
+			h.watch.end(v.Timeout)
+			go h.watch.follow(func([]byte) {})
+		}
+		v.refreshDelay = min(max(2*v.refreshDelay, retryRefresh), max(v.Init.Refresh, retryRefresh))
+		Each(r.err, func(one error) {
+			v.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", shortDuration(v.refreshDelay))
+		})
+		v.refreshTimer.Reset(jitter(v.refreshDelay))
+		return
+	}
+	v.refreshDelay = 0
+	v.keepDiscoverers(r.startup.discoverers)
+	v.pushedMeanwhile(r.startup)
+	now := time.Now()
+	for name := range r.startup.resolved {
+		v.stamp(name, now)
+	}
+	if v.adopt(r.startup) {
+		v.gather()
+	}
+	v.armRefresh()
+}
+
+// pushedMeanwhile puts the values in place that were pushed while a refresh ran with the ones before.
+func (v *supervisor) pushedMeanwhile(s *startup) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for name, value := range v.pushed {
+		if decided, ok := s.resolved[name]; ok && decided.Value != value {
+			s.apply(entry{name: name, path: decided.Source}, evaluation{value: value, source: decided.Source})
+		}
+	}
+}
+
+// armRefresh sets the time of the next refresh, ±10 %, so that a fleet does not ask all at once.
+func (v *supervisor) armRefresh() {
+	if d := v.Init.Refresh; d > 0 {
+		v.refreshTimer.Reset(time.Duration(float64(d) * (0.9 + 0.2*randomFloat())))
+	}
+}
+
+// adopt makes a refreshed environment the current one, and tells whether COMMAND would see a difference.
+func (v *supervisor) adopt(s *startup) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.current.commandEnviron().list()
+	s.discoverers, s.exporters, s.pushed = nil, nil, nil
+	v.current = s
+	return !slices.Equal(slices.Sorted(slices.Values(before)), slices.Sorted(slices.Values(s.commandEnviron().list())))
+}
+
+// push is one new value of a held executable of /environment.
+type push struct {
+	entry  entry
+	output []byte
+}
+
+// onPush takes a pushed value over. One that no variable can hold is refused and the old one stays.
+func (v *supervisor) onPush(p push) {
+	value, err := valueOf(p.entry.name, p.output)
+	if err == nil && value == "" && v.Empty == EmptyFail {
+		err = &Error{Subject: p.entry.path, Problem: "its value is empty (--empty fail)"}
+	}
+	if err == nil && value == "" && slices.Contains(v.Require, p.entry.name) {
+		err = &Error{Subject: p.entry.name, Problem: "is required and its new value is empty"}
+	}
+	if err != nil {
+		v.Log.Warn("a pushed value is refused, the old one stays", "path", p.entry.path, "problem", err.Error())
+		return
+	}
+	v.stamp(p.entry.name, time.Now())
+	v.setPushed(p.entry.name, value)
+	s := v.base.again(v.environment())
+	s.resolved = maps.Clone(v.resolvedNow())
+	s.apply(p.entry, evaluation{value: value, source: p.entry.path})
+	if v.adopt(s) {
+		v.gather()
+	}
+}
+
+// gather waits for more changes before one thing follows all of them: until none came for gatherFor, but not
+// for ever.
+func (v *supervisor) gather() {
+	now := time.Now()
+	if v.gatherUntil.IsZero() {
+		v.gatherUntil = now.Add(gatherAtMost)
+	}
+	v.gatherTimer.Reset(min(gatherFor, max(v.gatherUntil.Sub(now), 0)))
+}
+
+// keepDiscoverers keeps the held executables of /environment running.
+func (v *supervisor) keepDiscoverers(held []holder) {
+	for _, h := range held {
+		k := &keeper{
+			entry: h.entry,
+			run: func() (outcome, error) {
+				return v.base.again(v.environment()).execute(h.entry.path, v.environment(), false)
+			},
+			push:    func(output []byte) { v.pushes <- push{h.entry, slices.Clone(output)} },
+			timeout: v.Timeout,
+			log: func(problem string, delay time.Duration) {
+				v.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", shortDuration(delay))
+			},
+		}
+		if value, err := valueOf(h.entry.name, h.watch.outcome.output); err == nil {
+			v.setPushed(h.entry.name, value)
+		}
+		v.discoverers = append(v.discoverers, k.keep(h.watch))
+	}
+}
