@@ -24,14 +24,10 @@ func subscribe(ctx context.Context, registry Registry, service string, differenc
 	if err != nil {
 		return nil, err
 	}
+	before := byID(<-snapshots) // at once: what comes after the call is not in it
 	out := make(chan Instance)
 	go func() {
 		defer close(out)
-		first, ok := <-snapshots
-		if !ok {
-			return
-		}
-		before := byID(first)
 		for snapshot := range snapshots {
 			if snapshot.Stale {
 				continue

@@ -195,7 +195,8 @@ func (t *transport) ClientHandshake(ctx context.Context, authority string, conn 
 	if err != nil {
 		return nil, nil, err
 	}
-	secure, info, err := grpccredentials.NewTLS(config).ClientHandshake(ctx, authority, conn)
+	// gRPC checks the certificate for the authority, whatever name the config has
+	secure, info, err := grpccredentials.NewTLS(config).ClientHandshake(ctx, config.ServerName, conn)
 	if err != nil {
 		t.connection.tried(addressOf(t.connection.config, conn, authority), err)
 	}

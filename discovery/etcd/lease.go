@@ -113,8 +113,7 @@ func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
 		l.drop()
 		return driver.ErrLost
 	}
-	_, err := l.read(ctx, in, "renew", clientv3.WithKeysOnly())
-	return err
+	return l.check(ctx, in)
 }
 
 // lost reports whether the client could not keep the lease alive.
@@ -131,29 +130,58 @@ func (l *lease) lost() bool {
 	}
 }
 
-// read gives the record if it is this registration's: ErrLost or ErrConflict otherwise.
-func (l *lease) read(ctx context.Context, in discovery.Instance, op string, options ...clientv3.OpOption) (*mvccpb.KeyValue, error) {
+// check is ErrLost when the record is gone and ErrConflict when it is another's.
+func (l *lease) check(ctx context.Context, in discovery.Instance) error {
+	_, err := l.ask(ctx, in, "renew", func(ctx context.Context, client *clientv3.Client, key string) ([]*mvccpb.KeyValue, error) {
+		response, err := client.Txn(ctx).
+			If(clientv3.Compare(clientv3.LeaseValue(key), "=", l.id)).
+			Else(clientv3.OpGet(key)).
+			Commit()
+		switch {
+		case err != nil:
+			return nil, err
+		case response.Succeeded:
+			return []*mvccpb.KeyValue{{Lease: int64(l.id)}}, nil
+		}
+		return response.Responses[0].GetResponseRange().Kvs, nil
+	})
+	return err
+}
+
+// read gives the record; errors are those of check.
+func (l *lease) read(ctx context.Context, in discovery.Instance) (*mvccpb.KeyValue, error) {
+	return l.ask(ctx, in, "update", func(ctx context.Context, client *clientv3.Client, key string) ([]*mvccpb.KeyValue, error) {
+		response, err := client.Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		return response.Kvs, nil
+	})
+}
+
+// ask looks at the record by get and judges it.
+func (l *lease) ask(ctx context.Context, in discovery.Instance, op string, get func(context.Context, *clientv3.Client, string) ([]*mvccpb.KeyValue, error)) (*mvccpb.KeyValue, error) {
 	records, err := l.registry.layout.Encode(in)
 	if err != nil {
 		return nil, l.registry.fail(op, in.Service, err)
 	}
 	return call(ctx, l.registry, op, in.Service, func(ctx context.Context, client *clientv3.Client) (*mvccpb.KeyValue, error) {
-		response, err := client.Get(ctx, records[0].Key, options...)
+		kvs, err := get(ctx, client, records[0].Key)
 		switch {
 		case err != nil:
 			return nil, err
-		case len(response.Kvs) == 0:
+		case len(kvs) == 0:
 			return nil, driver.ErrLost
-		case !l.owns(response.Kvs[0]):
+		case !l.owns(kvs[0]):
 			return nil, discovery.ErrConflict
 		}
-		return response.Kvs[0], nil
+		return kvs[0], nil
 	})
 }
 
 func (l *lease) Update(ctx context.Context, in discovery.Instance) error {
 	for written := false; !written; {
-		was, err := l.read(ctx, in, "update")
+		was, err := l.read(ctx, in)
 		if err != nil {
 			return err
 		}

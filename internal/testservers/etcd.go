@@ -2,7 +2,9 @@ package testservers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 )
@@ -21,7 +24,7 @@ const (
 	election  = 500
 )
 
-// embeddedVariable tells a test binary that it is an etcd, and where.
+// embeddedVariable tells a test binary that it is an etcd, and which.
 const embeddedVariable = "ENVHARNESS_TEST_EMBEDDED_ETCD"
 
 // Etcd is one etcd server.
@@ -33,8 +36,8 @@ type Etcd struct {
 // Main runs the tests, or this test binary as the etcd that EmbeddedEtcd starts: so it can be killed and
 // stopped as any process. A package that uses EmbeddedEtcd calls it from TestMain.
 func Main(m *testing.M) {
-	if directory := os.Getenv(embeddedVariable); directory != "" {
-		if err := serveEtcd(directory, os.Args[len(os.Args)-2], os.Args[len(os.Args)-1]); err != nil {
+	if text := os.Getenv(embeddedVariable); text != "" {
+		if err := serveEtcd(text); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}
@@ -43,33 +46,67 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// EmbeddedEtcd starts the etcd that this module embeds, in a process of its own. Extra arguments are not
-// taken: it is the newest etcd with its defaults and short times.
+// embedded is what an embedded etcd is told.
+type embedded struct {
+	Directory, Client, Peer string
+	TLS                     *Certificates // for its clients, who then need one too
+}
+
+// EmbeddedEtcd starts the etcd that this module embeds, in a process of its own, with short times.
 func EmbeddedEtcd(t testing.TB) *Etcd {
+	t.Helper()
+	return startEmbedded(t, nil)
+}
+
+// EmbeddedEtcdTLS is EmbeddedEtcd with TLS, for clients with a certificate of the same authority.
+func EmbeddedEtcdTLS(t testing.TB, certificates Certificates) *Etcd {
+	t.Helper()
+	return startEmbedded(t, &certificates)
+}
+
+func startEmbedded(t testing.TB, certificates *Certificates) *Etcd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	directory, client, peer := t.TempDir(), FreeAddress(t), FreeAddress(t)
+	e := embedded{Directory: t.TempDir(), Client: FreeAddress(t), Peer: FreeAddress(t), TLS: certificates}
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
 	command := func() *exec.Cmd {
-		cmd := exec.Command(self, client, peer)
-		cmd.Env = append(os.Environ(), embeddedVariable+"="+directory)
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), embeddedVariable+"="+string(text))
 		return cmd
 	}
-	return &Etcd{StartProcess(t, "embedded etcd", command, healthy(client)), client}
+	ready := healthy(e.Client)
+	if certificates != nil {
+		ready = listening(e.Client)
+	}
+	return &Etcd{StartProcess(t, "embedded etcd", command, ready), e.Client}
 }
 
 // serveEtcd is the life of such a process; it ends by a signal.
-func serveEtcd(directory, client, peer string) error {
+func serveEtcd(text string) error {
+	var e embedded
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		return err
+	}
 	wal.SegmentSizeBytes = 1 << 20 // not 64 MB for each test
 	config := embed.NewConfig()
-	config.Dir = directory
+	config.Dir = e.Directory
 	config.TickMs, config.ElectionMs = heartbeat, election
 	config.LogLevel = "error"
-	clientURL, peerURL := url.URL{Scheme: "http", Host: client}, url.URL{Scheme: "http", Host: peer}
-	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{clientURL}, []url.URL{clientURL}
-	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peerURL}, []url.URL{peerURL}
+	client, peer := url.URL{Scheme: "http", Host: e.Client}, url.URL{Scheme: "http", Host: e.Peer}
+	if e.TLS != nil {
+		client.Scheme = "https"
+		config.ClientTLSInfo = transport.TLSInfo{
+			CertFile: e.TLS.ServerCert, KeyFile: e.TLS.ServerKey, TrustedCAFile: e.TLS.CA, ClientCertAuth: true,
+		}
+	}
+	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	server, err := embed.StartEtcd(config)
 	if err != nil {
@@ -124,5 +161,16 @@ func healthy(address string) func() error {
 			return fmt.Errorf("%s", response.Status)
 		}
 		return nil
+	}
+}
+
+// listening asks whether somebody does.
+func listening(address string) func() error {
+	return func() error {
+		conn, err := net.DialTimeout("tcp", address, 2*time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err
 	}
 }

@@ -3,11 +3,11 @@
 package testservers
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,11 +32,10 @@ func Missing(t testing.TB, server, install string) {
 // Process is a server that a test can kill, start again, stop and continue. Its methods fail the test
 // when they cannot.
 type Process struct {
-	t       testing.TB
 	name    string
 	command func() *exec.Cmd
 	ready   func() error
-	output  lockedBuffer
+	output  *os.File // a file needs no goroutine to copy, that a leak check would find
 
 	lock sync.Mutex
 	cmd  *exec.Cmd
@@ -46,13 +45,18 @@ type Process struct {
 // the end of the test.
 func StartProcess(t testing.TB, name string, command func() *exec.Cmd, ready func() error) *Process {
 	t.Helper()
-	p := &Process{t: t, name: name, command: command, ready: ready}
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{name: name, command: command, ready: ready, output: output}
 	p.Start(t)
 	t.Cleanup(func() {
 		p.end()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", name, p.output.tail())
+			t.Logf("%s said:\n%s", name, p.tail())
 		}
+		output.Close()
 	})
 	return p
 }
@@ -63,7 +67,7 @@ func (p *Process) Start(t testing.TB) {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	cmd := p.command()
-	cmd.Stdout, cmd.Stderr = &p.output, &p.output
+	cmd.Stdout, cmd.Stderr = p.output, p.output
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -80,7 +84,7 @@ func (p *Process) Start(t testing.TB) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready after %s: %v\n%s", p.name, patience, err, p.output.tail())
+			t.Fatalf("%s is not ready after %s: %v\n%s", p.name, patience, err, p.tail())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -148,22 +152,9 @@ func FreeAddress(t testing.TB) string {
 	return fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 }
 
-// lockedBuffer keeps what a server said.
-type lockedBuffer struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return b.text.Write(p)
-}
-
-// tail gives the last lines.
-func (b *lockedBuffer) tail() string {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	lines := strings.Split(strings.TrimSpace(b.text.String()), "\n")
+// tail gives the last lines that the server said.
+func (p *Process) tail() string {
+	text, _ := os.ReadFile(p.output.Name())
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }

@@ -1,0 +1,96 @@
+package etcd
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/envharness/envharness/discovery/registrytest"
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+func TestMain(m *testing.M) { testservers.Main(m) }
+
+func TestConformanceEmbedded(t *testing.T) {
+	conformance(t, testservers.EmbeddedEtcd(t))
+}
+
+func TestConformanceDebian(t *testing.T) {
+	conformance(t, testservers.DebianEtcd(t))
+}
+
+func conformance(t *testing.T, server *testservers.Etcd) {
+	url := func(address string) func(string) string {
+		return func(prefix string) string { return "etcd://" + address + "/" + prefix }
+	}
+	link := testservers.NewLink(t, server.Address)
+	dead := testservers.FreeAddress(t)
+	registrytest.Run(t, registrytest.Server{
+		Engine:  Engine,
+		URL:     url(server.Address),
+		FarURL:  url(link.Address),
+		MinTTL:  time.Second,
+		Kill:    server.Kill,
+		Restart: server.Start,
+		Pause:   server.Pause,
+		Resume:  server.Resume,
+		Cut:     link.Cut,
+		Mend:    link.Mend,
+		Compact: func(t testing.TB) {
+			raw := rawClient(t, server)
+			defer raw.Close()
+			response, err := raw.Get(t.Context(), "x")
+			require.NoError(t, err)
+			_, err = raw.Compact(t.Context(), response.Header.Revision, clientv3.WithCompactPhysical())
+			require.NoError(t, err)
+		},
+		Revoke: func(t testing.TB, prefix string) {
+			raw := rawClient(t, server)
+			defer raw.Close()
+			response, err := raw.Get(t.Context(), "/"+prefix+"/", clientv3.WithPrefix())
+			require.NoError(t, err)
+			for _, kv := range response.Kvs {
+				if kv.Lease != 0 {
+					_, err := raw.Revoke(t.Context(), clientv3.LeaseID(kv.Lease))
+					require.NoError(t, err)
+				}
+			}
+		},
+		Malform: func(t testing.TB, prefix, service string) {
+			raw := rawClient(t, server)
+			defer raw.Close()
+			for key, value := range map[string]string{
+				"/services/" + service + "/empty":     "",
+				"/services/" + service + "/text":      "10.0.0.5:80",
+				"/services/" + service + "/list":      "[]",
+				"/services/" + service + "/null":      "null",
+				"/services/" + service + "/ports":     `{"ports":{"http":"eighty"}}`,
+				"/services/" + service + "/tags":      `{"tags":"blue"}`,
+				"/services/" + service + "/":          `{}`,
+				"/services/" + service + "/a/b":       `{}`,
+				"/services/" + service + "/%zz":       `{}`,
+				"/services/" + service + "/un_escape": `{}`,
+				"/services/" + service:                `{}`,
+				"/services/":                          `{}`,
+			} {
+				_, err := raw.Put(t.Context(), "/"+prefix+key, value)
+				require.NoError(t, err)
+			}
+		},
+		DeniedURL:   "etcd://root:canary-d6b1f2-wrong@" + guardedEtcd(t).Address + "/denied",
+		DeadURL:     "etcd://" + dead + "/dead?timeout=2s",
+		DeadAddress: dead,
+	})
+}
+
+func rawClient(t testing.TB, server *testservers.Etcd) *clientv3.Client {
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{server.Address}, Context: context.Background(), Logger: zap.NewNop(),
+	})
+	require.NoError(t, err)
+	return client
+}

@@ -1,0 +1,97 @@
+package registrytest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// many instances, all seen by many watches, and all gone with their registry.
+func many(s *suite) {
+	registry, reader := s.open(), s.open()
+	watchers := make([]*watcher, s.Watchers)
+	for i := range watchers {
+		watchers[i] = s.watch(reader, "web", discovery.Query{})
+	}
+	const ttl = time.Minute // the test is of numbers, not of renewals on a machine that is busy with it
+	registrations := make([]discovery.Registration, s.Count)
+	for i := range registrations {
+		in := s.instance("web", fmt.Sprintf("i%04d", i), i+1)
+		in.Password = secret
+		registration, err := registry.Register(s.ctx, in, ttl)
+		s.noError(err)
+		registrations[i] = registration
+	}
+	want := make([]string, s.Count)
+	for i, registration := range registrations {
+		ctx, cancel := context.WithTimeout(s.ctx, patience)
+		s.noError(registration.WaitReady(ctx))
+		cancel()
+		want[i] = registration.ID()
+	}
+	slices.Sort(want)
+	require.Equal(s, want, ids(s.read(reader, "web", discovery.Query{})))
+	for _, w := range watchers {
+		w.await(want...)
+	}
+	s.noError(registry.Close())
+	for _, w := range watchers {
+		w.await()
+	}
+}
+
+// churn: registrations come, change and go in several registries at once; in the end every watch holds
+// the truth, and none ever ran backwards.
+func churn(s *suite) {
+	const workers, rounds, count = 8, 12, 20
+	reader := s.open()
+	watchers := make([]*watcher, count)
+	for i := range watchers {
+		watchers[i] = s.watch(reader, "web", discovery.Query{})
+	}
+	var lock sync.Mutex
+	var truth []string
+	var group sync.WaitGroup
+	for worker := range workers {
+		registry := s.open()
+		group.Go(func() {
+			for round := range rounds {
+				id := fmt.Sprintf("%d-%02d", worker, round)
+				registration, err := registry.Register(s.ctx, s.instance("web", id, 1), time.Minute)
+				if err == nil {
+					err = registration.WaitReady(s.ctx)
+				}
+				for n := 2; n < 6 && err == nil; n++ {
+					err = registration.Update(s.ctx, s.instance("web", id, n))
+				}
+				if err == nil && round%4 != 0 {
+					err = registration.Close()
+				} else if err == nil {
+					lock.Lock()
+					truth = append(truth, registration.ID())
+					lock.Unlock()
+				}
+				if err != nil {
+					s.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.Len(s, truth, workers*rounds/4)
+	for _, w := range watchers {
+		w.await(truth...)
+		w.lock.Lock()
+		for _, in := range w.newest.Instances {
+			require.Equal(s, 5, number(in))
+		}
+		w.lock.Unlock()
+	}
+}

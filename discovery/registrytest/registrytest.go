@@ -1,0 +1,330 @@
+// Package registrytest is the suite that every engine passes, against its real server.
+//
+// A [Server] tells what is tested and what can be done to it. What an engine or a layout cannot do is left
+// out by leaving out the function; a test that needs it is then skipped by name.
+package registrytest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// patience is how long a thing that must come may take on a busy machine.
+const patience = 90 * time.Second
+
+// secret is a password that must be in no log and no error.
+const secret = "canary-d6b1f2"
+
+// Server is an engine with its server.
+type Server struct {
+	Engine discovery.Engine
+
+	// URL gives the registry with a prefix, that only one test uses.
+	URL func(prefix string) string
+
+	// MinTTL is the least TTL that the engine grants.
+	MinTTL time.Duration
+
+	// Fit reduces an instance to what the layout can write, as it is then read back; nil: all of it.
+	Fit func(discovery.Instance) discovery.Instance
+
+	// OwnIDs says that the layout makes the IDs, so that none can be registered twice.
+	OwnIDs bool
+
+	// PlainNames says that the layout does not escape names: odd ones are ErrInvalid.
+	PlainNames bool
+
+	// Malform writes records that are none among those of a service.
+	Malform func(t testing.TB, prefix, service string)
+
+	// Kill ends the server at once, Restart starts it again with its data.
+	Kill, Restart func(testing.TB)
+
+	// Pause keeps the server from running, Resume lets it.
+	Pause, Resume func(testing.TB)
+
+	// FarURL is URL by another way, which Cut interrupts and Mend restores.
+	FarURL    func(prefix string) string
+	Cut, Mend func(testing.TB)
+
+	// Compact makes the server forget its history of changes, which watches may want.
+	Compact func(testing.TB)
+
+	// Revoke takes away the leases or sessions of all registrations below a prefix.
+	Revoke func(t testing.TB, prefix string)
+
+	// DeniedURL has credentials that the server does not accept.
+	DeniedURL string
+
+	// DeadURL names an address where nobody listens; DeadAddress is that host:port.
+	DeadURL, DeadAddress string
+
+	// Count and Watchers are how many instances and watches the mass test has: 1,000 and 200 when 0.
+	Count, Watchers int
+}
+
+// Run runs the whole suite. The tests that harm nobody run side by side, then those that do things to the
+// server one by one.
+func Run(t *testing.T, server Server) {
+	before := goleak.IgnoreCurrent()
+	if server.Count == 0 {
+		server.Count, server.Watchers = 1000, 200
+	}
+	t.Run("calm", func(t *testing.T) {
+		for name, test := range calm {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(newSuite(t, server))
+			})
+		}
+	})
+	for _, s := range stormy {
+		t.Run(s.name, func(t *testing.T) { s.test(newSuite(t, server)) })
+	}
+	goleak.VerifyNone(t, before)
+}
+
+// calm are the tests that leave the server alone.
+var calm = map[string]func(*suite){
+	"register and read":         registerAndRead,
+	"update":                    update,
+	"renewal":                   renewal,
+	"end of the context":        endOfContext,
+	"nobody there":              nobodyThere,
+	"query":                     query,
+	"watch":                     watchChanges,
+	"watch with a query":        watchQuery,
+	"slow reader":               slowReader,
+	"closing the registry":      closing,
+	"hostile names":             hostileNames,
+	"invalid":                   invalidInput,
+	"malformed neighbours":      malformedNeighbours,
+	"same ID twice":             sameIDTwice,
+	"credentials":               sharedCredentials,
+	"credentials in contention": contendedCredentials,
+	"subscribe":                 subscribe,
+	"values":                    values,
+	"value with a TTL":          valueTTL,
+	"watch a value":             watchValue,
+	"election":                  election,
+	"election lost":             electionLost,
+	"unreachable":               unreachable,
+	"denied":                    denied,
+	"stale reads":               staleReads,
+}
+
+// stormy are the tests that do something to the server, or need it alone.
+var stormy = []struct {
+	name string
+	test func(*suite)
+}{
+	{"lost lease", lostLease},
+	{"kill and restart", killAndRestart},
+	{"pause past the TTL", pausePastTTL},
+	{"partition of a registrant", partitionOfRegistrant},
+	{"partition of a watcher", partitionOfWatcher},
+	{"takeover in a partition", takeoverInPartition},
+	{"compaction under a watch", compactionUnderWatch},
+	{"many instances and watchers", many},
+	{"churn", churn},
+}
+
+// suite is one test with a prefix of its own.
+type suite struct {
+	*testing.T
+	Server
+	prefix string
+	ctx    context.Context
+	log    *slog.Logger
+}
+
+var prefixes atomic.Int64
+
+func newSuite(t *testing.T, server Server) *suite {
+	s := &suite{
+		T:      t,
+		Server: server,
+		prefix: fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), prefixes.Add(1)),
+		ctx:    t.Context(),
+	}
+	s.log = s.logger()
+	return s
+}
+
+// logger keeps the log, to show it when the test fails, and to look for the secret.
+func (s *suite) logger() *slog.Logger {
+	log := &lockedBuffer{}
+	s.Cleanup(func() {
+		if strings.Contains(log.String(), secret) {
+			s.Error("the log holds a password")
+		}
+		if s.Failed() {
+			s.Logf("log:\n%s", log)
+		}
+	})
+	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+type lockedBuffer struct {
+	lock sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.text.String()
+}
+
+// need skips the test unless the server's description has what it needs.
+func (s *suite) need(what string, has bool) {
+	s.Helper()
+	if !has {
+		s.Skipf("this engine is not tested with: %s", what)
+	}
+}
+
+// open opens the registry until the end of the test.
+func (s *suite) open() discovery.Registry {
+	s.Helper()
+	return s.openURL(s.URL(s.prefix))
+}
+
+func (s *suite) openURL(url string) discovery.Registry {
+	s.Helper()
+	registry, err := discovery.NewEngines(s.Engine).Open(s.ctx, url, discovery.WithLog(s.log))
+	s.noError(err)
+	s.Cleanup(func() { s.noError(registry.Close()) })
+	return registry
+}
+
+// ttl is the TTL of registrations that should live on a busy machine.
+func (s *suite) ttl() time.Duration { return max(3*time.Second, s.MinTTL) }
+
+// instance makes one; the number is its port.
+func (s *suite) instance(service, id string, number int) discovery.Instance {
+	return discovery.Instance{
+		ID:      id,
+		Service: service,
+		Host:    "10.0.0.5",
+		Ports:   map[string]discovery.Port{"http": {Number: number, Protocol: "tcp"}},
+	}
+}
+
+// register announces an instance and waits until it is announced. It is closed at the end of the test.
+func (s *suite) register(registry discovery.Registry, in discovery.Instance, options ...discovery.RegisterOption) discovery.Registration {
+	s.Helper()
+	registration, err := registry.Register(context.WithoutCancel(s.ctx), in, s.ttl(), options...)
+	s.noError(err)
+	s.Cleanup(func() { registration.Close() })
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	s.noError(registration.WaitReady(ctx))
+	return registration
+}
+
+// read reads a service.
+func (s *suite) read(registry discovery.Registry, service string, q discovery.Query) discovery.Snapshot {
+	s.Helper()
+	snapshot, err := registry.Instances(s.ctx, service, q)
+	s.noError(err)
+	return snapshot
+}
+
+// noError fails the test with an error, which must not hold the secret.
+func (s *suite) noError(err error) {
+	s.Helper()
+	if err != nil {
+		require.NotContains(s, err.Error(), secret)
+	}
+	require.NoError(s, err)
+}
+
+// isError fails the test unless err is of that kind, and an Error that says what could not be done.
+func (s *suite) isError(err, kind error) {
+	s.Helper()
+	require.ErrorIs(s, err, kind)
+	require.NotContains(s, err.Error(), secret)
+	var full *discovery.Error
+	require.ErrorAs(s, err, &full)
+	require.NotEmpty(s, full.Op)
+}
+
+// eventually waits until check gives no error.
+func (s *suite) eventually(check func() error) {
+	s.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.Fatalf("still after %s: %v", patience, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// closed waits until a channel is closed.
+func closed[T any](s *suite, what string, ch <-chan T) {
+	s.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case _, ok := <-ch:
+			if !ok {
+				return
+			}
+		case <-deadline:
+			s.Fatalf("%s is not closed after %s", what, patience)
+		}
+	}
+}
+
+// receive waits for the next of a channel.
+func receive[T any](s *suite, what string, ch <-chan T) T {
+	s.Helper()
+	select {
+	case v, ok := <-ch:
+		require.True(s, ok, "%s ended", what)
+		return v
+	case <-time.After(patience):
+		s.Fatalf("no %s after %s", what, patience)
+		panic("unreachable")
+	}
+}
+
+func ids(snapshot discovery.Snapshot) []string {
+	all := []string{}
+	for _, in := range snapshot.Instances {
+		all = append(all, in.ID)
+	}
+	return all
+}
+
+// number is what instance gave.
+func number(in discovery.Instance) int {
+	for _, port := range in.Ports {
+		return port.Number
+	}
+	return 0
+}
