@@ -12,7 +12,7 @@ import (
 func checkCommand() command {
 	return command{
 		name:      "check",
-		arguments: "http|tcp|exec TARGET [ARG...]",
+		arguments: "http|tcp|exec TARGET [-- ARG...]",
 		least:     2,
 		most:      -1,
 		summary:   "look once whether a URL, a HOST:PORT or a program is well",

@@ -14,7 +14,7 @@ func completionCommand() command {
 		arguments: "bash|zsh",
 		least:     1,
 		most:      1,
-		summary:   "print what completes command lines in a shell: eval \"$(envdiscover completion bash)\"",
+		summary:   "complete commands: eval \"$(envdiscover completion bash)\"",
 		flags:     func() []urfave.Flag { return nil },
 		run:       completion,
 	}

@@ -14,7 +14,7 @@ import (
 func enginesCommand() command {
 	return command{
 		name:    "engines",
-		summary: "show the registries' URLs, their options, and what each engine promises",
+		summary: "show the URLs of registries, and what each engine promises",
 		flags:   func() []urfave.Flag { return []urfave.Flag{jsonFlag()} },
 		run:     printEngines,
 	}

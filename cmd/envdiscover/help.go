@@ -40,9 +40,10 @@ func writeCommands(text *strings.Builder) {
 		fmt.Fprintf(text, "  %-11s%s\n", c.name, c.summary)
 	}
 	text.WriteString(`
-The registry is --url or ENVDISCOVER_URL, as etcd://10.0.0.1:2379; else etcd://$DOCKERD, or
-what answers on this machine. Options of a command: envdiscover COMMAND --help.
-Exit: 0, 1 failure, 2 usage, 3 nothing found. Other programs get the result alone on stdout.
+The registry is --url or ENVDISCOVER_URL, as etcd://10.0.0.1:2379; else that of
+DOCKERD, or what answers on this machine. A SCRIPT is one command in a file.
+Options of a command: envdiscover COMMAND --help
+Exit: 0, 1 failure, 2 usage, 3 nothing found.
 `)
 }
 
@@ -67,7 +68,7 @@ func writeCommand(text *strings.Builder, c command, topic string) error {
 	for _, t := range topicTitles {
 		switch {
 		case topic == "":
-			fmt.Fprintf(text, "  %-11s%s: %s\n", t.topic, t.title, optionNames(flags, t.topic))
+			fmt.Fprintf(text, "  %-11s%s\n", t.topic, t.title)
 		case topic == t.topic:
 			writeOptions(text, slices.DeleteFunc(flags, func(f urfave.Flag) bool { return topicOf(f) != topic }))
 			return nil
@@ -86,16 +87,6 @@ func hasTopics(c command) bool {
 }
 
 func topicOf(f urfave.Flag) string { return f.(urfave.CategorizableFlag).GetCategory() }
-
-func optionNames(flags []urfave.Flag, topic string) string {
-	var names []string
-	for _, f := range flags {
-		if topicOf(f) == topic {
-			names = append(names, "--"+f.Names()[0])
-		}
-	}
-	return strings.Join(names, " ")
-}
 
 // writeOptions writes an option a line, or two when it is long.
 func writeOptions(text *strings.Builder, flags []urfave.Flag) {
@@ -118,7 +109,7 @@ func argumentOf(f urfave.Flag) (argument, usage string) {
 		var after string
 		argument, after, _ = strings.Cut(rest, "`")
 		if usage = before + argument + after; before == "" {
-			usage = strings.TrimLeft(after, " :")
+			usage = strings.TrimLeft(after, " :;")
 		}
 	}
 	if value := strings.Trim(doc.GetValue(), `[]"`); !slices.Contains([]string{"", "0", "0s", "false"}, value) {

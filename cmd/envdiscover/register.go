@@ -23,7 +23,7 @@ func registerCommand() command {
 		arguments: "SERVICE",
 		least:     1,
 		most:      1,
-		summary:   "announce a service and hold: withdraw at TERM or when the parent ends",
+		summary:   "announce a service, hold, withdraw at TERM or the parent's end",
 		flags:     registerFlags,
 		run:       register,
 	}
@@ -35,10 +35,10 @@ func registerFlags() []urfave.Flag {
 		&urfave.StringSliceFlag{Name: "private-port", Category: topicService, Usage: "`NAME=NUMBER[/udp]` on the private host"},
 		&urfave.StringFlag{Name: "id", Category: topicService, Usage: "`ID` of the instance; SERVICE-HOSTNAME-PORT"},
 		&urfave.DurationFlag{Name: "ttl", Category: topicService, Usage: "it is gone `D` after a death", Value: discovery.DefaultTTL},
-		&urfave.StringSliceFlag{Name: "tag", Category: topicService, Usage: "`NAME`; repeatable"},
-		&urfave.StringSliceFlag{Name: "metadata", Category: topicService, Usage: "`KEY=VALUE`; repeatable"},
-		&urfave.StringFlag{Name: "shard", Category: topicService, Usage: "`NAME`"},
-		&urfave.StringFlag{Name: "user", Category: topicService, Usage: "`NAME` that the service's users log in with"},
+		&urfave.StringSliceFlag{Name: "tag", Category: topicService, Usage: "a `NAME` to choose it by; repeatable"},
+		&urfave.StringSliceFlag{Name: "metadata", Category: topicService, Usage: "a fact, `KEY=VALUE`; repeatable"},
+		&urfave.StringFlag{Name: "shard", Category: topicService, Usage: "`NAME` of its part of the service's data"},
+		&urfave.StringFlag{Name: "user", Category: topicService, Usage: "`NAME` that users of the service log in with"},
 		&urfave.StringFlag{Name: "password-file", Category: topicService, Usage: "`FILE` with their password"},
 		&urfave.BoolFlag{Name: "sync-credentials", Category: topicService, Usage: "share both with the service's other instances"},
 		&urfave.BoolFlag{Name: "critical", Category: topicService, Usage: "mark it as critical"},
@@ -46,7 +46,7 @@ func registerFlags() []urfave.Flag {
 
 		&urfave.StringFlag{Name: "host", Category: topicAddress, Usage: "`HOST` or IP; CONTAINER_HOST, else by the default route"},
 		&urfave.StringFlag{Name: "private-host", Category: topicAddress, Usage: "`HOST` on the private network"},
-		&urfave.StringSliceFlag{Name: "interface", Category: topicAddress, Usage: "`RULE,…` that finds HOST: eth0, eth0:inet6, eth0[1], a CIDR, static:IP"},
+		&urfave.StringSliceFlag{Name: "interface", Category: topicAddress, Usage: "`RULE,…` eth0, eth0:inet6, eth0[1], a CIDR, static:IP"},
 
 		&urfave.StringFlag{Name: "check", Category: topicCheck, Usage: "`http://…|tcp://…|exec:PATH` tells how it is"},
 		&urfave.DurationFlag{Name: "interval", Category: topicCheck, Usage: "`D` from one check to the next", Value: service.DefaultInterval},

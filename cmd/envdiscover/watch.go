@@ -23,7 +23,7 @@ func watchCommand() command {
 		arguments: "SERVICE [-- PROGRAM [ARG...]]",
 		least:     1,
 		most:      -1,
-		summary:   "print each snapshot as a line of JSON, or run PROGRAM with it on stdin",
+		summary:   "print each snapshot as JSON, or run PROGRAM with it on stdin",
 		flags: func() []urfave.Flag {
 			return append(queryFlags(), allFlag(), waitFlag())
 		},

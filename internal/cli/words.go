@@ -21,6 +21,8 @@ func OptionsFirst(flags []urfave.Flag, args []string) []string {
 		case n == 0:
 			n = 1
 			words = append(words, args[0])
+		case n > len(args):
+			return append(options, args[0]) // nothing behind it, so that the parser misses its value
 		default:
 			options = append(options, args[:n]...)
 		}
@@ -40,10 +42,11 @@ func FirstWord(flags []urfave.Flag, args []string) int {
 		}
 		at += n
 	}
-	return at
+	return min(at, len(args))
 }
 
-// optionLength is how many words the option at the front of args has: 0 when there is none.
+// optionLength is how many words the option at the front of args has: 0 when there is none. Its
+// value may be missing.
 func optionLength(flags []urfave.Flag, args []string) int {
 	if len(args[0]) < 2 || args[0][0] != '-' {
 		return 0
@@ -54,7 +57,7 @@ func optionLength(flags []urfave.Flag, args []string) int {
 			continue
 		}
 		if _, isSwitch := flag.(*urfave.BoolFlag); !isSwitch && !hasValue {
-			return min(2, len(args))
+			return 2
 		}
 	}
 	return 1
