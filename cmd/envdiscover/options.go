@@ -43,7 +43,7 @@ const (
 // commonFlags are the options of every command.
 func commonFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringFlag{Name: "url", Category: topicRegistry, Usage: "the registry's `URL`; ENVDISCOVER_URL, else etcd://$DOCKERD"},
+		&urfave.StringFlag{Name: "url", Category: topicRegistry, Usage: "`URL` of the registry, else what DOCKERD names"},
 		&urfave.StringFlag{Name: "log-level", Category: topicRegistry, Usage: "`debug|info|warn|error`", Value: "warn"},
 		&urfave.StringFlag{Name: "log-format", Category: topicRegistry, Usage: "`text|json`", Value: cli.LogText},
 		&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Category: topicRegistry, Usage: "show this"},
@@ -64,7 +64,7 @@ func jsonFlag() urfave.Flag {
 func queryFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "shard", Usage: "only those of shard `NAME`"},
-		&urfave.StringSliceFlag{Name: "tag", Usage: "only those with tag `NAME`; repeatable, all must be there"},
+		&urfave.StringSliceFlag{Name: "tag", Usage: "only those with tag `NAME`; repeatable"},
 	}
 }
 

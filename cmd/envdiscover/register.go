@@ -55,7 +55,7 @@ func registerFlags() []urfave.Flag {
 		&urfave.IntFlag{Name: "fall", Category: topicCheck, Usage: "`N` bad ones in a row make it failing", Value: service.DefaultFall},
 
 		&urfave.DurationFlag{Name: "wait", Category: topicHold, Usage: "`D` for a registry that is away", Value: registerWait},
-		&urfave.BoolFlag{Name: "eventually", Category: topicHold, Usage: "say READY=1 at once, announce when the registry can be asked"},
+		&urfave.BoolFlag{Name: "eventually", Category: topicHold, Usage: "say READY=1 at once, announce when it can be done"},
 		&urfave.BoolFlag{Name: "background", Category: topicHold, Usage: "return once it is announced; go on in the background"},
 		&urfave.IntFlag{Name: "pid", Category: topicHold, Usage: "withdraw when process `N` ends, not the parent"},
 	}

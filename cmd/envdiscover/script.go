@@ -110,15 +110,20 @@ func (s *splitter) step() error {
 	case c == '\\':
 		s.backslash()
 	case s.quoted:
-		s.add(string(c))
+		s.addByte(c)
 	case c == '\'':
 		return s.singleQuoted()
 	case c == ' ' || c == '\t' || c == '\n':
 		s.endWord()
 	default:
-		s.add(string(c))
+		s.addByte(c)
 	}
 	return nil
+}
+
+func (s *splitter) addByte(c byte) {
+	s.word.WriteByte(c)
+	s.inWord = true
 }
 
 func (s *splitter) add(text string) {
