@@ -3,10 +3,8 @@ package harness
 import (
 	"errors"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"syscall"
+	"time"
 )
 
 // become executes COMMAND in place of the harness. It returns only when that fails or a signal came first.
@@ -38,32 +36,20 @@ func (s *startup) lookUpCommand(command []string) (file string, env *environ, er
 
 // exec is the last step. Everything after it is COMMAND's.
 func (s *startup) exec(file string, argv, env []string) error {
-	return s.explainCommand(file, argv, env, syscall.Exec(file, argv, env))
+	deadline := time.Now().Add(busyFor)
+	for {
+		err := syscall.Exec(file, argv, env)
+		if !errors.Is(err, syscall.ETXTBSY) || time.Now().After(deadline) {
+			return explainCommand(file, argv, env, err)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // explainCommand says why execve(2) refused COMMAND.
-func (s *startup) explainCommand(file string, argv, env []string, err error) error {
-	if errors.Is(err, syscall.E2BIG) {
-		return cannotExecute(argv[0], tooLarge(argv, env), "put large data into files and let the variables name the files", err)
-	}
-	problem, hint := explain(file, err)
+func explainCommand(file string, argv, env []string, err error) error {
+	problem, hint := explain(file, argv, env, err)
 	return cannotExecute(argv[0], problem, hint, err)
-}
-
-// tooLarge names the variables that make an environment too large for execve(2), by size, never by value.
-func tooLarge(argv, env []string) string {
-	const named = 5
-	total := 0
-	for _, text := range slices.Concat(argv, env) {
-		total += len(text) + 1
-	}
-	bySize := slices.SortedFunc(slices.Values(env), func(a, b string) int { return len(b) - len(a) })
-	var largest []string
-	for _, entry := range bySize[:min(named, len(bySize))] {
-		name, _, _ := strings.Cut(entry, "=")
-		largest = append(largest, printable(name)+" "+sizeText(len(entry)))
-	}
-	return "arguments and environment of " + sizeText(total) + " are more than the kernel takes; the largest variables are " + strings.Join(largest, ", ")
 }
 
 // reapOrphans takes away the zombies that PID 1 is given, so that COMMAND does not start with them.
@@ -95,12 +81,4 @@ func (s *startup) chdir() error {
 // were told to end.
 func (s *startup) endHeld() {
 	s.processes.awaitEnded()
-}
-
-// sizeText is a number of bytes for people.
-func sizeText(n int) string {
-	if n < 1<<10 {
-		return strconv.Itoa(n) + " bytes"
-	}
-	return strconv.Itoa(n>>10) + " KiB"
 }

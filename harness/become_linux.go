@@ -95,11 +95,16 @@ func blockAllThreads() {
 // that Go tells of, HUP and INT. Go's own handlers would be reset by execve(2); until then they would swallow
 // a signal that comes now, and the stop signals of a terminal stay ignored over execve(2) when they are.
 func resetDispositions() {
-	var action struct{ handler, flags, restorer, mask uint64 } // SIG_DFL
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
 		if (sig == syscall.SIGHUP || sig == syscall.SIGINT) && signal.Ignored(sig) {
 			continue
 		}
-		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
+		defaultAction(sig)
 	}
+}
+
+// defaultAction gives a signal its default action, past Go's runtime.
+func defaultAction(sig syscall.Signal) {
+	var action struct{ handler, flags, restorer, mask uint64 } // all zero is SIG_DFL
+	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
 }

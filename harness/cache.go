@@ -37,7 +37,7 @@ func openCache(dir string) error {
 func (s *startup) throughCache(e entry, v *evaluation, value string, err error) (string, error) {
 	file := filepath.Join(s.Cache, e.name)
 	if err == nil {
-		if err := writeFile(file, []byte(value), 0o600, nil); err != nil {
+		if err := replaceFile(file, []byte(value), 0o600, nil); err != nil {
 			s.Log.Warn("the value could not be cached", "name", e.name, "problem", reason(err))
 		}
 		return value, nil

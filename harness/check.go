@@ -27,14 +27,15 @@ type Finding struct {
 // export says whether dir is one of /export, whose rules differ.
 func Check(dir string, export bool) []Finding {
 	c := checker{export: export}
-	entries, _, err := readDirectory(dir, slog.New(slog.DiscardHandler))
+	l, err := readDirectory(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.addError(err)
 	}
 	if info, err := os.Stat(dir); err == nil {
 		c.checkWritable(dir, info)
 	}
-	for _, e := range entries {
+	c.findings = append(c.findings, l.special...)
+	for _, e := range l.entries {
 		c.checkEntry(e)
 	}
 	return c.findings

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // startCommand starts COMMAND as a child in a process group of its own. exit gets its status.
@@ -29,7 +27,7 @@ func (s *startup) startCommand(command, extra []string, exit chan<- syscall.Wait
 	}
 	p := &process{lenient: true, exit: exit}
 	if err := s.processes.start(p, l); err != nil {
-		return nil, s.explainCommand(file, command, l.env, err)
+		return nil, explainCommand(file, command, l.env, err)
 	}
 	return p, nil
 }
@@ -60,8 +58,7 @@ func (u *commandUser) credential() *syscall.Credential {
 
 // ownsTerminal tells whether stdin is a terminal that the harness may hand to COMMAND.
 func ownsTerminal() bool {
-	foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
-	return err == nil && foreground == syscall.Getpgrp()
+	return terminalGroup() == syscall.Getpgrp()
 }
 
 // StageName is argv[0] of the stage between the harness and COMMAND, see Stage.
@@ -72,22 +69,11 @@ const StageName = "envharness-command"
 // own number, and executes args[1] with the words after it. It returns when that fails.
 func Stage(args []string) error {
 	runtime.LockOSThread()
-	takeTerminal()
+	giveTerminal(syscall.Getpgrp())
 	env := newEnviron(os.Environ())
 	if env.has("LISTEN_PID") {
 		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
 	err := syscall.Exec(args[1], args[2:], env.list())
-	problem, hint := explain(args[1], err)
-	return cannotExecute(args[2], problem, hint, err)
-}
-
-// takeTerminal makes the process group the terminal's foreground one. A group in the background is sent
-// SIGTTOU for that, unless it is blocked (tcsetpgrp(3)).
-func takeTerminal() {
-	var before uint64
-	block := sigbit(syscall.SIGTTOU)
-	sigmask(unix.SIG_BLOCK, &block, &before)
-	unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, syscall.Getpgrp())
-	sigmask(unix.SIG_SETMASK, &before, nil)
+	return explainCommand(args[1], args[2:], env.list(), err)
 }

@@ -56,7 +56,7 @@ func (s *startup) lookUp(name string) (string, error) {
 	if refused != nil {
 		return "", refused
 	}
-	return "", notFound(name, "not found in PATH ("+printable(search)+")")
+	return "", notFound(name, "not found in PATH")
 }
 
 // executable checks that a file can be executed, by the rules for the user that asks.

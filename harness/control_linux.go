@@ -159,3 +159,9 @@ func (v *supervisor) settle() {
 	}
 	v.waiting = still
 }
+
+func (v *supervisor) removeSocket() {
+	if v.socket != "" {
+		os.Remove(v.socket)
+	}
+}

@@ -42,9 +42,9 @@ func namesOf(dir string) ([]string, error) {
 	if err := mustExist(dir); err != nil {
 		return nil, err
 	}
-	entries, _, err := readDirectory(dir, slog.New(slog.DiscardHandler))
+	l, err := readDirectory(dir, slog.New(slog.DiscardHandler))
 	var names []string
-	for _, e := range entries {
+	for _, e := range l.entries {
 		names = append(names, e.name)
 	}
 	return names, err

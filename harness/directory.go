@@ -21,15 +21,22 @@ type entry struct {
 	dir  string
 }
 
-// readDirectory lists what takes part, in byte order of names, and the names that a link to /dev/null masks.
-// A missing directory is an empty one.
-func readDirectory(dir string, log *slog.Logger) (entries []entry, masked []string, err error) {
+// A listing is what a directory holds, in byte order of names.
+type listing struct {
+	entries []entry
+	masked  []string // names that a link to /dev/null masks
+	special []Finding
+}
+
+// readDirectory sorts out what takes part. A missing directory is an empty one.
+func readDirectory(dir string, log *slog.Logger) (listing, error) {
+	var l listing
 	found, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return l, nil
 	}
 	if err != nil {
-		return nil, nil, &Error{Subject: dir, Problem: "cannot read the directory: " + reason(err), Next: directoryHint(err), Err: err}
+		return l, &Error{Subject: dir, Problem: "cannot read the directory: " + reason(err), Next: directoryHint(err), Err: err}
 	}
 	for _, f := range found {
 		e := entry{name: f.Name(), path: filepath.Join(dir, f.Name()), dir: dir}
@@ -38,16 +45,18 @@ func readDirectory(dir string, log *slog.Logger) (entries []entry, masked []stri
 			log.Debug("skipped: a hidden, backup or documentation file", "path", e.path)
 		case f.Type()&fs.ModeSymlink != 0 && isMask(e.path):
 			log.Debug("masked by a link to /dev/null", "path", e.path)
-			masked = append(masked, e.name)
+			l.masked = append(l.masked, e.name)
 		default:
 			if kind := specialKind(e.path, f.Type()); kind != "" {
-				log.Warn("skipped: not a file but a "+kind, "path", e.path)
+				skipped := Finding{Path: e.path, Problem: "skipped: not a file but a " + kind, Hint: "move it elsewhere, or begin its name with a dot"}
+				log.Warn(skipped.Problem, "path", e.path)
+				l.special = append(l.special, skipped)
 				continue
 			}
-			entries = append(entries, e)
+			l.entries = append(l.entries, e)
 		}
 	}
-	return entries, masked, nil
+	return l, nil
 }
 
 // mustExist refuses a missing directory where somebody named it to have it looked at.
@@ -120,14 +129,14 @@ func specialKind(path string, mode fs.FileMode) string {
 func mergeDirectories(dirs []string, log *slog.Logger) (entries []entry, failures []error) {
 	merged := map[string]entry{}
 	for _, dir := range dirs {
-		found, masked, err := readDirectory(dir, log)
+		l, err := readDirectory(dir, log)
 		if err != nil {
 			failures = append(failures, err)
 		}
-		for _, name := range masked {
+		for _, name := range l.masked {
 			delete(merged, name)
 		}
-		for _, e := range found {
+		for _, e := range l.entries {
 			merged[e.name] = e
 		}
 	}

@@ -146,15 +146,15 @@ func plainValue(e entry) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return refusedAt(e.path)(valueOf(e.name, content))
+	return refusedAt(e.path, "")(valueOf(e.name, content))
 }
 
-// refusedAt lets the error of a refused value name the file that gave it.
-func refusedAt(path string) func(string, error) (string, error) {
+// refusedAt lets the error of a refused value name the file that gave it, and what became of its executable.
+func refusedAt(path, outcome string) func(string, error) (string, error) {
 	return func(value string, err error) (string, error) {
 		var refused *Error
 		if errors.As(err, &refused) {
-			refused.Subject, refused.outcome = path, OutcomeRefused
+			refused.Subject, refused.outcome = path, outcome
 		}
 		return value, err
 	}
@@ -203,7 +203,7 @@ func (s *startup) tryOnce(e entry, env *environ, v *evaluation) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return refusedAt(e.path)(valueOf(e.name, out.output))
+	return refusedAt(e.path, OutcomeRefused)(valueOf(e.name, out.output))
 }
 
 // hasEnvironmentEntry tells whether /environment will decide a name, by a look at names alone.

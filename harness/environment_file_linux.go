@@ -6,7 +6,7 @@ func (v *supervisor) writeEnvironment() error {
 		return nil
 	}
 	v.mu.Lock()
-	variables := v.current.resolution().Changed
+	variables := v.current.resolution().Decided
 	v.mu.Unlock()
 	content, err := MarshalDotenv(variables)
 	if err != nil {

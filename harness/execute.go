@@ -31,7 +31,7 @@ func (s *startup) execute(path string, env *environ, export bool) (outcome, erro
 	case errors.Is(err, errStopped):
 		return outcome{}, err
 	case err != nil:
-		return outcome{}, explainExec(path, err)
+		return outcome{}, explainExec(path, env.list(), err)
 	case s.processes.stoppedBy() != 0:
 		return outcome{}, errStopped
 	case out.held != nil:

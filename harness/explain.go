@@ -2,12 +2,13 @@ package harness
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -16,12 +17,12 @@ import (
 
 // explainExec says why execve(2) refused a file, which its bare error does not: "no such file or directory"
 // means a missing interpreter more often than a missing file.
-func explainExec(path string, err error) error {
-	problem, hint := explain(path, err)
+func explainExec(path string, env []string, err error) error {
+	problem, hint := explain(path, []string{path}, env, err)
 	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
 }
 
-func explain(path string, err error) (problem, hint string) {
+func explain(path string, argv, env []string, err error) (problem, hint string) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return err.Error(), ""
@@ -36,7 +37,7 @@ func explain(path string, err error) (problem, hint string) {
 	case syscall.ETXTBSY:
 		return "it is still open for writing (waited " + busyFor.String() + ")", "finish writing it, then rename it into place"
 	case syscall.E2BIG:
-		return "its arguments and environment are too large for the kernel", "make the environment smaller: large data belongs into files"
+		return tooLarge(argv, env), "put large data into files and let the variables name the files"
 	case syscall.EAGAIN, syscall.ENOMEM:
 		return reason(err), "raise the limit of processes or memory (docker run --pids-limit, --memory)"
 	}
@@ -49,7 +50,7 @@ func explainMissing(path string) (problem, hint string) {
 	}
 	head := readHead(path)
 	if bytes.HasPrefix(head, []byte("\x7fELF")) {
-		return "its program loader is not in this image", "it is linked against another C library: use a static build, or add that library"
+		return "its program loader " + printable(loaderOf(path)) + " is not in this image", "it is linked against another C library: use a static build, or add that library"
 	}
 	if interpreter := interpreterOf(head); strings.HasSuffix(interpreter, "\r") {
 		return "its first line ends in CR LF, so the interpreter's name has a carriage return at its end", crlfHint(path)
@@ -93,34 +94,6 @@ func explainFormat(path string) (problem, hint string) {
 	return "it has no #! line and is no program", "begin it with #!/bin/sh, or chmod -x it to have its content as the value"
 }
 
-// machineOf names the architecture in an ELF header: e_machine, elf(5).
-func machineOf(head []byte) string {
-	if len(head) < 20 {
-		return "a damaged ELF file"
-	}
-	order := binary.ByteOrder(binary.LittleEndian)
-	if head[5] == 2 {
-		order = binary.BigEndian
-	}
-	switch order.Uint16(head[18:]) {
-	case 3:
-		return "386"
-	case 20, 21:
-		return "ppc64"
-	case 22:
-		return "s390x"
-	case 40:
-		return "arm"
-	case 62:
-		return "amd64"
-	case 183:
-		return "arm64"
-	case 243:
-		return "riscv64"
-	}
-	return "an unknown architecture"
-}
-
 // explainAccess is the next step for a file that has an execute bit and still may not be executed.
 func explainAccess(path string) string {
 	if isNoexec(path) {
@@ -144,4 +117,28 @@ func readHead(path string) []byte {
 	defer file.Close()
 	head, _ := io.ReadAll(io.LimitReader(file, 256))
 	return head
+}
+
+// tooLarge names the variables that make an environment too large for execve(2), by size, never by value.
+func tooLarge(argv, env []string) string {
+	const named = 5
+	total := 0
+	for _, text := range slices.Concat(argv, env) {
+		total += len(text) + 1
+	}
+	bySize := slices.SortedFunc(slices.Values(env), func(a, b string) int { return len(b) - len(a) })
+	var largest []string
+	for _, entry := range bySize[:min(named, len(bySize))] {
+		name, _, _ := strings.Cut(entry, "=")
+		largest = append(largest, printable(name)+" "+sizeText(len(entry)))
+	}
+	return "arguments and environment of " + sizeText(total) + " are more than the kernel takes; the largest variables are " + strings.Join(largest, ", ")
+}
+
+// sizeText is a number of bytes for people.
+func sizeText(n int) string {
+	if n < 1<<10 {
+		return strconv.Itoa(n) + " bytes"
+	}
+	return strconv.Itoa(n>>10) + " KiB"
 }

@@ -13,14 +13,14 @@ func (s *startup) export() {
 	var dirs [][]entry
 	masked := map[string]int{} // name to the last directory that masks it
 	for i, dir := range s.Export {
-		entries, masks, err := readDirectory(dir, s.Log)
+		l, err := readDirectory(dir, s.Log)
 		if err != nil {
 			s.record(err)
 		}
-		for _, name := range masks {
+		for _, name := range l.masked {
 			masked[name] = i
 		}
-		dirs = append(dirs, entries)
+		dirs = append(dirs, l.entries)
 	}
 	for i, entries := range dirs {
 		if !s.exportDirectory(entries, func(name string) bool { last, ok := masked[name]; return ok && last > i }) {

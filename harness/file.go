@@ -7,9 +7,8 @@ import (
 	"strconv"
 )
 
-// writeFile replaces a file as a whole: a reader sees the old content or the new, and a failure leaves the
-// old. A link is followed; what is no regular file (/dev/stdout) is written to as it is. The
-// new file is owner's, or the harness's own user's without one.
+// writeFile replaces what a user names. A link is followed; what is no regular file (/dev/stdout) is written
+// to as it is.
 func writeFile(path string, content []byte, mode os.FileMode, owner *commandUser) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -17,16 +16,21 @@ func writeFile(path string, content []byte, mode os.FileMode, owner *commandUser
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(path, content, mode)
 	}
+	return replaceFile(path, content, mode, owner)
+}
+
+// replaceFile replaces a file as a whole: a reader sees the old content or the new, and a failure leaves the
+// old. A link is replaced, not followed. The new file is owner's, or the harness's own user's without one.
+func replaceFile(path string, content []byte, mode os.FileMode, owner *commandUser) error {
 	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.FormatUint(rand.Uint64(), 36))
-	if err := writeNew(temporary, content, mode, owner); err != nil {
-		os.Remove(temporary)
-		return err
+	err := writeNew(temporary, content, mode, owner)
+	if err == nil {
+		err = os.Rename(temporary, path)
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err != nil {
 		os.Remove(temporary)
-		return err
 	}
-	return nil
+	return err
 }
 
 // writeNew makes a file that must not exist yet, so that nobody can have put a link in its place.

@@ -26,12 +26,12 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
+	"golang.org/x/sys/unix"
 )
 
 // EmptyPolicy says what an empty value means.
@@ -205,8 +205,26 @@ func (s *startup) checkOptions() (err error) {
 			return err
 		}
 	}
+	if s.Init.Enabled {
+		if err := s.checkProbes(); err != nil {
+			return err
+		}
+	}
 	if s.Cache != "" {
 		return openCache(s.Cache)
+	}
+	return nil
+}
+
+// checkProbes finds a misspelt probe before it makes a healthy command look ill.
+func (s *startup) checkProbes() error {
+	for option, path := range map[string]string{"--ready": s.Init.Ready, "--health": s.Init.Health} {
+		if path == "" || path == ReadyNotify {
+			continue
+		}
+		if err := unix.Access(path, unix.X_OK); err != nil {
+			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+		}
 	}
 	return nil
 }
@@ -218,23 +236,40 @@ func (s *startup) prepare(command []string) error {
 			return err
 		}
 	}
-	phases := []func(){s.export, s.resolve}
-	switch {
-	case s.Init.Enabled && s.Init.ExportWhenReady:
-		phases = phases[1:]
-	case s.ExportLast:
-		slices.Reverse(phases)
-	}
-	for _, phase := range phases {
+	if s.ExportLast {
+		s.resolveFirst(command)
+	} else {
+		s.announce()
 		if s.mayContinue() {
-			phase()
+			s.resolve()
 		}
+		s.require()
 	}
-	s.require()
 	if !s.Init.Enabled {
 		s.endHeld()
 	}
 	return s.failed()
+}
+
+// resolveFirst is the order of ExportLast: nothing is announced when COMMAND cannot start.
+func (s *startup) resolveFirst(command []string) {
+	s.resolve()
+	s.require()
+	if s.failed() != nil {
+		return
+	}
+	if err := s.checkCommand(command[0]); err != nil {
+		s.record(err)
+		return
+	}
+	s.announce()
+}
+
+// announce runs /export, unless that waits until COMMAND is ready.
+func (s *startup) announce() {
+	if !s.Init.Enabled || !s.Init.ExportWhenReady {
+		s.export()
+	}
 }
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
@@ -301,12 +336,13 @@ func (s *startup) require() {
 	if s.processes.stoppedBy() != 0 {
 		return
 	}
+	env := s.commandEnviron()
 	for _, name := range s.Require {
-		if s.env.value(name) != "" {
+		if env.value(name) != "" {
 			continue
 		}
 		problem := "is required and not set"
-		if s.env.has(name) {
+		if env.has(name) {
 			problem = "is required and empty"
 		}
 		s.failures = multierror.Append(s.failures, &Error{

@@ -33,6 +33,7 @@ type processes struct {
 	running map[int]*process // started and not yet reaped, by process ID
 	spare   *line            // for the next executable
 	keep    bool             // the harness stays (Init): nothing is left to COMMAND
+	born    chan struct{}    // holds a mark when a child was started
 }
 
 // process is one child, leader of a process group of its own.
@@ -58,7 +59,7 @@ type launch struct {
 }
 
 func newProcesses() *processes {
-	return &processes{halt: make(chan struct{}), running: map[int]*process{}}
+	return &processes{halt: make(chan struct{}), born: make(chan struct{}, 1), running: map[int]*process{}}
 }
 
 // start starts p, which is new, from l and records it.
@@ -87,6 +88,10 @@ func (ps *processes) startOnce(p *process, l launch) error {
 	}
 	p.pid = pid
 	ps.running[pid] = p
+	select {
+	case ps.born <- struct{}{}:
+	default:
+	}
 	return nil
 }
 

@@ -18,6 +18,8 @@ const (
 	waitExited = 0x4
 	waitNoHang = 0x1
 	waitNoReap = 0x1000000
+
+	waitStopped = 0x2
 )
 
 // pipe makes a pipe whose ends no child inherits by accident.

@@ -2,43 +2,60 @@ package harness
 
 import (
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
+// storm is how soon after the last reaping the next one is put off by as much: many orphans that end one after
+// the other are reaped together, for a tenth of the processor time.
+const storm = 2 * time.Millisecond
+
 // adopt makes the harness the parent of every orphan below it, as PID 1 is anyway, and begins to reap them.
-func (ps *processes) adopt() {
+// When COMMAND has been stopped, stopped is called.
+//
+// A thread waits in waitid(2) for that. SIGCHLD is not needed then, and gets its default action, to be
+// ignored: Go's handler would run for every orphan.
+func (ps *processes) adopt(stopped func()) {
 	if os.Getpid() != 1 {
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
 	ps.keep = true
-	children := make(chan os.Signal, 1)
-	signal.Notify(children, syscall.SIGCHLD)
+	defaultAction(syscall.SIGCHLD)
 	go func() {
-		for range children {
-			for ps.reapNext() {
+		var last time.Time
+		for {
+			if _, errno := changedChild(0); errno == syscall.ECHILD {
+				<-ps.born
+				continue
 			}
+			if time.Since(last) < storm {
+				time.Sleep(storm)
+			}
+			for ps.reapNext(stopped) {
+			}
+			last = time.Now()
 		}
 	}()
 }
 
-// reapNext deals with one child that has exited, and tells whether there was one. Orphans are reaped at once,
-// and so is COMMAND. An executable is left to whoever runs it, who is about to: the kernel would show it
-// again and again, so that is waited for.
-func (ps *processes) reapNext() bool {
-	pid := exitedChild()
-	if pid == 0 {
+// reapNext deals with one child that has exited or stopped, and tells whether there was one. Orphans are
+// reaped at once, and so is COMMAND. An executable is left to whoever runs it, who is about to: the kernel
+// would show it again and again, so that is waited for.
+func (ps *processes) reapNext(stopped func()) bool {
+	child, errno := changedChild(waitNoHang)
+	pid := int(child.pid)
+	if errno != 0 || pid == 0 {
 		return false
 	}
 	ps.mu.Lock()
 	p := ps.running[pid]
 	switch {
+	case child.code == cldStopped:
+		waitOn(waitPID, pid, waitStopped|waitNoHang)
 	case p == nil:
 		syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 	case p.exit != nil:
@@ -48,7 +65,13 @@ func (ps *processes) reapNext() bool {
 		p.reap()
 	}
 	ps.mu.Unlock()
-	if p != nil {
+	switch {
+	case p == nil:
+	case child.code == cldStopped:
+		if p.exit != nil {
+			stopped()
+		}
+	default:
 		<-p.reaped
 		if p.exit != nil {
 			p.exit <- p.status
@@ -57,19 +80,9 @@ func (ps *processes) reapNext() bool {
 	return true
 }
 
-// exitedChild is the process ID of a zombie child, which it leaves one, or 0.
-func exitedChild() int {
-	for {
-		var info siginfo
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)),
-			waitExited|waitNoReap|waitNoHang, 0, 0)
-		if errno == 0 {
-			return int(info.pid)
-		}
-		if errno != syscall.EINTR {
-			return 0
-		}
-	}
+// changedChild waits for a child that has exited or stopped, and leaves it so.
+func changedChild(options uintptr) (siginfo, syscall.Errno) {
+	return waitOn(unix.P_ALL, 0, options|waitExited|waitStopped|waitNoReap)
 }
 
 // signalRest signals every process that is left: all of the container when the harness is PID 1, else its

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -84,7 +85,7 @@ func (v *supervisor) pushedMeanwhile(s *startup) {
 // armRefresh sets the time of the next refresh, ±10 %, so that a fleet does not ask all at once.
 func (v *supervisor) armRefresh() {
 	if d := v.Init.Refresh; d > 0 {
-		v.refreshTimer.Reset(time.Duration(float64(d) * (0.9 + 0.2*randomFloat())))
+		v.refreshTimer.Reset(time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())))
 	}
 }
 
@@ -156,4 +157,37 @@ func (v *supervisor) keepDiscoverers(held []holder) {
 		}
 		v.discoverers = append(v.discoverers, k.keep(h.watch))
 	}
+}
+
+// onChange does what is to follow when values have changed.
+func (v *supervisor) onChange() {
+	v.gatherUntil = time.Time{}
+	if v.stopping || v.over {
+		return
+	}
+	switch v.Init.OnChange {
+	case ChangeRestart:
+		v.restart()
+		return // the file is written when it starts
+	case ChangeExit:
+		v.beginStop(v.Init.stopSignal())
+	}
+	if err := v.writeEnvironment(); err != nil {
+		v.Log.Error("the environment file could not be written", "problem", err.Error())
+	}
+	if v.Init.OnChange == ChangeSignal {
+		v.forward(v.Init.Signal)
+	}
+}
+
+// restart stops COMMAND and lets onExit start it with the new environment.
+func (v *supervisor) restart() {
+	if v.restarting {
+		return
+	}
+	v.Log.Info("values have changed, the command is restarted")
+	v.restarting = true
+	v.child.killGroupAtExit()
+	v.forward(v.Init.stopSignal())
+	v.killTimer.Reset(v.Init.Grace)
 }

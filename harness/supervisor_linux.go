@@ -1,11 +1,8 @@
 package harness
 
 import (
-	"math/rand/v2"
-	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -45,7 +42,7 @@ type supervisor struct {
 	signalled  bool // COMMAND has been sent the signal of a stop
 	restarting bool
 	over       bool // COMMAND has exited and is not started again
-	status0    syscall.WaitStatus
+	exitStatus syscall.WaitStatus
 	waiting    []request
 
 	mu       sync.Mutex // for what follows, which status reads
@@ -57,6 +54,9 @@ type supervisor struct {
 	drained  bool
 	isReady  bool
 	isWell   bool
+
+	suspender *suspender
+	handed    bool // COMMAND was given the terminal
 }
 
 // supervise is Run under Init.
@@ -95,7 +95,7 @@ func newSupervisor(h *Harness, command []string) *supervisor {
 }
 
 func (v *supervisor) setBase(s *startup) {
-	s.processes.adopt()
+	s.processes.adopt(v.followSuspension)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.base, v.current = s, s
@@ -126,35 +126,27 @@ func (v *supervisor) start() error {
 	return nil
 }
 
-// receive takes a signal as it arrives. Until COMMAND exists, one that would stop it ends start-up, and every
-// other waits for it.
-func (v *supervisor) receive(sig syscall.Signal, ps *processes) {
-	v.mu.Lock()
-	started := v.started
-	v.mu.Unlock()
-	if !started && v.Init.stops(sig) {
-		ps.stop(sig)
-		return
-	}
-	select {
-	case v.signals <- sig:
-	default: // so many are waiting that this one is among them
-	}
-}
-
 // startCommand starts COMMAND with the current environment, and its probes.
 func (v *supervisor) startCommand() error {
 	if err := v.writeEnvironment(); err != nil {
 		return err
 	}
+	if v.handed {
+		giveTerminal(syscall.Getpgrp()) // the COMMAND before had it
+	}
+	v.handed = ownsTerminal()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	child, err := v.current.startCommand(v.command, v.notifyEnviron(), v.exits)
 	if err != nil {
 		return err
 	}
-	v.mu.Lock()
 	v.child, v.started, v.isWell = child, true, true
+	v.suspender = nil
+	if v.handed {
+		v.suspender = newSuspender(child)
+	}
 	v.isReady = v.Init.Ready == ""
-	v.mu.Unlock()
 	v.probes = make(chan struct{})
 	go v.probe(v.probes, v.ready, v.healthy)
 	return nil
@@ -212,133 +204,6 @@ func (v *supervisor) wantsAnnouncement() bool {
 	return !v.stopping && !v.over && !v.drained && v.isWell && (v.isReady || !v.Init.ExportWhenReady || v.announcer.wanted)
 }
 
-// onSignal forwards a signal, or begins a stop.
-func (v *supervisor) onSignal(sig syscall.Signal) {
-	mapped := v.Init.mapped(sig)
-	switch {
-	case mapped == 0:
-	case v.Init.stops(sig) && !v.stopping:
-		v.beginStop(mapped)
-	default:
-		v.forward(mapped)
-	}
-}
-
-func (v *supervisor) forward(sig syscall.Signal) {
-	if v.Init.Group {
-		v.child.signal(sig)
-	} else {
-		v.child.signalOne(sig)
-	}
-}
-
-// beginStop withdraws; COMMAND gets the signal when that is done. A slow withdrawal leaves COMMAND the last
-// quarter of the grace.
-func (v *supervisor) beginStop(sig syscall.Signal) {
-	v.mu.Lock()
-	v.stopping = true
-	v.mu.Unlock()
-	v.stopSignal = sig
-	v.killTimer.Reset(v.Init.Grace)
-	v.signalTimer.Reset(v.Init.Grace * 3 / 4)
-}
-
-// signalStop gives COMMAND the signal of the stop, once.
-func (v *supervisor) signalStop() {
-	if !v.signalled && !v.over {
-		v.signalled = true
-		v.forward(v.stopSignal)
-	}
-}
-
-// kill ends a COMMAND that has had its time, with its group, and a withdrawal that has not ended.
-func (v *supervisor) kill() {
-	if !v.restarting || v.stopping {
-		v.announcer.abandon()
-	}
-	if !v.over {
-		v.child.signal(syscall.SIGKILL)
-	}
-}
-
-// onExit is COMMAND's end, or the middle of its restart.
-func (v *supervisor) onExit(status syscall.WaitStatus) {
-	close(v.probes)
-	if v.restarting && !v.stopping {
-		v.restarting = false
-		v.killTimer.Stop()
-		err := v.startCommand()
-		if err == nil {
-			return
-		}
-		Each(err, func(one error) { v.Log.Error("the command could not be started again", "problem", one.Error()) })
-		status = syscall.WaitStatus(ExitCode(err) << 8)
-	}
-	v.mu.Lock()
-	v.over, v.status0 = true, status
-	v.mu.Unlock()
-	if !v.stopping {
-		v.killTimer.Reset(v.Init.Grace)
-	}
-}
-
-// onChange does what is to follow when values have changed.
-func (v *supervisor) onChange() {
-	v.gatherUntil = time.Time{}
-	if v.stopping || v.over {
-		return
-	}
-	switch v.Init.OnChange {
-	case ChangeRestart:
-		v.restart()
-		return // the file is written when it starts
-	case ChangeExit:
-		v.beginStop(v.Init.stopSignal())
-	}
-	if err := v.writeEnvironment(); err != nil {
-		v.Log.Error("the environment file could not be written", "problem", err.Error())
-	}
-	if v.Init.OnChange == ChangeSignal {
-		v.forward(v.Init.Signal)
-	}
-}
-
-// restart stops COMMAND and lets onExit start it with the new environment.
-func (v *supervisor) restart() {
-	if v.restarting {
-		return
-	}
-	v.Log.Info("values have changed, the command is restarted")
-	v.restarting = true
-	v.child.killGroupAtExit()
-	v.forward(v.Init.stopSignal())
-	v.killTimer.Reset(v.Init.Grace)
-}
-
-// end ends what is left and gives COMMAND's exit code.
-func (v *supervisor) end() error {
-	for _, k := range v.discoverers {
-		k.end()
-	}
-	killRest()
-	return &ExitError{Code: v.Init.exitCode(v.status0)}
-}
-
-func (v *supervisor) setReady() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.isReady = true
-}
-
-func (v *supervisor) setWell(well bool) {
-	if v.isWell != well {
-		v.Log.Warn("the command's health has changed", "well", well)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.isWell = well
-}
-
 func (v *supervisor) environment() *environ {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -369,43 +234,3 @@ func (v *supervisor) pushedValue(name string) (string, bool) {
 	value, ok := v.pushed[name]
 	return value, ok
 }
-
-// status is what the harness says of itself.
-func (v *supervisor) status() Status {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	s := Status{Phase: PhaseRunning, Ready: v.isReady, Healthy: v.isWell, Names: []NameStatus{}, Exporters: []ExporterStatus{}}
-	switch {
-	case v.stopping || v.over:
-		s.Phase = PhaseStopping
-	case !v.started:
-		s.Phase = PhaseStarting
-	case v.drained:
-		s.Phase = PhaseDrained
-	}
-	if v.child != nil && !v.over {
-		s.PID = v.child.pid
-	}
-	if v.announcer != nil {
-		s.Announced, _, _ = v.announcer.state()
-		s.Exporters = v.announcer.exporters()
-	}
-	for name, at := range v.stamps {
-		s.Names = append(s.Names, NameStatus{Name: name, Refreshed: at})
-	}
-	slices.SortFunc(s.Names, func(a, b NameStatus) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
-	return s
-}
-
-func (v *supervisor) removeSocket() {
-	if v.socket != "" {
-		os.Remove(v.socket)
-	}
-}
-
-func randomFloat() float64 { return rand.Float64() }

@@ -28,7 +28,7 @@ func valueOf(name string, output []byte) (string, error) {
 		return "", &Error{
 			Subject: name,
 			Problem: fmt.Sprintf("its value has a NUL byte at offset %d: no environment variable can hold one", i),
-			Next:    "print text, for instance the base64 of binary data",
+			Next:    "make it text, for instance the base64 of binary data",
 		}
 	}
 	if err := fits(name, string(output)); err != nil {

@@ -7,16 +7,21 @@ import (
 
 // The si_code values of SIGCHLD that an exit has, sigaction(2).
 const (
-	cldExited = 1
-	cldDumped = 3
+	cldExited  = 1
+	cldDumped  = 3
+	cldStopped = 5
 )
 
-// waitid asks about one child and leaves it a zombie. Package syscall has no waitid(2).
+// waitid asks about one child's exit and leaves it a zombie.
 func waitid(pid int, options uintptr) (siginfo, syscall.Errno) {
+	return waitOn(waitPID, pid, options|waitExited|waitNoReap)
+}
+
+// waitOn is waitid(2), which package syscall does not have.
+func waitOn(kind uintptr, id int, options uintptr) (siginfo, syscall.Errno) {
 	for {
 		var info siginfo
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, waitPID, uintptr(pid), uintptr(unsafe.Pointer(&info)),
-			options|waitExited|waitNoReap, 0, 0)
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, kind, uintptr(id), uintptr(unsafe.Pointer(&info)), options, 0, 0)
 		if errno != syscall.EINTR {
 			return info, errno
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -15,7 +16,8 @@ import (
 func checkCommand() subcommand {
 	return subcommand{
 		usage:   "envharness check [OPTION...] [DIR...]",
-		summary: "find what would go wrong in directories; run nothing",
+		summary: "find mistakes, run nothing",
+		about:   "Tells all that is wrong with the entries of /environment and /export, or of each DIR, and exits 1 when there is something. A DIR that is called export is held to the rules of /export.",
 		options: []topic{directories, reporting},
 		flags:   []urfave.Flag{jsonFlag},
 		run: func(c *urfave.Context, options harness.Options) error {
@@ -51,9 +53,13 @@ func findAll(dirs []string, options harness.Options) []harness.Finding {
 			findings = append(findings, harness.Finding{Path: dir, Problem: "there is no such directory", Hint: "name a directory of executables and files"})
 			continue
 		}
-		findings = append(findings, harness.Check(dir, filepath.Base(filepath.Clean(dir)) == "export")...)
+		findings = append(findings, harness.Check(dir, isExport(dir, options))...)
 	}
 	return findings
+}
+
+func isExport(dir string, options harness.Options) bool {
+	return filepath.Base(filepath.Clean(dir)) == "export" || slices.Contains(options.Export, dir)
 }
 
 func showFindings(findings []harness.Finding, asJSON bool) error {

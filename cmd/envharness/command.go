@@ -23,7 +23,8 @@ const (
 // subcommand is one of the words that are not a COMMAND when they come first.
 type subcommand struct {
 	usage   string
-	summary string
+	summary string  // in a few words, for the list of subcommands
+	about   string  // what its own --help says beyond that
 	options []topic // the groups of options that it takes
 	flags   []urfave.Flag
 	run     func(*urfave.Context, harness.Options) error
@@ -39,7 +40,7 @@ func run(args []string, signals *harness.Signals) int {
 	if len(args) > 0 && isSubcommand(args[0]) {
 		command, name, args = subcommands(signals)[args[0]], name+" "+args[0], args[1:]
 	}
-	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: os.Getenv("ENVHARNESS_LOG_FORMAT") == cli.LogJSON}
+	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: wantsJSON(args)}
 	err := command.execute(name, args, &report)
 	return finish(err, report)
 }
@@ -58,6 +59,22 @@ func bareCommand(args []string) []string {
 	return args
 }
 
+// wantsJSON tells how an error in the options themselves is to be reported, before they are understood.
+func wantsJSON(args []string) bool {
+	for i, arg := range args {
+		if arg == "--log-format" && i+1 < len(args) {
+			return args[i+1] == cli.LogJSON
+		}
+		if value, found := strings.CutPrefix(arg, "--log-format="); found {
+			return value == cli.LogJSON
+		}
+		if arg == "--" {
+			break
+		}
+	}
+	return os.Getenv(cli.Variable(prefix, "log-format")) == cli.LogJSON
+}
+
 // finish reports what failed and gives the exit code.
 func finish(err error, report cli.Reporter) int {
 	harness.Each(err, func(one error) {
@@ -70,8 +87,7 @@ func finish(err error, report cli.Reporter) int {
 
 // execute parses the options and runs the subcommand. It tells report how errors are to be shown.
 func (s subcommand) execute(name string, args []string, report *cli.Reporter) error {
-	all := allFlags()
-	flags := append(flagsOf(all, s.options), s.flags...)
+	flags := append(flagsOf(allFlags(), s.options), s.flags...)
 	app := cli.New(name, s.usage, flags, func(c *urfave.Context) error {
 		if c.Bool("help") {
 			return help(os.Stdout, s, flags, c.Args().First())
@@ -88,7 +104,7 @@ func (s subcommand) execute(name string, args []string, report *cli.Reporter) er
 		if err != nil {
 			return err
 		}
-		options.Drop = variablesOf(all)
+		options.Drop = variablesOf(os.Environ())
 		log, err := cli.NewLogger(os.Stderr, "envharness", c.String("log-level"), c.String("log-format"))
 		if err != nil {
 			return &cli.UsageError{Problem: err.Error(), Usage: s.usage}
@@ -103,14 +119,18 @@ func (s subcommand) execute(name string, args []string, report *cli.Reporter) er
 func startCommand(signals *harness.Signals) subcommand {
 	return subcommand{
 		usage:   usage,
-		summary: "resolve, then become COMMAND",
-		options: []topic{directories, failures, values, commandOptions, initOptions, changes, readiness, reporting},
+		summary: "resolve, become COMMAND",
+		options: []topic{directories, running, failures, values, commandOptions, initOptions, changes, readiness, timelines, reporting},
 		run: func(c *urfave.Context, options harness.Options) error {
 			if c.NArg() == 0 {
 				return &harness.Error{
 					Problem: "no COMMAND to become",
 					Next:    `name one: envharness -- my-server --port 80, or in a Dockerfile: ENTRYPOINT ["envharness","--"] and CMD ["my-server","--port","80"]`,
 				}
+			}
+			var err error
+			if options.Init, err = readInitOptions(c); err != nil {
+				return err
 			}
 			return harness.New(options, signals).Run(c.Args().Slice())
 		},
@@ -123,10 +143,10 @@ func subcommands(signals *harness.Signals) map[string]subcommand {
 		"check": checkCommand(),
 		"diff":  diffCommand(),
 
-		harness.RequestStatus: askCommand(harness.RequestStatus, "what the harness says of itself, as JSON"),
-		harness.RequestReady:  askCommand(harness.RequestReady, "exit 0 if the command is ready and well, 1 if not: a Kubernetes exec probe"),
-		harness.RequestDrain:  askCommand(harness.RequestDrain, "withdraw the service and leave the command running"),
-		harness.RequestResume: askCommand(harness.RequestResume, "announce the service again"),
+		harness.RequestStatus: askCommand(harness.RequestStatus, "tell its state as JSON", "Tells what the harness knows of itself and of COMMAND, as JSON."),
+		harness.RequestReady:  askCommand(harness.RequestReady, "exit 0 if ready and well", "Exits 0 when COMMAND is ready and well, 1 when it is not: a Kubernetes exec probe."),
+		harness.RequestDrain:  askCommand(harness.RequestDrain, "withdraw the service", "Withdraws the service and leaves COMMAND running."),
+		harness.RequestResume: askCommand(harness.RequestResume, "announce it again", "Announces the service again after a drain."),
 	}
 }
 

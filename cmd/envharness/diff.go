@@ -15,7 +15,8 @@ import (
 func diffCommand() subcommand {
 	return subcommand{
 		usage:   "envharness diff [OPTION...] DIR DIR",
-		summary: "names that one environment has and the other lacks",
+		summary: "names that only one has",
+		about:   "Tells which names only one DIR has, and exits 1 when there are some. Values are not compared: they are meant to differ.",
 		options: []topic{reporting},
 		flags:   []urfave.Flag{jsonFlag},
 		run: func(c *urfave.Context, _ harness.Options) error {

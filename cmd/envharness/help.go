@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -17,17 +18,24 @@ var topicTitles = []struct {
 	topic topic
 	title string
 }{
-	{directories, "where values and announcements come from"},
-	{failures, "time limits, further tries, last known values"},
-	{values, "what is required, what empty means, who wins"},
+	{printing, "what print shows"},
+	{directories, "where variables and announcements come from"},
+	{running, "how many at a time, in which order, how long"},
+	{failures, "further tries, last known values"},
+	{values, "env-files, what is required, what empty means, who wins"},
 	{commandOptions, "COMMAND's user and directory"},
 	{initOptions, "staying as PID 1: signals, stop, orphans"},
 	{changes, "when values change while COMMAND runs"},
 	{readiness, "when COMMAND is ready and well, and what follows"},
 	{asking, "where the harness is reached"},
-	{reporting, "log, timeline, help"},
-	{printing, "what print shows"},
+	{timelines, "what took how long"},
+	{reporting, "log, help, version"},
 }
+
+const (
+	screenWidth = 80
+	onOneScreen = 10 // options are shown at once; of more --help lists the topics
+)
 
 // help prints what a subcommand does, or one topic of its options. Either fits a screen of 24 lines.
 func help(w io.Writer, s subcommand, flags []urfave.Flag, word string) error {
@@ -39,69 +47,126 @@ func help(w io.Writer, s subcommand, flags []urfave.Flag, word string) error {
 		writeTopic(w, topic(word), flags)
 		return nil
 	}
-	fmt.Fprintf(w, "usage: %s\n       %s\n", s.usage, s.summary)
-	if s.usage == usage {
-		writeSubcommands(w)
+	writeUsage(w, s)
+	shown := topics
+	if len(flags) > onOneScreen {
+		shown = topicsOf(s.flags)
 	}
-	if len(flags) <= 12 {
+	for _, t := range shown {
+		fmt.Fprintln(w)
+		writeTopic(w, t, flags)
+	}
+	if len(shown) < len(topics) {
+		fmt.Fprint(w, "\noptions, each topic shown by --help TOPIC:\n")
 		for _, t := range topics {
-			writeTopic(w, t, flags)
+			if !slices.Contains(shown, t) {
+				fmt.Fprintf(w, "  %-12s %s\n", t, titleOf(t))
+			}
 		}
-		return nil
-	}
-	fmt.Fprint(w, "\noptions, each topic shown by --help TOPIC:\n")
-	for _, t := range topics {
-		fmt.Fprintf(w, "  %-12s %s\n", t, titleOf(t))
 	}
 	fmt.Fprint(w, "\nEvery option has a variable: --env-file is ENVHARNESS_ENV_FILE.\n")
 	if s.usage == usage {
-		fmt.Fprint(w, "Exit: COMMAND's own code; 125 start-up failed; 126, 127 COMMAND cannot be\nexecuted, is not found; 128+n signal n ended start-up.\n")
+		fmt.Fprint(w, "Exit code: COMMAND's own; 125 start-up failed; 126 COMMAND cannot be executed;\n127 it is not found; 128+n signal n ended start-up.\n")
 	}
 	return nil
 }
 
-func writeSubcommands(w io.Writer) {
-	all := subcommands(nil)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		fmt.Fprintf(w, "       %s\n", all[name].usage)
+// writeUsage tells the form of a command line and what it does; for envharness itself, of its subcommands too.
+func writeUsage(w io.Writer, s subcommand) {
+	forms := []subcommand{s}
+	if s.usage == usage {
+		all := subcommands(nil)
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			forms = append(forms, all[name])
+		}
+	}
+	label := "usage:"
+	for _, form := range forms {
+		fmt.Fprintf(w, "%-6s %-*s  %s\n", label, len(usage), form.usage, form.summary)
+		label = ""
+	}
+	if s.about != "" {
+		fmt.Fprint(w, "\n", strings.Join(wrap(s.about, screenWidth), "\n"), "\n")
 	}
 }
 
-// writeTopic lists the options of one topic, two lines an option that is too long for one.
+// writeTopic lists the options of one topic with what they do beside them.
 func writeTopic(w io.Writer, t topic, flags []urfave.Flag) {
 	const column = 24
-	fmt.Fprintf(w, "\n%s: %s\n", t, titleOf(t))
+	fmt.Fprintf(w, "%s: %s\n", t, titleOf(t))
 	for _, f := range flags {
 		if topicOf(f) != t {
 			continue
 		}
+		option := "  --" + strings.Join(f.Names(), ", -")
 		argument, text := argumentOf(f)
-		option := strings.TrimRight("  --"+f.Names()[0]+" "+argument, " ")
-		if len([]rune(option)) >= column {
-			option += "\n" + strings.Repeat(" ", column)
+		if argument != "" {
+			option += " " + argument
 		}
-		fmt.Fprintf(w, "%-*s%s\n", column, option, text)
+		lines := wrap(text, screenWidth-column)
+		if len([]rune(option)) >= column {
+			lines = append([]string{""}, lines...)
+		}
+		for _, line := range lines {
+			fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s%s", column, option, line), " "))
+			option = ""
+		}
 	}
 }
 
-// argumentOf cuts the argument, which urfave/cli marks with backquotes, out of a flag's usage, and adds the
-// default.
+// wrap breaks text between words into lines of at most width characters.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len([]rune(line+" "+word)) > width:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
+
+// argumentOf splits a flag's usage into the argument, which stands between backquotes before a colon, and what
+// is said about it, with the default.
 func argumentOf(f urfave.Flag) (argument, text string) {
 	doc := f.(urfave.DocGenerationFlag)
-	text = doc.GetUsage()
-	if before, rest, found := strings.Cut(text, "`"); found {
-		var after string
-		argument, after, _ = strings.Cut(rest, "`")
-		text = strings.TrimSpace(strings.TrimPrefix(before+argument+after, before+argument))
-		if before != "" {
-			text = before + argument + after
+	argument, text, found := strings.Cut(doc.GetUsage(), "`: ")
+	if !found {
+		argument, text = "", argument
+	}
+	if value := defaultOf(f, doc); value != "" {
+		text += " (default " + value + ")"
+	}
+	return strings.TrimPrefix(argument, "`"), text
+}
+
+// defaultOf is a flag's default as one would type it, or empty where the option is off unless it is given.
+func defaultOf(f urfave.Flag, doc urfave.DocGenerationFlag) string {
+	switch f := f.(type) {
+	case *urfave.BoolFlag:
+		return ""
+	case *urfave.DurationFlag:
+		if f.Value == 0 {
+			return ""
 		}
-		text = strings.TrimSpace(strings.TrimPrefix(text, ":"))
+		return shortest(f.Value)
 	}
-	if value := strings.Trim(doc.GetValue(), `[]"`); value != "" && value != "0" && value != "0s" && value != "false" {
-		text += " (" + value + ")"
+	return strings.Trim(doc.GetValue(), `[]"`)
+}
+
+// shortest is a duration without the units that are zero: 24h, not 24h0m0s.
+func shortest(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
 	}
-	return argument, text
+	return text
 }
 
 func topicsOf(flags []urfave.Flag) []topic {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/cli"
 )
 
 // readInitOptions turns the options of --init into the harness's.
@@ -30,7 +31,7 @@ func readInitOptions(c *urfave.Context) (o harness.InitOptions, err error) {
 		Socket:          c.String("socket"),
 	}
 	if !o.Enabled {
-		return o, nil
+		return o, needsInit(c)
 	}
 	for _, name := range []string{"grace", "refresh"} {
 		if c.Duration(name) < 0 {
@@ -158,12 +159,13 @@ func changePolicy(word string) (harness.ChangePolicy, syscall.Signal, error) {
 }
 
 // askCommand is one of the subcommands that talk to a running harness.
-func askCommand(request, summary string) subcommand {
+func askCommand(request, summary, about string) subcommand {
 	return subcommand{
 		usage:   "envharness " + request + " [--socket PATH]",
 		summary: summary,
+		about:   about + " It talks to a harness that runs with --init in this container, and exits 125 when there is none.",
 		flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "socket", Category: string(asking), Usage: "`PATH` that the harness listens on", Value: harness.DefaultSocket},
+			&urfave.StringFlag{Name: "socket", Category: string(asking), Usage: "`PATH`: reach the harness there", Value: harness.DefaultSocket},
 		},
 		options: []topic{reporting},
 		run: func(c *urfave.Context, _ harness.Options) error {
@@ -180,3 +182,15 @@ func askCommand(request, summary string) subcommand {
 }
 
 const asking topic = "socket"
+
+// needsInit refuses options, given on the command line, that have no meaning without --init. Variables may
+// well be set for all images alike.
+func needsInit(c *urfave.Context) error {
+	for _, f := range flagsOf(c.App.Flags, []topic{initOptions, changes, readiness}) {
+		name := f.Names()[0]
+		if name != "init" && c.IsSet(name) && os.Getenv(cli.Variable(prefix, name)) == "" {
+			return usageError(c, "--%s works with --init only", name)
+		}
+	}
+	return nil
+}

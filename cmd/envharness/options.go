@@ -3,6 +3,7 @@ package main
 import (
 	"path"
 	"slices"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -15,12 +16,14 @@ type topic string
 
 const (
 	directories    topic = "directories"
+	running        topic = "running"
 	failures       topic = "failures"
 	values         topic = "values"
 	commandOptions topic = "command"
 	initOptions    topic = "init"
 	changes        topic = "changes"
 	readiness      topic = "readiness"
+	timelines      topic = "timeline"
 	reporting      topic = "report"
 )
 
@@ -40,64 +43,67 @@ func topicOf(f urfave.Flag) topic {
 	return topic(f.(urfave.CategorizableFlag).GetCategory())
 }
 
-// allFlags makes every option of the harness. Their defaults are its own.
+// allFlags makes every option of the harness. Their defaults are its own. What a usage has between backquotes
+// is the option's argument, see argumentOf.
 func allFlags() []urfave.Flag {
 	d := harness.DefaultOptions()
-	list := func(t topic, name, value, usage string, def ...string) urfave.Flag {
-		f := &urfave.StringSliceFlag{Name: name, Category: string(t), Usage: "`" + value + "` " + usage}
+	list := func(t topic, name, usage string, def ...string) urfave.Flag {
+		f := &urfave.StringSliceFlag{Name: name, Category: string(t), Usage: usage}
 		if def != nil {
 			f.Value = urfave.NewStringSlice(def...)
 		}
 		return f
 	}
 	return []urfave.Flag{
-		list(directories, "environment", "DIR", "whose entries are the variables; repeatable, a later one's entry wins", d.Environment...),
-		list(directories, "export", "DIR", "whose executables announce the service; repeatable", d.Export...),
-		&urfave.BoolFlag{Name: "export-last", Category: string(directories), Usage: "run /export after /environment, with what was resolved"},
-		list(directories, "env-file", "FILE", "in dotenv format, read first; repeatable, a later one wins"),
-		&urfave.IntFlag{Name: "jobs", Category: string(directories), Usage: "run `N` /environment executables at a time", Value: d.Jobs},
+		list(directories, "environment", "`DIR`: its entries are the variables; repeatable, a later DIR's entry replaces an earlier one's", d.Environment...),
+		list(directories, "export", "`DIR`: its executables announce the service; repeatable, run in the order given", d.Export...),
 
-		&urfave.DurationFlag{Name: "timeout", Category: string(failures), Usage: "`D` for one try of one executable, 0 for none", Value: d.Timeout},
-		&urfave.DurationFlag{Name: "deadline", Category: string(failures), Usage: "`D` for all of start-up"},
-		&urfave.IntFlag{Name: "retries", Category: string(failures), Usage: "try a failed /environment executable `N` times more"},
-		&urfave.DurationFlag{Name: "retry-delay", Category: string(failures), Usage: "`D` before the first of them, doubling", Value: d.RetryDelay},
-		&urfave.BoolFlag{Name: "fail-fast", Category: string(failures), Usage: "stop at the first failure instead of gathering them"},
-		&urfave.StringFlag{Name: "cache", Category: string(failures), Usage: "`DIR` of last known values, for executables that fail"},
-		&urfave.DurationFlag{Name: "cache-max-age", Category: string(failures), Usage: "`D` after which they are too old", Value: d.CacheMaxAge},
+		&urfave.IntFlag{Name: "jobs", Category: string(running), Usage: "`N`: run N executables of /environment at a time; above 1, each sees only what was there before", Value: d.Jobs},
+		&urfave.BoolFlag{Name: "export-last", Category: string(running), Usage: "run /export after /environment, with the resolved variables"},
+		&urfave.DurationFlag{Name: "timeout", Category: string(running), Usage: "`D`: end one try of one executable after D; 0 never does", Value: d.Timeout},
+		&urfave.DurationFlag{Name: "deadline", Category: string(running), Usage: "`D`: end start-up after D"},
 
-		list(values, "require", "NAME,…", "refuse to start when one is unset or empty"),
-		&urfave.StringFlag{Name: "empty", Category: string(values), Usage: "`keep|unset|fail`: what an empty value means", Value: string(d.Empty)},
-		&urfave.BoolFlag{Name: "prefer-inherited", Category: string(values), Usage: "a variable that is set already wins, and its executable is not run"},
-		&urfave.BoolFlag{Name: "pristine", Category: string(values), Usage: "give COMMAND what was resolved, PATH, HOME, TERM, LANG, TZ alone"},
-		list(values, "pass", "GLOB,…", "names that --pristine lets through too"),
+		&urfave.IntFlag{Name: "retries", Category: string(failures), Usage: "`N`: try a failed /environment executable N times more"},
+		&urfave.DurationFlag{Name: "retry-delay", Category: string(failures), Usage: "`D`: wait D before the first of them, then twice as long each time", Value: d.RetryDelay},
+		&urfave.BoolFlag{Name: "fail-fast", Category: string(failures), Usage: "stop at the first failure, instead of gathering all of them"},
+		&urfave.StringFlag{Name: "cache", Category: string(failures), Usage: "`DIR`: keep the last good values in DIR; one whose executable fails is taken from there, with a warning"},
+		&urfave.DurationFlag{Name: "cache-max-age", Category: string(failures), Usage: "`D`: do not take a value that is older than D", Value: d.CacheMaxAge},
 
-		&urfave.StringFlag{Name: "user", Category: string(commandOptions), Usage: "`U[:G]` that COMMAND runs as"},
-		&urfave.StringFlag{Name: "chdir", Category: string(commandOptions), Usage: "`DIR` that COMMAND runs in"},
+		list(values, "env-file", "`FILE`: a dotenv file, read first; repeatable, a later FILE wins"),
+		list(values, "require", "`NAME,…`: fail when one of them is unset or empty; repeatable"),
+		&urfave.StringFlag{Name: "empty", Category: string(values), Usage: "`POLICY`: keep an empty value, unset its name, or fail", Value: string(d.Empty)},
+		&urfave.BoolFlag{Name: "prefer-inherited", Category: string(values), Usage: "let a variable that is already set win, and do not run its executable"},
+		&urfave.BoolFlag{Name: "pristine", Category: string(values), Usage: "give COMMAND only what was resolved, the env-files, PATH, HOME, TERM, LANG and TZ"},
+		list(values, "pass", "`GLOB,…`: let these inherited names through --pristine; repeatable"),
 
-		&urfave.BoolFlag{Name: "init", Category: string(initOptions), Usage: "stay as PID 1: reap, forward signals, withdraw before a stop"},
-		&urfave.DurationFlag{Name: "grace", Category: string(initOptions), Usage: "`D` from a stop's beginning to KILL", Value: d.Init.Grace},
-		list(initOptions, "stop-signal", "SIG,…", "that begin a stop, beside TERM and INT"),
-		list(initOptions, "signal-map", "SIG=SIG,…", "what COMMAND gets instead; =0 for nothing"),
-		&urfave.BoolFlag{Name: "group", Category: string(initOptions), Usage: "signals go to COMMAND's process group"},
-		list(initOptions, "expect-exit", "CODE=CODE,…", "exit codes that mean another one"),
-		&urfave.StringFlag{Name: "parent-death-signal", Category: string(initOptions), Usage: "`SIG` that begins when the parent dies"},
-		&urfave.StringFlag{Name: "socket", Category: string(initOptions), Usage: "`PATH` for status, ready, drain, resume", Value: d.Init.Socket},
+		&urfave.StringFlag{Name: "user", Category: string(commandOptions), Usage: "`USER[:GROUP]`: run COMMAND as USER, by name or number"},
+		&urfave.StringFlag{Name: "chdir", Category: string(commandOptions), Usage: "`DIR`: run COMMAND in DIR"},
 
-		&urfave.DurationFlag{Name: "refresh", Category: string(changes), Usage: "`D` after which all is resolved again, ±10 %"},
-		&urfave.StringFlag{Name: "on-change", Category: string(changes), Usage: "`restart|signal=SIG|exit|none`", Value: string(d.Init.OnChange)},
-		&urfave.StringFlag{Name: "write", Category: string(changes), Usage: "dotenv `FILE` that is kept current"},
+		&urfave.BoolFlag{Name: "init", Category: string(initOptions), Usage: "stay as COMMAND's parent: reap orphans, forward signals, withdraw before a stop"},
+		&urfave.DurationFlag{Name: "grace", Category: string(initOptions), Usage: "`D`: kill what is left D after a stop began", Value: d.Init.Grace},
+		list(initOptions, "stop-signal", "`SIG,…`: let these begin a stop too, beside TERM and INT; repeatable"),
+		list(initOptions, "signal-map", "`SIG=SIG,…`: forward another signal, or with =0 none; repeatable"),
+		&urfave.BoolFlag{Name: "group", Category: string(initOptions), Usage: "forward signals to COMMAND's process group"},
+		list(initOptions, "expect-exit", "`CODE=CODE,…`: exit with another code than COMMAND's; repeatable"),
+		&urfave.StringFlag{Name: "parent-death-signal", Category: string(initOptions), Usage: "`SIG`: get this signal when the harness's parent dies"},
+		&urfave.StringFlag{Name: "socket", Category: string(initOptions), Usage: "`PATH`: listen there for status, ready, drain and resume", Value: d.Init.Socket},
 
-		&urfave.StringFlag{Name: "ready", Category: string(readiness), Usage: "`notify|PATH`: how COMMAND says that it is ready"},
-		&urfave.StringFlag{Name: "health", Category: string(readiness), Usage: "`PATH` of a program that exits 0 while COMMAND is well"},
-		&urfave.DurationFlag{Name: "health-interval", Category: string(readiness), Usage: "`D` between two of its runs", Value: d.Init.HealthInterval},
-		&urfave.IntFlag{Name: "health-failures", Category: string(readiness), Usage: "`N` in a row make COMMAND unhealthy", Value: d.Init.HealthFailures},
-		&urfave.BoolFlag{Name: "export-when-ready", Category: string(readiness), Usage: "run /export once COMMAND is ready"},
+		&urfave.DurationFlag{Name: "refresh", Category: string(changes), Usage: "`D`: resolve again every D, ±10 %"},
+		&urfave.StringFlag{Name: "on-change", Category: string(changes), Usage: "`POLICY`: for a changed value: restart, signal=SIG, exit or none", Value: string(d.Init.OnChange)},
+		&urfave.StringFlag{Name: "write", Category: string(changes), Usage: "`FILE`: keep a dotenv file with the values current"},
 
-		&urfave.StringFlag{Name: "log-level", Category: string(reporting), Usage: "`debug|info|warn|error`", Value: "warn"},
-		&urfave.StringFlag{Name: "log-format", Category: string(reporting), Usage: "`text|json`", Value: cli.LogText},
-		&urfave.BoolFlag{Name: "timeline", Category: string(reporting), Usage: "show start-up as bars on stderr"},
-		&urfave.StringFlag{Name: "timeline-svg", Category: string(reporting), Usage: "and as a picture in `FILE`"},
-		&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Category: string(reporting), Usage: "show this, or with a word behind it that topic"},
+		&urfave.StringFlag{Name: "ready", Category: string(readiness), Usage: "`notify|PATH`: COMMAND is ready when it says so, or when PATH exits 0"},
+		&urfave.StringFlag{Name: "health", Category: string(readiness), Usage: "`PATH`: COMMAND is well while PATH exits 0"},
+		&urfave.DurationFlag{Name: "health-interval", Category: string(readiness), Usage: "`D`: run it every D", Value: d.Init.HealthInterval},
+		&urfave.IntFlag{Name: "health-failures", Category: string(readiness), Usage: "`N`: COMMAND is unhealthy when it fails N times in a row", Value: d.Init.HealthFailures},
+		&urfave.BoolFlag{Name: "export-when-ready", Category: string(readiness), Usage: "run /export once COMMAND is ready, with the resolved variables"},
+
+		&urfave.BoolFlag{Name: "timeline", Category: string(timelines), Usage: "show start-up as bars on stderr"},
+		&urfave.StringFlag{Name: "timeline-svg", Category: string(timelines), Usage: "`FILE`: draw start-up as a picture in FILE"},
+
+		&urfave.StringFlag{Name: "log-level", Category: string(reporting), Usage: "`LEVEL`: log from this level on: debug, info, warn or error", Value: "warn"},
+		&urfave.StringFlag{Name: "log-format", Category: string(reporting), Usage: "`FORMAT`: log, errors and hints as text or json", Value: cli.LogText},
+		&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Category: string(reporting), Usage: "show this; --help TOPIC shows one topic's options"},
 		&urfave.BoolFlag{Name: "version", Category: string(reporting), Usage: "show version, commit and Go version"},
 	}
 }
@@ -114,6 +120,11 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 			return harness.Options{}, usageError(c, "--%s cannot be less than %d", name, least)
 		}
 	}
+	for _, name := range []string{"environment", "export", "env-file"} {
+		if slices.Contains(c.StringSlice(name), "") {
+			return harness.Options{}, usageError(c, "--%s: an empty word names nothing", name)
+		}
+	}
 	empty := harness.EmptyPolicy(c.String("empty"))
 	if !slices.Contains([]harness.EmptyPolicy{"", harness.EmptyKeep, harness.EmptyUnset, harness.EmptyFail}, empty) {
 		return harness.Options{}, usageError(c, "--empty is keep, unset or fail, not %q", empty)
@@ -123,10 +134,6 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 		if _, err := path.Match(glob, ""); err != nil {
 			return harness.Options{}, usageError(c, "--pass: %q is no glob", glob)
 		}
-	}
-	init, err := readInitOptions(c)
-	if err != nil {
-		return harness.Options{}, err
 	}
 	return harness.Options{
 		Environment: c.StringSlice("environment"),
@@ -155,16 +162,17 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 
 		Timeline:    c.Bool("timeline"),
 		TimelineSVG: c.String("timeline-svg"),
-
-		Init: init,
 	}, nil
 }
 
-// variablesOf are the names of the variables that options are read from.
-func variablesOf(flags []urfave.Flag) []string {
-	names := make([]string, len(flags))
-	for i, f := range flags {
-		names[i] = cli.Variable(prefix, f.Names()[0])
+// variablesOf are the names of an environment that options are read from, and all others that look so: what
+// a subcommand of this or a later version takes is none of COMMAND's business.
+func variablesOf(environ []string) []string {
+	var names []string
+	for _, entry := range environ {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
+			names = append(names, name)
+		}
 	}
 	return names
 }

@@ -13,11 +13,12 @@ import (
 func printCommand(signals *harness.Signals) subcommand {
 	return subcommand{
 		usage:   "envharness print [OPTION...] [NAME...]",
-		summary: "resolve everything and print it (only NAMEs); start nothing",
-		options: []topic{directories, failures, values, reporting},
+		summary: "resolve and print",
+		about:   "Shows what differs from the inherited environment. It resolves everything, as a start would, and neither runs /export nor starts anything.",
+		options: []topic{directories, running, failures, values, timelines, reporting},
 		flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "format", Category: string(printing), Usage: "`sh|dotenv|json|nul|docker|table`", Value: string(harness.FormatSh)},
-			&urfave.BoolFlag{Name: "all", Category: string(printing), Usage: "what is inherited, too"},
+			&urfave.StringFlag{Name: "format", Category: string(printing), Usage: "`FORMAT`: sh, dotenv, json, nul, docker, or table for people", Value: string(harness.FormatSh)},
+			&urfave.BoolFlag{Name: "all", Category: string(printing), Usage: "print what is inherited, too"},
 			&urfave.BoolFlag{Name: "mask", Category: string(printing), Usage: "hide the values"},
 		},
 		run: func(c *urfave.Context, options harness.Options) error {

@@ -25,8 +25,8 @@ func defaultWay(family int) (way, bool) {
 	}
 	found := false
 	for _, m := range netlink(syscall.RTM_GETADDR, family) {
-		prefix, ok := linkAddress(m, a.link)
-		if !ok {
+		prefix, usual := linkAddress(m, a.link)
+		if !usual && (!prefix.IsValid() || prefix.Addr() != preferred) {
 			continue
 		}
 		if !found || prefix.Addr() == preferred || prefix.Contains(a.gateway) && !a.source.Contains(a.gateway) {
@@ -70,14 +70,15 @@ func defaultRoute(family int) (a way, preferred netip.Addr, ok bool) {
 	return a, preferred, ok
 }
 
-// linkAddress is the address in an RTM_NEWADDR message, if it is a global one of that link.
-func linkAddress(m syscall.NetlinkMessage, link int) (netip.Prefix, bool) {
-	const scopeGlobal, temporaryOrTentative = 0, syscall.IFA_F_SECONDARY | syscall.IFA_F_TENTATIVE | syscall.IFA_F_DEPRECATED
+// linkAddress is the address in an RTM_NEWADDR message, if it is of that link, and whether it is one that
+// the link uses for itself: global, and neither secondary, temporary, tentative nor deprecated.
+func linkAddress(m syscall.NetlinkMessage, link int) (address netip.Prefix, usual bool) {
+	const scopeGlobal, unusual = 0, syscall.IFA_F_SECONDARY | syscall.IFA_F_TENTATIVE | syscall.IFA_F_DEPRECATED
 	if m.Header.Type != syscall.RTM_NEWADDR || len(m.Data) < syscall.SizeofIfAddrmsg {
 		return netip.Prefix{}, false
 	}
 	msg := (*syscall.IfAddrmsg)(unsafe.Pointer(&m.Data[0]))
-	if int(msg.Index) != link || msg.Scope != scopeGlobal || msg.Flags&temporaryOrTentative != 0 {
+	if int(msg.Index) != link {
 		return netip.Prefix{}, false
 	}
 	var local, other netip.Addr
@@ -92,7 +93,7 @@ func linkAddress(m syscall.NetlinkMessage, link int) (netip.Prefix, bool) {
 	if !local.IsValid() {
 		local = other // IPv6 has no IFA_LOCAL
 	}
-	return netip.PrefixFrom(local, int(msg.Prefixlen)), local.IsValid()
+	return netip.PrefixFrom(local, int(msg.Prefixlen)), local.IsValid() && msg.Scope == scopeGlobal && msg.Flags&unusual == 0
 }
 
 // isContainerLink tells whether a link is one end of a veth pair, as a container on a bridge has. The

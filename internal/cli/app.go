@@ -1,14 +1,13 @@
 // Package cli is what the command lines of envharness, envdiscover and envdiscoverd have in common: one way
 // to read options and their variables, to show help, to log and to tell errors with hints.
 //
-// The common case:
+// The common case, of which action begins with a call of FromVariables:
 //
-//	app := cli.New("envharness", flags, action)
-//	err := cli.Run(app, os.Args, os.Environ())
+//	app := cli.New("envharness", "envharness [OPTION...] COMMAND", flags, action)
+//	err := app.Run(os.Args)
 package cli
 
 import (
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -43,28 +42,60 @@ func New(name, usage string, flags []urfave.Flag, action func(*urfave.Context) e
 		ErrWriter:                 io.Discard,
 		ExitErrHandler:            func(*urfave.Context, error) {},
 		OnUsageError: func(_ *urfave.Context, err error, _ bool) error {
-			return &UsageError{Problem: flagProblem(err), Usage: usage}
+			return &UsageError{Problem: flagProblem(err, flags), Usage: usage}
 		},
 	}
 }
 
-// flagProblem rewrites an error of package flag, which writes options with one dash.
-func flagProblem(err error) string {
+// flagProblem rewrites an error of package flag, which writes options with one dash and does not tell what
+// they take.
+func flagProblem(err error, flags []urfave.Flag) string {
 	text := err.Error()
-	text = strings.Replace(text, "flag provided but not defined: -", "unknown option --", 1)
-	text = strings.Replace(text, "flag needs an argument: -", "an argument is missing after --", 1)
-	text = strings.Replace(text, "for flag -", "for --", 1)
-	return strings.TrimSuffix(text, ": parse error")
+	if name, found := strings.CutPrefix(text, "flag provided but not defined: -"); found {
+		return "unknown option " + dashed(name)
+	}
+	if name, found := strings.CutPrefix(text, "flag needs an argument: -"); found {
+		return "an argument is missing after " + dashed(name)
+	}
+	for _, flag := range flags {
+		for _, name := range flag.Names() {
+			if strings.Contains(text, " -"+name+": ") {
+				return "invalid value for " + dashed(name) + ": it takes " + wanted(flag)
+			}
+		}
+	}
+	return text
+}
+
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// wanted is what a flag takes, for somebody who gave it something else.
+func wanted(flag urfave.Flag) string {
+	switch flag.(type) {
+	case *urfave.DurationFlag:
+		return "a duration such as 500ms, 30s or 1h30m"
+	case *urfave.IntFlag:
+		return "a whole number"
+	case *urfave.BoolFlag:
+		return "true or false"
+	}
+	return "another one"
 }
 
 // FromVariables gives every option that the command line left out the value of its variable: prefix and the
 // option's name in capitals, --env-file from PREFIX_ENV_FILE. An empty variable is an unset one. The values of
-// a repeatable option are separated by commas there.
+// a repeatable option are separated by commas there. What is a question and no setting has none: many an image
+// sets PREFIX_VERSION to tell the version that it was built with.
 func FromVariables(c *urfave.Context, prefix string, lookup func(string) (string, bool)) error {
 	for _, flag := range c.App.Flags {
 		name := flag.Names()[0]
 		value, _ := lookup(Variable(prefix, name))
-		if value == "" || c.IsSet(name) {
+		if value == "" || c.IsSet(name) || name == "help" || name == "version" {
 			continue
 		}
 		values := []string{value}
@@ -73,7 +104,7 @@ func FromVariables(c *urfave.Context, prefix string, lookup func(string) (string
 		}
 		for _, v := range values {
 			if err := c.Set(name, v); err != nil {
-				return &UsageError{Problem: "invalid value for " + Variable(prefix, name) + ": " + cause(err), Usage: c.App.UsageText}
+				return &UsageError{Problem: "invalid value for " + Variable(prefix, name) + ": it takes " + wanted(flag), Usage: c.App.UsageText}
 			}
 		}
 	}
@@ -83,11 +114,4 @@ func FromVariables(c *urfave.Context, prefix string, lookup func(string) (string
 // Variable is the name of an option's variable.
 func Variable(prefix, option string) string {
 	return prefix + "_" + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
-}
-
-func cause(err error) string {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err.Error()
 }

@@ -1,0 +1,224 @@
+package examples_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/cli"
+)
+
+// TestReadmeExamples runs the README's fenced blocks that are marked console, all
+// in one directory and in order. A line that begins with "$ " is a command, those
+// that begin with "> " go on with it, and what follows is its output.
+//
+// In the output a line of three dots stands for any lines and three dots within a
+// line for any text; times, and the bars that show them, may differ.
+func TestReadmeExamples(t *testing.T) {
+	t.Parallel()
+	examples := consoleExamples(t, readme(t))
+	require.NotEmpty(t, examples)
+
+	dir := t.TempDir()
+	env := []string{"PATH=" + filepath.Dir(envharness) + ":" + os.Getenv("PATH"), "HOME=" + dir}
+	for _, e := range examples {
+		got := run(t, env, "sh", "-c", "cd '"+dir+"' && umask 022 && exec 2>&1\n"+e.command)
+		require.Truef(t, matches(e.output, got.stdout), "README.md:%d: $ %s\nprints\n%sand not\n%s", e.line, e.command, got.stdout, e.output)
+	}
+}
+
+func TestReadmeMatching(t *testing.T) {
+	t.Parallel()
+	for _, same := range [][2]string{
+		{"", ""},
+		{"a\n...\nz\n", "a\nz\n"},
+		{"a\n...\nz\n", "a\nb\nc\nz\n"},
+		{"in PATH (...)\n", "in PATH (/usr/bin)\n"},
+		{"after 1.6ms\n", "after 2.01s\n"},
+		{"  A  ██▋     5ms\n", "  A   █▏  102.2ms\n"},
+		{"    │0s    │50ms\n", "    │0s  │1s   │2s\n"},
+	} {
+		require.True(t, matches(same[0], same[1]), "%q", same)
+	}
+	for _, different := range [][2]string{
+		{"", "a\n"},
+		{"a\n", ""},
+		{"a\n...\nz\n", "a\nb\n"},
+		{"a\nb\n", "a\nb\nc\n"},
+		{"(...) b\n", "(a\n) b\n"},
+		{"exit code 1\n", "exit code 125\n"},
+		{"  A  ██▋     5ms\n", "  B  ██▋     5ms\n"},
+		{"  A  ██▋     5ms\n", "  A  ██▋     5ms  failed\n"},
+	} {
+		require.False(t, matches(different[0], different[1]), "%q", different)
+	}
+}
+
+// example is one command of the README and the output that it shows.
+type example struct {
+	line            int
+	command, output string
+}
+
+func consoleExamples(t *testing.T, text string) []example {
+	t.Helper()
+	var examples []example
+	console := false
+	for i, line := range strings.Split(text, "\n") {
+		last := len(examples) - 1
+		switch command, begins := strings.CutPrefix(line, "$ "); {
+		case strings.HasPrefix(line, "```"):
+			console = line == "```console"
+		case !console:
+		case begins:
+			examples = append(examples, example{line: i + 1, command: command})
+		case strings.HasPrefix(line, "> "):
+			require.Emptyf(t, examples[last].output, "README.md:%d goes on with a command after its output", i+1)
+			examples[last].command += "\n" + line[len("> "):]
+		default:
+			examples[last].output += line + "\n"
+		}
+	}
+	return examples
+}
+
+var (
+	times    = regexp.MustCompile(`\b\d+(\.\d+)?(µs|ms|s)\b`)
+	bars     = regexp.MustCompile(`[ │▏▎▍▌▋▊▉█▒┄─]+`)
+	timeAxis = regexp.MustCompile(`TIME( TIME)+`)
+)
+
+// matches tells whether got is what the README shows.
+func matches(shown, got string) bool {
+	measured := func(text string) string {
+		return timeAxis.ReplaceAllString(bars.ReplaceAllString(times.ReplaceAllString(text, "TIME"), " "), "TIME")
+	}
+	pattern := regexp.QuoteMeta(measured(shown))
+	pattern = regexp.MustCompile(`(?m)^\\\.\\\.\\\.\n`).ReplaceAllString(pattern, `(?:.*\n)*`)
+	pattern = strings.ReplaceAll(pattern, `\.\.\.`, `.*`)
+	return regexp.MustCompile(`\A` + pattern + `\z`).MatchString(measured(got))
+}
+
+func TestReadmeShowsDockerfileExample(t *testing.T) {
+	t.Parallel()
+	_, block, found := strings.Cut(readme(t), "```dockerfile\n")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```")
+
+	dockerfile, err := os.ReadFile("../Dockerfile.example")
+	require.NoError(t, err)
+	require.Equal(t, regexp.MustCompile(`(?m)^(#.*)?\n`).ReplaceAllString(string(dockerfile), ""), block)
+}
+
+// option is how README and --help describe an option.
+type option struct {
+	argument, def string // empty when there is none
+}
+
+func TestReadmeTellsEveryOption(t *testing.T) {
+	t.Parallel()
+	rows := regexp.MustCompile("(?m)^\\| `--(.*)$").FindAllString(readme(t), -1)
+	require.NotEmpty(t, rows)
+
+	form := regexp.MustCompile("^\\| `--([a-z-]+)(?: ([^`]+))?`(?:, `-h`)? \\| (none|`[A-Z_]+`) \\| (?:off|`([^`]+)`) \\| .+ \\|$")
+	told := map[string]option{}
+	for _, row := range rows {
+		fields := form.FindStringSubmatch(row)
+		require.NotNil(t, fields, row)
+		name, variable := fields[1], strings.Trim(fields[3], "`")
+		require.NotContains(t, told, name)
+		told[name] = option{argument: strings.ReplaceAll(fields[2], `\|`, "|"), def: fields[4]}
+
+		want := cli.Variable("ENVHARNESS", name)
+		if name == "help" || name == "version" {
+			want = "none"
+		}
+		require.Equal(t, want, variable, row)
+	}
+	require.Equal(t, helpOptions(t), told)
+}
+
+// helpOptions collects the options of every topic of every --help.
+func helpOptions(t *testing.T) map[string]option {
+	t.Helper()
+	ask := func(args ...string) string {
+		got := run(t, nil, envharness, args...)
+		require.Equal(t, 0, got.exitCode, got.stderr)
+		return got.stdout
+	}
+	_, topics, found := strings.Cut(ask("--help"), "--help TOPIC:\n")
+	require.True(t, found)
+	topics, _, _ = strings.Cut(topics, "\n\n")
+
+	texts := []string{ask("print", "--help"), ask("check", "--help"), ask("diff", "--help"), ask("status", "--help")}
+	for line := range strings.Lines(topics) {
+		texts = append(texts, ask("--help", strings.Fields(line)[0]))
+	}
+	options := map[string]option{}
+	for _, text := range texts {
+		addHelpOptions(options, text)
+	}
+	require.NotEmpty(t, options)
+	return options
+}
+
+// addHelpOptions reads a text of --help, in which an option stands left of what is
+// said about it, with the default at the end.
+func addHelpOptions(options map[string]option, text string) {
+	form := regexp.MustCompile(`(?m)^  --([a-z-]+)(?:, -h)?(?: (\S+))?(?:  .*|)\n(?:  {4,}.*\n)*`)
+	byDefault := regexp.MustCompile(`\(default\s+(\S+)\)\s*$`)
+	for _, match := range form.FindAllStringSubmatch(text, -1) {
+		o := option{argument: match[2]}
+		if def := byDefault.FindStringSubmatch(match[0]); def != nil {
+			o.def = def[1]
+		}
+		options[match[1]] = o
+	}
+}
+
+func TestReadmeTellsTheExitCodes(t *testing.T) {
+	t.Parallel()
+	_, table, found := strings.Cut(readme(t), "| exit code | when |\n|---|---|\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var codes []string
+	for row := range strings.Lines(table) {
+		codes = append(codes, strings.TrimSpace(strings.Split(row, "|")[1]))
+	}
+	require.Equal(t, []string{
+		"COMMAND's own", "1",
+		strconv.Itoa(harness.ExitStartup), strconv.Itoa(harness.ExitCannotExecute), strconv.Itoa(harness.ExitNotFound),
+		"128+n",
+	}, codes)
+}
+
+// TestReadmeLinksWithinItself checks the links to sections: #name is the heading in
+// small letters, its blanks as hyphens and its punctuation gone.
+func TestReadmeLinksWithinItself(t *testing.T) {
+	t.Parallel()
+	text := readme(t)
+	sections := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		sections[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	links := regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(text, -1)
+	require.NotEmpty(t, links)
+	for _, link := range links {
+		require.True(t, sections[link[1]], fmt.Sprintf("no section #%s", link[1]))
+	}
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	return string(text)
+}

@@ -1,0 +1,105 @@
+package harness
+
+import "syscall"
+
+// receive takes a signal as it arrives. Until COMMAND exists, one that would stop it ends start-up, and every
+// other waits for it.
+func (v *supervisor) receive(sig syscall.Signal, ps *processes) {
+	v.mu.Lock() // COMMAND is started under it, so that it is either stopped or never started
+	defer v.mu.Unlock()
+	if !v.started && v.Init.stops(sig) {
+		ps.stop(sig)
+		return
+	}
+	select {
+	case v.signals <- sig:
+	default: // so many are waiting that this one is among them
+	}
+}
+
+// onSignal forwards a signal, or begins a stop.
+func (v *supervisor) onSignal(sig syscall.Signal) {
+	mapped := v.Init.mapped(sig)
+	switch {
+	case mapped == 0:
+	case v.Init.stops(sig) && !v.stopping:
+		v.beginStop(mapped)
+	default:
+		v.forward(mapped)
+	}
+}
+
+func (v *supervisor) forward(sig syscall.Signal) {
+	if v.Init.Group {
+		v.child.signal(sig)
+	} else {
+		v.child.signalOne(sig)
+	}
+}
+
+// beginStop withdraws; COMMAND gets the signal when that is done. A slow withdrawal leaves COMMAND the last
+// quarter of the grace.
+func (v *supervisor) beginStop(sig syscall.Signal) {
+	v.mu.Lock()
+	v.stopping = true
+	v.mu.Unlock()
+	v.stopSignal = sig
+	v.killTimer.Reset(v.Init.Grace)
+	v.signalTimer.Reset(v.Init.Grace * 3 / 4)
+}
+
+// signalStop gives COMMAND the signal of the stop, once.
+func (v *supervisor) signalStop() {
+	if !v.signalled && !v.over {
+		v.signalled = true
+		v.forward(v.stopSignal)
+	}
+}
+
+// kill ends a COMMAND that has had its time, with its group, and a withdrawal that has not ended.
+func (v *supervisor) kill() {
+	if !v.restarting || v.stopping {
+		v.announcer.abandon()
+	}
+	if !v.over {
+		v.child.signal(syscall.SIGKILL)
+	}
+}
+
+// onExit is COMMAND's end, or the middle of its restart.
+func (v *supervisor) onExit(status syscall.WaitStatus) {
+	close(v.probes)
+	if v.restarting && !v.stopping {
+		v.restarting = false
+		v.killTimer.Stop()
+		err := v.startCommand()
+		if err == nil {
+			return
+		}
+		Each(err, func(one error) { v.Log.Error("the command could not be started again", "problem", one.Error()) })
+		status = syscall.WaitStatus(ExitCode(err) << 8)
+	}
+	v.mu.Lock()
+	v.over, v.exitStatus = true, status
+	v.mu.Unlock()
+	if !v.stopping {
+		v.killTimer.Reset(v.Init.Grace)
+	}
+}
+
+// followSuspension lets the harness stop and go on together with COMMAND.
+func (v *supervisor) followSuspension() {
+	v.mu.Lock()
+	s := v.suspender
+	v.mu.Unlock()
+	s.suspend()
+}
+
+// end ends what is left and gives COMMAND's exit code.
+func (v *supervisor) end() error {
+	for _, k := range v.discoverers {
+		k.end()
+	}
+	killRest()
+	return &ExitError{Code: v.Init.exitCode(v.exitStatus)}
+}
