@@ -41,7 +41,7 @@ type registry struct {
 	connection *connection
 	group      *driver.Group
 	pulse      *pulse
-	decoded    *decodedServices
+	hubs       hubs
 }
 
 func open(config discovery.Config) (*registry, error) {
@@ -64,7 +64,7 @@ func open(config discovery.Config) (*registry, error) {
 		layout:     keys,
 		connection: &connection{config: config},
 		group:      driver.NewGroup(),
-		decoded:    newDecodedServices(keys, config.Log),
+		hubs:       hubs{byService: map[string]*hub{}},
 	}
 	r.pulse = newPulse(r)
 	return r, nil
