@@ -213,12 +213,13 @@ func ExampleSubscribeNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	registration := announce(ctx, registry, web(1))
+	fmt.Println("up:", (<-up).ID)
+
 	down, err := discovery.SubscribeDown(ctx, registry, "web")
 	if err != nil {
 		log.Fatal(err)
 	}
-	registration := announce(ctx, registry, web(1))
-	fmt.Println("up:", (<-up).ID)
 	if err := registration.Close(); err != nil {
 		log.Fatal(err)
 	}
