@@ -19,16 +19,19 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/internal/testservers"
 )
 
-// envharness is the path of the binary under test, static as it is shipped.
-var envharness string
+// The paths of the binaries under test, static as they are shipped.
+var envharness, envdiscover string
 
-func TestMain(m *testing.M) {
-	os.Exit(buildAndRun(m))
-}
+func TestMain(m *testing.M) { testservers.Main(built{m}) }
 
-func buildAndRun(m *testing.M) int {
+// built runs the tests once the binaries are there.
+type built struct{ m *testing.M }
+
+func (b built) Run() int {
 	dir, err := os.MkdirTemp("", "examples")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -36,15 +39,22 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 
-	envharness = filepath.Join(dir, "envharness")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", envharness, "../cmd/envharness")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot build the harness:", err)
-		return 1
+	envharness, envdiscover = filepath.Join(dir, "envharness"), filepath.Join(dir, "envdiscover")
+	for binary, source := range map[string]string{envharness: "../cmd/envharness", envdiscover: "../cmd/envdiscover"} {
+		if err := build(binary, source); err != nil {
+			fmt.Fprintln(os.Stderr, "cannot build", source, err)
+			return 1
+		}
 	}
-	return m.Run()
+	return b.m.Run()
+}
+
+// build makes a static binary of a package.
+func build(binary, source string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-o", binary, source)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
 }
 
 // missing skips the test for want of something, or fails it where everything

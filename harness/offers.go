@@ -1,5 +1,7 @@
 package harness
 
+import "github.com/envharness/envharness/internal/address"
+
 // offers are the entries that executables get and COMMAND does not: CONTAINER_HOST and DOCKERD, when they
 // are unset.
 func (s *startup) offers(env *environ) []string {
@@ -16,6 +18,6 @@ type offer struct{ name, value string }
 
 // findOffers asks the kernel; a start-up without executables never does.
 func findOffers() []offer {
-	host, dockerd := offerAddresses()
+	host, dockerd := address.Offers()
 	return []offer{{"CONTAINER_HOST", host}, {"DOCKERD", dockerd}}
 }

@@ -35,7 +35,7 @@ type Etcd struct {
 
 // Main runs the tests, or this test binary as the etcd that EmbeddedEtcd starts: so it can be killed and
 // stopped as any process. A package that uses EmbeddedEtcd calls it from TestMain.
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	if text := os.Getenv(embeddedVariable); text != "" {
 		if err := serveEtcd(text); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)

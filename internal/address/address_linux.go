@@ -1,4 +1,4 @@
-package harness
+package address
 
 import (
 	"encoding/binary"
@@ -10,21 +10,18 @@ import (
 // The addresses are read from the kernel over rtnetlink(7): package net would make the binary larger by
 // half a megabyte.
 
-// dockerdPort is where envdiscoverd, one machine's registry, listens.
-const dockerdPort = 7171
-
-// address is one of this container's: the way out and the address that others see.
-type address struct {
+// way is one out of this container, and the address that others see.
+type way struct {
 	source  netip.Prefix // with the length of its subnet
 	gateway netip.Addr
 	link    int
 }
 
-// defaultAddress is the source address of the default route of one family, AF_INET or AF_INET6.
-func defaultAddress(family int) (address, bool) {
+// defaultWay is the source address of the default route of one family, AF_INET or AF_INET6.
+func defaultWay(family int) (way, bool) {
 	a, preferred, ok := defaultRoute(family)
 	if !ok {
-		return address{}, false
+		return way{}, false
 	}
 	found := false
 	for _, m := range netlink(syscall.RTM_GETADDR, family) {
@@ -43,7 +40,7 @@ func defaultAddress(family int) (address, bool) {
 }
 
 // defaultRoute is the route to everywhere with the lowest metric, and the source address that it asks for.
-func defaultRoute(family int) (a address, preferred netip.Addr, ok bool) {
+func defaultRoute(family int) (a way, preferred netip.Addr, ok bool) {
 	best := uint32(0)
 	for _, m := range netlink(syscall.RTM_GETROUTE, family) {
 		if m.Header.Type != syscall.RTM_NEWROUTE || len(m.Data) < syscall.SizeofRtMsg {
@@ -53,7 +50,7 @@ func defaultRoute(family int) (a address, preferred netip.Addr, ok bool) {
 		if route.Dst_len != 0 || route.Table != syscall.RT_TABLE_MAIN || route.Type != syscall.RTN_UNICAST {
 			continue
 		}
-		candidate, source, metric := address{}, netip.Addr{}, uint32(0)
+		candidate, source, metric := way{}, netip.Addr{}, uint32(0)
 		for _, attr := range attributes(m) {
 			switch attr.Attr.Type {
 			case syscall.RTA_GATEWAY:
@@ -157,20 +154,18 @@ func uint32Of(value []byte) uint32 {
 	return binary.NativeEndian.Uint32(value)
 }
 
-// offerAddresses are the two variables that executables are offered, each empty when there is none:
-// the address that others reach this container at, and the machine's registry, which is at the gateway of a
-// container's bridge.
-func offerAddresses() (containerHost, dockerd string) {
-	v4, ok := defaultAddress(syscall.AF_INET)
+// Offers are the two addresses, each empty when there is none.
+func Offers() (containerHost, dockerd string) {
+	v4, ok := defaultWay(syscall.AF_INET)
 	if !ok {
-		if v6, ok := defaultAddress(syscall.AF_INET6); ok {
+		if v6, ok := defaultWay(syscall.AF_INET6); ok {
 			containerHost = v6.source.Addr().String()
 		}
 		return containerHost, ""
 	}
 	bits := v4.source.Bits()
 	if v4.gateway.IsPrivate() && v4.source.Contains(v4.gateway) && 16 <= bits && bits <= 30 && isContainerLink(v4.link) {
-		dockerd = netip.AddrPortFrom(v4.gateway, dockerdPort).String()
+		dockerd = netip.AddrPortFrom(v4.gateway, DockerdPort).String()
 	}
 	return v4.source.Addr().String(), dockerd
 }

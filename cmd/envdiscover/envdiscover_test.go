@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+// patience bounds what a busy machine may take.
+const patience = 40 * time.Second
+
+func TestMain(m *testing.M) { testservers.Main(scripted{m}) }
+
+// scripted runs the tests, or this binary as envdiscover.
+type scripted struct{ m *testing.M }
+
+func (s scripted) Run() int {
+	testscript.Main(s.m, map[string]func(){"envdiscover": main})
+	return 0
+}
+
+// TestScripts runs each archive of testdata with an envdiscover of its own processes and a prefix of its own on a
+// real etcd.
+func TestScripts(t *testing.T) {
+	shared := testservers.EmbeddedEtcd(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			prefix := filepath.Base(env.WorkDir)
+			env.Setenv("ENVDISCOVER_URL", "etcd://"+shared.Address+"/"+prefix)
+			env.Setenv("SERVER", shared.Address)
+			env.Setenv("UNREACHABLE", testservers.FreeAddress(t))
+			env.Setenv("CONTAINER_HOST", "10.20.30.40")
+			env.Values[ownKey{}] = &own{t: env.T().(testing.TB)}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code":   exitsWith,
+			"until":  until,
+			"signal": signalBackground,
+			"etcd":   ownEtcd,
+			"tls":    ownTLS,
+		},
+	})
+}
+
+// exitsWith is: code N COMMAND [ARG...]
+func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, not %d", got, want)
+	}
+}
+
+// until is: until PATTERN COMMAND [ARG...]; it runs the command again and again until its output matches, or with !
+// does not.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if output := ts.ReadFile("stdout"); pattern.MatchString(output) != neg {
+			return
+		} else if time.Now().After(deadline) {
+			ts.Fatalf("the output is still %q (%v)", output, err)
+		}
+	}
+}
+
+// signalBackground is: signal NAME WORD; it signals the command in the background that has the word among its
+// arguments.
+func signalBackground(ts *testscript.TestScript, neg bool, args []string) {
+	number := unix.SignalNum("SIG" + args[0])
+	for _, cmd := range ts.BackgroundCmds() {
+		if slices.Contains(cmd.Args, args[1]) {
+			ts.Check(cmd.Process.Signal(number))
+			return
+		}
+	}
+	ts.Fatalf("nothing in the background has the argument %q", args[1])
+}
+
+// own is what a script has of its own.
+type own struct {
+	t      testing.TB
+	server *testservers.Etcd
+}
+
+type ownKey struct{}
+
+// ownEtcd is: etcd start|auth|kill|again|pause|resume, for a server of the script's own.
+func ownEtcd(ts *testscript.TestScript, neg bool, args []string) {
+	o := ts.Value(ownKey{}).(*own)
+	switch args[0] {
+	case "start":
+		o.server = testservers.EmbeddedEtcd(o.t)
+		ts.Setenv("SERVER", o.server.Address)
+		ts.Setenv("ENVDISCOVER_URL", "etcd://"+o.server.Address)
+	case "auth":
+		ts.Check(enableAuth(o.server.Address))
+	case "kill":
+		o.server.Kill(o.t)
+	case "again":
+		o.server.Start(o.t)
+	case "pause":
+		o.server.Pause(o.t)
+	case "resume":
+		o.server.Resume(o.t)
+	default:
+		ts.Fatalf("etcd %s?", args[0])
+	}
+}
+
+// enableAuth makes root, with the password root-password, the only one who gets in.
+func enableAuth(address string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, Logger: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := client.UserAdd(ctx, "root", "root-password"); err != nil {
+		return err
+	}
+	if _, err := client.UserGrantRole(ctx, "root", "root"); err != nil {
+		return err
+	}
+	_, err = client.AuthEnable(ctx)
+	return err
+}
+
+// ownTLS is: tls; it starts a server with TLS and sets CA, CERT, KEY and SERVER.
+func ownTLS(ts *testscript.TestScript, neg bool, args []string) {
+	o := ts.Value(ownKey{}).(*own)
+	certificates := testservers.NewCertificates(o.t)
+	o.server = testservers.EmbeddedEtcdTLS(o.t, certificates)
+	ts.Setenv("SERVER", o.server.Address)
+	ts.Setenv("CA", certificates.CA)
+	ts.Setenv("CERT", certificates.ClientCert)
+	ts.Setenv("KEY", certificates.ClientKey)
+}
+
+// TestHelpFitsAScreen looks at the help of every command and topic.
+func TestHelpFitsAScreen(t *testing.T) {
+	pages := [][]string{nil}
+	for _, c := range commands() {
+		pages = append(pages, []string{c.name})
+		if hasTopics(c) {
+			for _, topic := range topicTitles {
+				pages = append(pages, []string{c.name, topic.topic})
+			}
+		}
+	}
+	for _, page := range pages {
+		var text strings.Builder
+		require.NoError(t, (&program{stdout: &text}).help(page))
+		lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+		require.LessOrEqual(t, len(lines), 24, "%v", page)
+		for _, line := range lines {
+			require.LessOrEqual(t, len([]rune(line)), 80, "%v: %s", page, line)
+		}
+	}
+}

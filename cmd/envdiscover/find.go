@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// findFlags are the options of what finds one text, a value or an address.
+func findFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.DurationFlag{Name: "wait", Usage: "`D` until it is there, or the registry is"},
+		&urfave.StringFlag{Name: "default", Usage: "print `V` when nothing is found"},
+		&urfave.StringFlag{Name: "default-on-error", Usage: "print `V` when the registry cannot be asked"},
+		&urfave.BoolFlag{Name: "follow", Usage: "hold: print each new one and say READY=1 behind it"},
+	}
+}
+
+// question is what find asks.
+type question struct {
+	about string // the name, for the log
+	once  func(context.Context) ([]byte, error)
+	watch func(context.Context) <-chan finding
+}
+
+// finding is one answer: a text, or why there is none.
+type finding struct {
+	text  []byte
+	err   error
+	stale bool // the last known: the registry cannot be asked
+}
+
+// findings follows a watch, and begins it again for as long as the registry cannot be asked. The channel is
+// closed when ctx has ended or nothing more can be found, behind the reason.
+func findings[T any](ctx context.Context, watch func(context.Context) (<-chan T, error), judge func(T) finding) <-chan finding {
+	out := make(chan finding, 1)
+	send := func(f finding) {
+		select {
+		case out <- f:
+			return
+		default:
+		}
+		select {
+		case out <- f:
+		case <-ctx.Done():
+		}
+	}
+	go func() {
+		defer close(out)
+		var backoff discovery.Backoff
+		for {
+			in, err := watch(ctx)
+			if err == nil {
+				for state := range in {
+					send(judge(state))
+				}
+				return
+			}
+			send(finding{err: err})
+			if !errors.Is(err, discovery.ErrUnavailable) || backoff.Wait(ctx) != nil {
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// find asks, as the options say: once, until there is an answer, or for ever.
+func (c *call) find(ctx context.Context, q question) error {
+	a := &answer{call: c, about: q.about, follow: c.Bool("follow")}
+	switch wait := c.Duration("wait"); {
+	case a.follow:
+		return a.hold(ctx, q, wait)
+	case wait > 0:
+		return a.await(ctx, q, wait)
+	}
+	text, err := q.once(ctx)
+	return a.settle(finding{text: text, err: err})
+}
+
+// answer is what was printed so far.
+type answer struct {
+	*call
+	about  string
+	follow bool
+
+	last  []byte
+	given bool
+}
+
+// await takes the first text that is found in time, else what the last finding says.
+func (a *answer) await(ctx context.Context, q question, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var last finding
+	for f := range q.watch(ctx) {
+		if last = f; f.err == nil {
+			break
+		}
+	}
+	return a.settle(last)
+}
+
+// hold prints every new text until it is told to end.
+func (a *answer) hold(ctx context.Context, q question, wait time.Duration) error {
+	ctx, stop, err := a.heldContext(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	patience := time.NewTimer(wait)
+	defer patience.Stop()
+	impatient := wait == 0
+	var last finding
+	findings := q.watch(ctx)
+	for {
+		select {
+		case f, ok := <-findings:
+			if ctx.Err() != nil {
+				return nil
+			}
+			if !ok {
+				return last.err
+			}
+			if last = f; f.stale || f.err != nil && !impatient {
+				continue
+			}
+		case <-patience.C:
+			if impatient = true; last.err == nil {
+				continue // there was an answer, or none came yet
+			}
+		case <-ctx.Done():
+			return nil
+		}
+		if err := a.settle(last); err != nil {
+			return err
+		}
+	}
+}
+
+// settle prints a finding or the default that stands for it.
+func (a *answer) settle(f finding) error {
+	nothing := errors.Is(f.err, discovery.ErrNotFound) || errors.Is(f.err, discovery.ErrNoInstance)
+	switch {
+	case f.err == nil:
+		return a.print(f.text)
+	case nothing && a.IsSet("default"):
+		return a.print([]byte(a.String("default")))
+	case a.given && nothing:
+		a.log.Warn("it is gone, the last one stays", "name", a.about)
+		return nil
+	case a.given && errors.Is(f.err, discovery.ErrUnavailable):
+		return nil
+	case !nothing && exitCode(f.err) != exitUsage && a.IsSet("default-on-error"):
+		a.log.Warn("the default stands for what cannot be read", "name", a.about, "error", f.err)
+		return a.print([]byte(a.String("default-on-error")))
+	}
+	return f.err
+}
+
+// print writes a text, and behind each one that is followed READY=1. The same again is not written.
+func (a *answer) print(text []byte) error {
+	if a.given && bytes.Equal(text, a.last) {
+		return nil
+	}
+	a.last, a.given = bytes.Clone(text), true
+	if !a.Bool("raw") && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(bytes.Clone(text), '\n')
+	}
+	if _, err := a.stdout.Write(text); err != nil {
+		return err
+	}
+	if a.follow {
+		return a.notify("READY=1")
+	}
+	return nil
+}

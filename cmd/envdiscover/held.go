@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/envharness/envharness/exporters/service"
+)
+
+// heldContext gives the life of a command that holds: until TERM, INT or HUP, or until the process ends that it
+// is there for: --pid, else the parent, if there is one to be seen. A second signal is not waited with.
+func (c *call) heldContext(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	ctx, stop := endBySignal(ctx)
+	pid, given := c.Int("pid"), c.IsSet("pid")
+	if !given {
+		pid = os.Getppid()
+	}
+	if !given && pid == 0 { // the parent is outside of this PID namespace
+		return ctx, stop, nil
+	}
+	ctx, cancel, err := service.WithProcess(ctx, pid)
+	if err != nil {
+		stop()
+		if given {
+			err = c.misuse("--pid: %v", err)
+		}
+		return nil, nil, err
+	}
+	return ctx, func() { cancel(); stop() }, nil
+}
+
+// endBySignal gives a context that the first signal ends; the next one ends the process. A signal that came in
+// ignored (nohup) stays ignored.
+func endBySignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	var caught []os.Signal
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			caught = append(caught, s)
+		}
+	}
+	ctx, stop := signal.NotifyContext(ctx, caught...)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// program is what a run of envdiscover sees of the world.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	terminal       bool // stdout is one, so a person reads it
+	lookupEnv      func(string) (string, bool)
+	notifySocket   string // of sd_notify(3), or empty
+}
+
+// newProgram looks at the world. NOTIFY_SOCKET is taken out of the environment: what envdiscover starts is not
+// who is asked to say READY=1.
+func newProgram() *program {
+	p := &program{
+		stdin:        os.Stdin,
+		stdout:       os.Stdout,
+		stderr:       os.Stderr,
+		terminal:     term.IsTerminal(int(os.Stdout.Fd())),
+		lookupEnv:    os.LookupEnv,
+		notifySocket: os.Getenv("NOTIFY_SOCKET"),
+	}
+	os.Unsetenv("NOTIFY_SOCKET")
+	return p
+}
+
+func (p *program) getenv(name string) string {
+	value, _ := p.lookupEnv(name)
+	return value
+}

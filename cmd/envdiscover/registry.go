@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/internal/address"
+)
+
+// loopbackPatience is how long this machine's own registry may take to accept a connection.
+const loopbackPatience = 500 * time.Millisecond
+
+// open opens the registry that the options and the environment name. The caller closes it.
+func (c *call) open(ctx context.Context) (discovery.Registry, error) {
+	url, err := c.registryURL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return engines.Open(ctx, url, discovery.WithLog(c.log), discovery.WithGetenv(c.getenv))
+}
+
+// openValues is open for a registry that keeps values.
+func (c *call) openValues(ctx context.Context) (discovery.Registry, discovery.Values, error) {
+	registry, err := c.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	values, ok := registry.(discovery.Values)
+	if !ok {
+		registry.Close()
+		return nil, nil, &discovery.Error{Op: "use values", Err: discovery.ErrUnsupported}
+	}
+	return registry, values, nil
+}
+
+// registryURL is --url, ENVDISCOVER_URL, or where envdiscoverd of this machine is: DOCKERD, else loopback if it
+// answers there, else the gateway of a container's bridge.
+func (c *call) registryURL(ctx context.Context) (string, error) {
+	if url := c.String("url"); url != "" {
+		return url, nil
+	}
+	if dockerd := c.getenv("DOCKERD"); dockerd != "" {
+		return "etcd://" + withPort(dockerd), nil
+	}
+	loopback := net.JoinHostPort("127.0.0.1", strconv.Itoa(address.DockerdPort))
+	conn, err := (&net.Dialer{Timeout: loopbackPatience}).DialContext(ctx, "tcp", loopback)
+	if err == nil {
+		conn.Close()
+		return "etcd://" + loopback, nil
+	}
+	if _, gateway := address.Offers(); gateway != "" {
+		return "etcd://" + gateway, nil
+	}
+	return "", &failure{
+		err:  discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("no registry: ENVDISCOVER_URL and DOCKERD are unset, and none answers at %s", loopback)),
+		hint: "name one, as ENVDISCOVER_URL=etcd://10.0.0.1:2379, or start envdiscoverd here; envdiscover engines lists the URLs",
+	}
+}
+
+func withPort(host string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(address.DockerdPort))
+}
+
+// patiently tries until the registry can be asked, for as long as --wait says.
+func (c *call) patiently(ctx context.Context, try func(context.Context) error) error {
+	wait := c.Duration("wait")
+	if wait == 0 {
+		return try(ctx)
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var backoff discovery.Backoff
+	for {
+		err := try(ctx)
+		if !errors.Is(err, discovery.ErrUnavailable) || backoff.Wait(waiting) != nil {
+			return err
+		}
+	}
+}
