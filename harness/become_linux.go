@@ -80,14 +80,20 @@ func sigmask(how int, set, old *uint64) {
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, uintptr(how), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
 }
 
-// resetDispositions gives the signals their default actions but those that were inherited as ignored and
-// that Go tells of, HUP and INT. Go's own handlers would be reset by execve(2); until then they would swallow
-// a signal that comes now, and the stop signals of a terminal stay ignored over execve(2) when they are.
+// resetDispositions puts back the default actions of the signals that are caught, but for those inherited as
+// ignored. Go's own handlers would be reset by execve(2); until then they would swallow a signal that comes now.
 func resetDispositions() {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
-		if (sig == syscall.SIGHUP || sig == syscall.SIGINT) && signal.Ignored(sig) {
-			continue
+	for _, sig := range ending {
+		if !signal.Ignored(sig) {
+			defaultAction(sig)
 		}
+	}
+}
+
+// resetIgnored gives those signals their default actions that stay ignored over execve(2) when they are
+// inherited so: the ones that Go's runtime installs no handler for. It keeps HUP and INT ignored, on purpose.
+func resetIgnored() {
+	for _, sig := range [...]syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, 32, 34} {
 		defaultAction(sig)
 	}
 }

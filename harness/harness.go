@@ -190,6 +190,7 @@ func (h *Harness) begin() (*startup, error) {
 	for _, name := range h.Drop {
 		s.env.unset(name)
 	}
+	resetIgnored()
 	h.signals.deliver(s.processes)
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
