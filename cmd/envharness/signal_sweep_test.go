@@ -96,7 +96,7 @@ func traced(t *testing.T, flags uintptr, at int, signal syscall.Signal) sweep {
 	defer null.Close()
 	pid, err := syscall.ForkExec(harnessPath, []string{"envharness", "--environment", "environment", "sleep", "1000"}, &syscall.ProcAttr{
 		Dir: dir, Env: os.Environ(), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
-		Sys: &syscall.SysProcAttr{Ptrace: true, Cloneflags: flags},
+		Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true, Cloneflags: flags},
 	})
 	if err != nil && !skipsAllowed() {
 		require.NoError(t, err)
@@ -146,8 +146,8 @@ func (tr *tracer) run(t *testing.T) {
 	require.NoError(t, unix.PtraceSetOptions(tr.pid, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_TRACEEXEC|unix.PTRACE_O_EXITKILL))
 	require.NoError(t, unix.PtraceSyscall(tr.pid, 0))
 	for {
-		// Other tests wait for children of their own: look at this thread's only.
-		tid, err := unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
+		// Other tests wait for children of their own, some perhaps started by this very thread: look at one group only.
+		tid, err := unix.Wait4(-tr.pid, &status, unix.WALL|unix.WNOTHREAD, nil)
 		if err == unix.EINTR {
 			continue
 		}
