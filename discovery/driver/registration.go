@@ -395,7 +395,7 @@ func (r *registration) share(ctx context.Context) error {
 	if r.Registering.Credentials == nil {
 		return nil
 	}
-	c, err := r.Registering.Credentials.ShareCredentials(ctx, r.Instance.Service, r.Instance.Credentials(), r.offered)
+	c, err := r.Registering.Credentials.ShareCredentials(ctx, r.service, r.Instance.Credentials(), r.offered)
 	if err != nil {
 		return err
 	}
@@ -421,7 +421,7 @@ func (r *registration) adopt(c discovery.Credentials) bool {
 func (r *registration) followCredentials(ctx context.Context) {
 	var backoff discovery.Backoff
 	for {
-		shared, err := r.Registering.Credentials.WatchCredentials(ctx, r.Instance.Service)
+		shared, err := r.Registering.Credentials.WatchCredentials(ctx, r.service)
 		if err == nil {
 			for c := range shared {
 				deliver(r.shared, c)

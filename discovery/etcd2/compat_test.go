@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -509,4 +512,54 @@ func TestValueEncoding(t *testing.T) {
 	}
 	require.Equal(t, "ü\n", encodeValue([]byte("ü\n")))
 	require.Equal(t, "\x00base64:!", string(decodeValue("\x00base64:!")))
+}
+
+// TestShortConnections: something on the way ends each connection soon, as proxies do with idle ones. That
+// is no outage.
+func TestShortConnections(t *testing.T) {
+	t.Parallel()
+	server := testservers.DebianEtcd(t, "--enable-v2")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var ended atomic.Int64
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			timer := time.AfterFunc(1500*time.Millisecond, func() {
+				near.Close()
+				ended.Add(1)
+			})
+			wait.Go(func() {
+				defer timer.Stop()
+				join(near, server.Address)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		wait.Wait()
+	})
+	registry, near := openForTest(t, "etcd2://"+listener.Addr().String()), openForTest(t, "etcd2://"+server.Address)
+	snapshots, err := registry.Watch(t.Context(), "web", discovery.Query{})
+	require.NoError(t, err)
+	require.Empty(t, (<-snapshots).Instances)
+	for round := range 3 {
+		before := ended.Load()
+		waitFor(t, func() error {
+			if ended.Load() < before+2 {
+				return fmt.Errorf("the long poll was not ended yet")
+			}
+			return nil
+		})
+		register(t, near, discovery.Instance{ID: fmt.Sprint(round), Service: "web", Host: "h", Ports: ports("http", 1)}, time.Minute)
+		for have := round; have <= round; {
+			snapshot := <-snapshots
+			require.False(t, snapshot.Stale)
+			have = len(snapshot.Instances)
+		}
+	}
 }

@@ -113,18 +113,21 @@ func TestConformanceContainerPilot(t *testing.T) {
 // a prefix, SERVICE standing for a service.
 func conformance(t *testing.T, layout string, malformed map[string]string, suite registrytest.Server) {
 	server := testservers.DebianEtcd(t, "--enable-v2")
-	link := testservers.NewLink(t, server.Address)
 	dead := testservers.FreeAddress(t)
 	at := func(address string) func(string) string {
 		return func(prefix string) string { return "etcd2://" + address + "/" + prefix + "?layout=" + layout }
 	}
 	old := oldClient{server.Address}
 	suite.Engine = Engine
-	suite.URL, suite.FarURL = at(server.Address), at(link.Address)
+	suite.URL = at(server.Address)
 	suite.Kill, suite.Restart = server.Kill, server.Start
-	suite.Cut, suite.Mend = link.Cut, link.Mend
-	if layout == "native" { // it is long, and the others would learn nothing from it
+	switch layout {
+	case "native": // what is long and the same for all layouts
 		suite.Pause, suite.Resume = server.Pause, server.Resume
+		fallthrough
+	case "containerpilot": // whose directories no other layout has
+		link := testservers.NewLink(t, server.Address)
+		suite.FarURL, suite.Cut, suite.Mend = at(link.Address), link.Cut, link.Mend
 	}
 	suite.Compact = func(t testing.TB) { old.forgetHistory(t) }
 	suite.Revoke = func(t testing.TB, prefix string) { old.revoke(t, "/"+prefix) }

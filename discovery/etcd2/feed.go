@@ -37,9 +37,9 @@ type feed struct {
 	entries  entries
 	released bool
 
-	version uint64        // counts changes of the entries
-	told    uint64        // the version that was last told of
-	toldAt  time.Time     //
+	version uint64 // counts changes of the entries
+	told    uint64 // the version that was last told of,
+	toldAt  time.Time
 	telling *time.Timer   // nil: there is nothing more to tell
 	changed chan struct{} // closed when there is something to tell
 }
@@ -76,7 +76,9 @@ func (f *feed) read(ctx context.Context) error {
 	if err == nil {
 		err = f.take(response, m, epoch)
 	}
-	f.begun, f.result = begun, err
+	if ctx.Err() == nil { // what the end of this watch's context made of it is not for the others
+		f.begun, f.result = begun, err
+	}
 	return err
 }
 
@@ -118,7 +120,8 @@ func (f *feed) follow(m *member, epoch context.Context) {
 	}
 	f.poll++
 	f.broken, f.stop = nil, stop
-	number, watcher := f.poll, m.polls.Watcher(f.key, &client.WatcherOptions{AfterIndex: f.index, Recursive: f.records})
+	number, begun := f.poll, time.Now()
+	watcher := m.polls.Watcher(f.key, &client.WatcherOptions{AfterIndex: f.index, Recursive: f.records})
 	f.registry.group.Go(ctx, func(ctx context.Context) {
 		defer stop()
 		for {
@@ -127,7 +130,7 @@ func (f *feed) follow(m *member, epoch context.Context) {
 				return // nobody watches any more
 			}
 			if err != nil {
-				f.end(number, f.registry.judge(ctx, err))
+				f.end(number, f.registry.judge(ctx, err, time.Since(begun)))
 				return
 			}
 			if !f.apply(number, event) {
@@ -137,15 +140,16 @@ func (f *feed) follow(m *member, epoch context.Context) {
 	})
 }
 
-// judge says why a long poll ended.
-func (r *registry) judge(ctx context.Context, err error) error {
+// judge says why a long poll ended. One that some proxy ended after a while is a gap, and no outage until a
+// read fails, too.
+func (r *registry) judge(ctx context.Context, err error, lasted time.Duration) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	if refused(err, client.ErrorCodeEventIndexCleared, client.ErrorCodeWatcherCleared) {
+	if refused(err, client.ErrorCodeEventIndexCleared, client.ErrorCodeWatcherCleared) || noAnswer(err) && lasted > time.Second {
 		return driver.ErrGap
 	}
-	return r.explain(err, 0)
+	return r.explain(err, lasted)
 }
 
 // apply takes over an event and reports whether the long poll is to go on.
