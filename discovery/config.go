@@ -144,7 +144,7 @@ func validHost(text string) error {
 	if strings.ContainsAny(host, "[]@ %\\") {
 		return invalid("%q is no host", host)
 	}
-	if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ":") {
+	if _, err := netip.ParseAddr(host); err != nil && strings.HasPrefix(text, "[") {
 		return invalid("%q is no IPv6 address", host)
 	}
 	return nil

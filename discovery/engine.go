@@ -141,12 +141,15 @@ func (engines Engines) Check(ctx context.Context, rawURL string, settings ...Set
 // with ports, which url.Parse refuses.
 func parseURL(rawURL string) (*url.URL, error) {
 	scheme, rest, found := strings.Cut(rawURL, "://")
-	if !found {
-		return nil, &kindError{ErrInvalid, fmt.Errorf("a registry is named as SCHEME://HOST/PREFIX")}
+	if !found || strings.ContainsFunc(scheme, notOfScheme) {
+		return nil, invalid("a registry is named as SCHEME://HOST/PREFIX")
 	}
 	authority, path := rest, ""
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority, path = rest[:i], rest[i:]
+	}
+	if strings.Contains(path, "@") { // the rest of a password, more likely than a path
+		return nil, invalid("after the hosts an @ is written %%40; in a password, / is written %%2F, ? %%3F and # %%23")
 	}
 	userinfo, hosts := "", authority
 	if i := strings.LastIndex(authority, "@"); i >= 0 {
@@ -160,6 +163,10 @@ func parseURL(rawURL string) (*url.URL, error) {
 	return u, nil
 }
 
+func notOfScheme(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '+' && r != '-' && r != '.'
+}
+
 // Redact gives the URL without its password, and without its query when it cannot be parsed.
 func Redact(rawURL string) string {
 	u, err := parseURL(rawURL)
@@ -170,6 +177,6 @@ func Redact(rawURL string) string {
 	if !found {
 		return redacted
 	}
-	rest, _, _ = strings.Cut(rest, "?")
-	return scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
+	rest, _, _ = strings.Cut(rest[strings.LastIndex(rest, "@")+1:], "?")
+	return scheme + "://" + rest
 }

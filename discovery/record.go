@@ -3,6 +3,7 @@ package discovery
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,131 +61,249 @@ func (in Instance) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads the native record leniently: a port may be a bare number, a number may be a
 // text, and a metadata value that is no text is kept as its JSON. Field names are exact.
 func (in *Instance) UnmarshalJSON(data []byte) error {
-	var fields map[string]RawField
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return fmt.Errorf("not a JSON object of an instance: %w", hideInput(err))
+	if !json.Valid(data) {
+		return errors.New("not JSON")
 	}
-	if fields == nil {
-		return fmt.Errorf("not a JSON object of an instance: null")
-	}
-	*in = Instance{}
-	for name, into := range map[string]any{
-		"id": &in.ID, "service": &in.Service, "host": &in.Host, "private_host": &in.PrivateHost,
-		"ports": (*lenientPorts)(&in.Ports), "private_ports": (*lenientPorts)(&in.PrivatePorts),
-		"user": &in.User, "password": (*string)(&in.Password), "tags": &in.Tags,
-		"metadata": (*lenientMetadata)(&in.Metadata), "shard": &in.Shard, "state": (*string)(&in.State),
-		"critical": &in.Critical, "public": &in.Public,
-	} {
-		raw, ok := fields[name]
-		if !ok {
-			continue
+	*in = Instance{State: Passing}
+	return eachField(data, func(name string, raw RawField) error {
+		if err := in.setField(name, raw); err != nil {
+			return fmt.Errorf("field %q: %w", name, err)
 		}
-		delete(fields, name)
-		if err := json.Unmarshal(raw, into); err != nil {
-			return fmt.Errorf("field %q: %w", name, hideInput(err))
-		}
-	}
-	if len(fields) > 0 {
-		in.Unknown = fields
-	}
-	in.Ports, in.PrivatePorts = nonEmpty(in.Ports), nonEmpty(in.PrivatePorts)
-	in.Metadata = nonEmpty(in.Metadata)
-	if len(in.Tags) == 0 {
-		in.Tags = nil
-	}
-	if in.State == "" {
-		in.State = Passing
-	}
-	return nil
-}
-
-// nonEmpty makes an absent map and an empty one the same.
-func nonEmpty[V any](m map[string]V) map[string]V {
-	if len(m) == 0 {
 		return nil
-	}
-	return m
+	})
 }
 
-// hideInput keeps what was read, which may be a password, out of the error.
-func hideInput(err error) error {
-	switch e := err.(type) {
-	case *json.UnmarshalTypeError:
-		return fmt.Errorf("not a %s", e.Type)
-	case *json.SyntaxError:
-		return fmt.Errorf("no JSON at byte %d", e.Offset)
+// setField reads one field of the record. Several thousand records are read at a time, hence no reflection.
+func (in *Instance) setField(name string, raw RawField) (err error) {
+	switch name {
+	case "id":
+		err = readText(raw, &in.ID)
+	case "service":
+		err = readText(raw, &in.Service)
+	case "host":
+		err = readText(raw, &in.Host)
+	case "private_host":
+		err = readText(raw, &in.PrivateHost)
+	case "ports":
+		in.Ports, err = readMap(raw, readPort)
+	case "private_ports":
+		in.PrivatePorts, err = readMap(raw, readPort)
+	case "user":
+		err = readText(raw, &in.User)
+	case "password":
+		err = readText(raw, (*string)(&in.Password))
+	case "tags":
+		in.Tags, err = readTexts(raw)
+	case "metadata":
+		in.Metadata, err = readMap(raw, readAnyText)
+	case "shard":
+		err = readText(raw, &in.Shard)
+	case "state":
+		if err = readText(raw, (*string)(&in.State)); in.State == "" {
+			in.State = Passing
+		}
+	case "critical":
+		in.Critical, err = readBool(raw)
+	case "public":
+		in.Public, err = readBool(raw)
+	default:
+		if in.Unknown == nil {
+			in.Unknown = map[string]RawField{}
+		}
+		in.Unknown[name] = slices.Clone(raw)
 	}
 	return err
-}
-
-type lenientPorts map[string]Port
-
-func (p *lenientPorts) UnmarshalJSON(data []byte) error {
-	var raw map[string]RawField
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return err
-	}
-	ports := make(map[string]Port, len(raw))
-	for name, field := range raw {
-		port, err := ParsePort(field)
-		if err != nil {
-			return fmt.Errorf("port %q: %w", name, err)
-		}
-		ports[name] = port
-	}
-	*p = ports
-	return nil
 }
 
 // ParsePort reads a port of a record: an object with number and protocol, a bare number, or either
 // number as text. The number may be out of range: it is kept as read and fails only in URL.
 func ParsePort(data []byte) (Port, error) {
-	data = bytes.TrimSpace(data)
-	if len(data) == 0 || data[0] != '{' {
-		number, err := parseNumber(data)
-		return Port{Number: number, Protocol: "tcp"}, err
+	if !json.Valid(data) {
+		return Port{}, errors.New("not JSON")
 	}
-	var object struct {
-		Number   RawField `json:"number"`
-		Protocol string   `json:"protocol"`
-	}
-	if err := json.Unmarshal(data, &object); err != nil {
-		return Port{}, hideInput(err)
-	}
-	number, err := parseNumber(object.Number)
-	if object.Protocol == "" {
-		object.Protocol = "tcp"
-	}
-	return Port{Number: number, Protocol: object.Protocol}, err
+	return readPort(bytes.TrimSpace(data))
 }
 
-func parseNumber(data []byte) (int, error) {
-	text := string(data)
-	if unquoted := ""; json.Unmarshal(data, &unquoted) == nil && unquoted != "" {
-		text = unquoted
+// readPort is ParsePort for a part of a record, which is valid JSON.
+func readPort(data []byte) (Port, error) {
+	port := Port{Protocol: "tcp"}
+	if data[0] != '{' {
+		number, err := readNumber(data)
+		port.Number = number
+		return port, err
+	}
+	numbered := false
+	err := eachField(data, func(name string, raw RawField) (err error) {
+		switch name {
+		case "number":
+			numbered = true
+			port.Number, err = readNumber(raw)
+		case "protocol":
+			if err = readText(raw, &port.Protocol); port.Protocol == "" {
+				port.Protocol = "tcp"
+			}
+		}
+		return err
+	})
+	if err == nil && !numbered {
+		err = errors.New("there is no number")
+	}
+	return port, err
+}
+
+// readNumber reads a whole number or its text.
+func readNumber(raw RawField) (int, error) {
+	text := string(raw)
+	if raw[0] == '"' {
+		if err := readText(raw, &text); err != nil {
+			return 0, err
+		}
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, fmt.Errorf("not a number")
+		return 0, errors.New("not a number")
 	}
 	return number, nil
 }
 
-type lenientMetadata map[string]string
+func readBool(raw RawField) (bool, error) {
+	switch string(raw) {
+	case "true":
+		return true, nil
+	case "false", "null":
+		return false, nil
+	}
+	return false, errors.New("neither true nor false")
+}
 
-func (m *lenientMetadata) UnmarshalJSON(data []byte) error {
-	var raw map[string]RawField
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return err
+// readText reads a text; null leaves it as it is.
+func readText(raw RawField, into *string) error {
+	switch {
+	case string(raw) == "null":
+		return nil
+	case raw[0] != '"':
+		return errors.New("not a text")
+	case isPlain(raw[1 : len(raw)-1]):
+		*into = string(raw[1 : len(raw)-1])
+		return nil
 	}
-	texts := make(map[string]string, len(raw))
-	for key, field := range raw {
-		var text string
-		if json.Unmarshal(field, &text) != nil {
-			text = string(field)
+	return json.Unmarshal(raw, into)
+}
+
+// isPlain reports whether a quoted text stands for itself: it has no escape, and nothing but ASCII, so
+// nothing that may be no UTF-8.
+func isPlain(text []byte) bool {
+	for _, c := range text {
+		if c == '\\' || c >= 0x80 {
+			return false
 		}
-		texts[key] = text
 	}
-	*m = texts
+	return true
+}
+
+// readAnyText reads a text, and anything else as its JSON.
+func readAnyText(raw []byte) (text string, err error) {
+	if raw[0] != '"' {
+		return string(raw), nil
+	}
+	err = readText(raw, &text)
+	return text, err
+}
+
+func readTexts(raw RawField) ([]string, error) {
+	var texts []string
+	if json.Unmarshal(raw, &texts) != nil {
+		return nil, errors.New("not a list of texts")
+	}
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	return texts, nil
+}
+
+// readMap reads an object whose fields are all of a kind; an empty one is nil, as null is.
+func readMap[V any](raw RawField, read func([]byte) (V, error)) (map[string]V, error) {
+	if string(raw) == "null" {
+		return nil, nil
+	}
+	var all map[string]V
+	err := eachField(raw, func(name string, field RawField) error {
+		v, err := read(field)
+		if err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+		if all == nil {
+			all = map[string]V{}
+		}
+		all[name] = v
+		return nil
+	})
+	return all, err
+}
+
+// eachField calls do for each field of an object, in order. The data must be valid JSON; raw is part of it.
+func eachField(data []byte, do func(name string, raw RawField) error) error {
+	data = bytes.TrimSpace(data)
+	if data[0] != '{' {
+		return errors.New("not an object")
+	}
+	for at := skipSpace(data, 1); data[at] != '}'; at = skipSpace(data, at) {
+		if data[at] == ',' {
+			at = skipSpace(data, at+1)
+		}
+		end := skipValue(data, at)
+		var name string
+		if err := readText(data[at:end], &name); err != nil {
+			return err
+		}
+		at = skipSpace(data, end)
+		at = skipSpace(data, at+1) // the colon
+		end = skipValue(data, at)
+		if err := do(name, data[at:end]); err != nil {
+			return err
+		}
+		at = end
+	}
 	return nil
+}
+
+func skipSpace(data []byte, at int) int {
+	for data[at] == ' ' || data[at] == '\t' || data[at] == '\n' || data[at] == '\r' {
+		at++
+	}
+	return at
+}
+
+// skipValue gives the end of the value that begins at at.
+func skipValue(data []byte, at int) int {
+	depth := 0
+	for ; at < len(data); at++ {
+		switch data[at] {
+		case '"':
+			for at++; data[at] != '"'; at++ {
+				if data[at] == '\\' {
+					at++
+				}
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			if depth == 0 {
+				return at // of a number or a word, at the end of its object
+			}
+			depth--
+		case ',', ' ', '\t', '\n', '\r', ':':
+			if depth == 0 {
+				return at
+			}
+			continue
+		default:
+			continue
+		}
+		if depth == 0 {
+			return at + 1
+		}
+	}
+	return at
 }

@@ -82,6 +82,7 @@ func Register(ctx context.Context, group *Group, lease Lease, what Registering) 
 		lease:       lease,
 		Registering: what,
 		id:          what.Instance.ID,
+		service:     what.Instance.Service,
 		ttl:         what.TTL,
 		credentials: what.Instance.Credentials(),
 		updates:     make(chan update),
@@ -100,7 +101,7 @@ type registration struct {
 	end    context.CancelFunc //
 	lease  Lease
 	Registering
-	id string
+	id, service string
 
 	// Of the goroutine that runs the registration.
 	announced bool // the lease is believed to stand
@@ -185,7 +186,7 @@ func (r *registration) WaitReady(ctx context.Context) error {
 }
 
 func (r *registration) Update(ctx context.Context, in discovery.Instance) error {
-	in.Service, in.ID = r.Instance.Service, r.id
+	in.Service, in.ID = r.service, r.id
 	in, err := in.Normalize()
 	if err != nil {
 		return r.wrap(err)
@@ -231,7 +232,7 @@ func (r *registration) Leave() {
 }
 
 func (r *registration) wrap(err error) error {
-	return &discovery.Error{Op: "register", Name: r.Instance.Service, Engine: r.Engine, Err: err}
+	return &discovery.Error{Op: "register", Name: r.service, Engine: r.Engine, Err: err}
 }
 
 // run is the registration's life.
@@ -308,7 +309,7 @@ func (r *registration) step(ctx context.Context) error {
 		if !errors.Is(err, ErrLost) {
 			return r.warn("renew", err)
 		}
-		r.Log.Warn("the announcement was lost, announcing again", "service", r.Instance.Service, "id", r.id)
+		r.Log.Warn("the announcement was lost, announcing again", "service", r.service, "id", r.id)
 		r.announced = false
 	}
 	return r.warn("announce", r.announce(ctx))
@@ -317,7 +318,7 @@ func (r *registration) step(ctx context.Context) error {
 // warn logs what will be tried again.
 func (r *registration) warn(what string, err error) error {
 	if err != nil && !permanent(err) && !errors.Is(err, context.Canceled) {
-		r.Log.Warn("cannot "+what+", trying again", "service", r.Instance.Service, "id", r.id, "error", err)
+		r.Log.Warn("cannot "+what+", trying again", "service", r.service, "id", r.id, "error", err)
 	}
 	return err
 }
@@ -457,7 +458,7 @@ func (r *registration) followCredentials(ctx context.Context) {
 			return
 		}
 		if ctx.Err() == nil {
-			r.Log.Debug("cannot watch credentials", "service", r.Instance.Service, "error", err)
+			r.Log.Debug("cannot watch credentials", "service", r.service, "error", err)
 		}
 		if backoff.Wait(ctx) != nil {
 			return

@@ -116,7 +116,7 @@ func TestLogin(t *testing.T) {
 	})
 }
 
-func config(t *testing.T, url string) discovery.Config {
+func config(t testing.TB, url string) discovery.Config {
 	t.Helper()
 	_, config, err := discovery.NewEngines(Engine).Find(url)
 	require.NoError(t, err)

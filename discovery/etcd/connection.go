@@ -46,7 +46,7 @@ func (c *connection) get(ctx context.Context) (*clientv3.Client, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	if c.closed {
-		return nil, discovery.Mark(discovery.ErrUnavailable, errors.New("the registry is closed"))
+		return nil, discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))
 	}
 	if c.client != nil {
 		if c.failed {

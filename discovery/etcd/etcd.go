@@ -41,11 +41,11 @@ type registry struct {
 	connection *connection
 	group      *driver.Group
 	pulse      *pulse
-	decoded    *decodedServices
+	hubs       hubs
 }
 
 func open(config discovery.Config) (*registry, error) {
-	keys, err := layout.New(config.Layout, config.Prefix)
+	keys, err := layout.New(config.Layout, config.Prefix, "")
 	if err == nil {
 		for _, address := range config.Addresses(defaultPort) {
 			if _, err = config.TLSConfig(address); err != nil { // for its early errors
@@ -64,7 +64,7 @@ func open(config discovery.Config) (*registry, error) {
 		layout:     keys,
 		connection: &connection{config: config},
 		group:      driver.NewGroup(),
-		decoded:    newDecodedServices(keys, config.Log),
+		hubs:       hubs{byService: map[string]*hub{}},
 	}
 	r.pulse = newPulse(r)
 	return r, nil

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -15,31 +16,44 @@ import (
 
 func TestMain(m *testing.M) { testservers.Main(m) }
 
+// The newest etcd, partitioned by its network when this process may make one.
 func TestConformanceEmbedded(t *testing.T) {
-	conformance(t, testservers.EmbeddedEtcd(t))
+	namespace := testservers.NewNamespace(t)
+	if namespace == nil {
+		server := testservers.EmbeddedEtcd(t)
+		link := testservers.NewLink(t, server.Address)
+		conformance(t, server, link.Address, link.Cut, link.Mend)
+		return
+	}
+	server := testservers.EmbeddedEtcdIn(t, namespace)
+	_, port, err := net.SplitHostPort(server.Address)
+	require.NoError(t, err)
+	conformance(t, server, net.JoinHostPort(namespace.Far, port), namespace.Cut, namespace.Mend)
 }
 
+// Debian's etcd, partitioned by a link that swallows.
 func TestConformanceDebian(t *testing.T) {
-	conformance(t, testservers.DebianEtcd(t))
+	server := testservers.DebianEtcd(t)
+	link := testservers.NewLink(t, server.Address)
+	conformance(t, server, link.Address, link.Cut, link.Mend)
 }
 
-func conformance(t *testing.T, server *testservers.Etcd) {
+func conformance(t *testing.T, server *testservers.Etcd, far string, cut, mend func(testing.TB)) {
 	url := func(address string) func(string) string {
 		return func(prefix string) string { return "etcd://" + address + "/" + prefix }
 	}
-	link := testservers.NewLink(t, server.Address)
 	dead := testservers.FreeAddress(t)
 	registrytest.Run(t, registrytest.Server{
 		Engine:  Engine,
 		URL:     url(server.Address),
-		FarURL:  url(link.Address),
+		FarURL:  url(far),
 		MinTTL:  time.Second,
 		Kill:    server.Kill,
 		Restart: server.Start,
 		Pause:   server.Pause,
 		Resume:  server.Resume,
-		Cut:     link.Cut,
-		Mend:    link.Mend,
+		Cut:     cut,
+		Mend:    mend,
 		Compact: func(t testing.TB) {
 			raw := rawClient(t, server)
 			defer raw.Close()

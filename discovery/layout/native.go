@@ -58,7 +58,7 @@ func (n native) Decode(key string, value []byte) (discovery.Instance, error) {
 	if err != nil {
 		return in, err
 	}
-	if err := json.Unmarshal(value, &in); err != nil {
+	if err := in.UnmarshalJSON(value); err != nil {
 		return in, invalid("%w", err)
 	}
 	in.Service, in.ID = service, id

@@ -17,7 +17,7 @@ func many(s *suite) {
 	registry, reader := s.open(), s.open()
 	watchers := make([]*watcher, s.Watchers)
 	for i := range watchers {
-		watchers[i] = s.watch(reader, "web", discovery.Query{})
+		watchers[i] = s.startWatcher(&watcher{light: i > 0}, reader, "web", discovery.Query{})
 	}
 	const ttl = time.Minute // the test is of numbers, not of renewals on a machine that is busy with it
 	registrations := make([]discovery.Registration, s.Count)

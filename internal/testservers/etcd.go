@@ -48,29 +48,39 @@ func Main(m *testing.M) {
 
 // embedded is what an embedded etcd is told.
 type embedded struct {
-	Directory, Client, Peer string
+	Directory, Listen, Peer string
 	TLS                     *Certificates // for its clients, who then need one too
 }
 
 // EmbeddedEtcd starts the etcd that this module embeds, in a process of its own, with short times.
 func EmbeddedEtcd(t testing.TB) *Etcd {
 	t.Helper()
-	return startEmbedded(t, nil)
+	address := FreeAddress(t)
+	return startEmbedded(t, embedded{Listen: address}, nil, address)
 }
 
 // EmbeddedEtcdTLS is EmbeddedEtcd with TLS, for clients with a certificate of the same authority.
 func EmbeddedEtcdTLS(t testing.TB, certificates Certificates) *Etcd {
 	t.Helper()
-	return startEmbedded(t, &certificates)
+	address := FreeAddress(t)
+	return startEmbedded(t, embedded{Listen: address, TLS: &certificates}, nil, address)
 }
 
-func startEmbedded(t testing.TB, certificates *Certificates) *Etcd {
+// EmbeddedEtcdIn is EmbeddedEtcd within a namespace. Its Address is the near one; the far one has the same
+// port.
+func EmbeddedEtcdIn(t testing.TB, namespace *Namespace) *Etcd {
+	t.Helper()
+	const port = "2379"
+	return startEmbedded(t, embedded{Listen: "0.0.0.0:" + port}, namespace, net.JoinHostPort(namespace.Near, port))
+}
+
+func startEmbedded(t testing.TB, e embedded, namespace *Namespace, address string) *Etcd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := embedded{Directory: t.TempDir(), Client: FreeAddress(t), Peer: FreeAddress(t), TLS: certificates}
+	e.Directory, e.Peer = t.TempDir(), FreeAddress(t)
 	text, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
@@ -78,13 +88,16 @@ func startEmbedded(t testing.TB, certificates *Certificates) *Etcd {
 	command := func() *exec.Cmd {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), embeddedVariable+"="+string(text))
+		if namespace != nil {
+			cmd = namespace.Command(cmd)
+		}
 		return cmd
 	}
-	ready := healthy(e.Client)
-	if certificates != nil {
-		ready = listening(e.Client)
+	ready := healthy(address)
+	if e.TLS != nil {
+		ready = listening(address)
 	}
-	return &Etcd{StartProcess(t, "embedded etcd", command, ready), e.Client}
+	return &Etcd{StartProcess(t, "embedded etcd", command, ready), address}
 }
 
 // serveEtcd is the life of such a process; it ends by a signal.
@@ -98,7 +111,7 @@ func serveEtcd(text string) error {
 	config.Dir = e.Directory
 	config.TickMs, config.ElectionMs = heartbeat, election
 	config.LogLevel = "error"
-	client, peer := url.URL{Scheme: "http", Host: e.Client}, url.URL{Scheme: "http", Host: e.Peer}
+	client, peer := url.URL{Scheme: "http", Host: e.Listen}, url.URL{Scheme: "http", Host: e.Peer}
 	if e.TLS != nil {
 		client.Scheme = "https"
 		config.ClientTLSInfo = transport.TLSInfo{

@@ -1,0 +1,174 @@
+package etcd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+// fill writes so many instances of web under the prefix bench.
+func fill(b *testing.B, client *clientv3.Client, count int) {
+	b.Helper()
+	native := layout.Native("bench")
+	for i := range count {
+		in := instance()
+		in.ID, in.State = fmt.Sprintf("i%05d", i), discovery.Passing
+		records, err := native.Encode(in)
+		require.NoError(b, err)
+		_, err = client.Put(b.Context(), records[0].Key, string(records[0].Value))
+		require.NoError(b, err)
+	}
+}
+
+func openBench(b *testing.B, server *testservers.Etcd) discovery.Registry {
+	b.Helper()
+	registry, err := open(config(b, "etcd://"+server.Address+"/bench?timeout=1m"))
+	require.NoError(b, err)
+	b.Cleanup(func() { registry.Close() })
+	return registry
+}
+
+// A snapshot of 10,000 instances beside the raw range of the same keys.
+func BenchmarkSnapshot(b *testing.B) {
+	server := testservers.EmbeddedEtcd(b)
+	raw := rawClient(b, server)
+	defer raw.Close()
+	fill(b, raw, 10000)
+	registry := openBench(b, server)
+	b.Run("raw", func(b *testing.B) {
+		for b.Loop() {
+			response, err := raw.Get(b.Context(), "/bench/services/web/", clientv3.WithPrefix())
+			require.NoError(b, err)
+			require.Len(b, response.Kvs, 10000)
+		}
+	})
+	b.Run("registry", func(b *testing.B) {
+		for b.Loop() {
+			snapshot, err := registry.Instances(b.Context(), "web", discovery.Query{})
+			require.NoError(b, err)
+			require.Len(b, snapshot.Instances, 10000)
+		}
+	})
+}
+
+// From a change to its watcher: an instance's Update beside a raw put under a raw watch.
+func BenchmarkWatchLatency(b *testing.B) {
+	server := testservers.EmbeddedEtcd(b)
+	raw := rawClient(b, server)
+	defer raw.Close()
+	b.Run("raw", func(b *testing.B) {
+		changes := raw.Watch(b.Context(), "/raw/")
+		_, err := raw.Put(b.Context(), "/raw", "")
+		require.NoError(b, err)
+		measure(b, func(n int) {
+			_, err := raw.Put(b.Context(), "/raw/", fmt.Sprint(n))
+			require.NoError(b, err)
+			<-changes
+		})
+	})
+	b.Run("registry", func(b *testing.B) {
+		registry := openBench(b, server)
+		registration, err := registry.Register(b.Context(), instance(), time.Minute)
+		require.NoError(b, err)
+		require.NoError(b, registration.WaitReady(b.Context()))
+		snapshots, err := registry.Watch(b.Context(), "web", discovery.Query{})
+		require.NoError(b, err)
+		<-snapshots
+		measure(b, func(n int) {
+			in := instance()
+			in.Tags = []string{fmt.Sprint(n)}
+			require.NoError(b, registration.Update(b.Context(), in))
+			<-snapshots
+		})
+	})
+	b.Run("register", func(b *testing.B) {
+		registry := openBench(b, server)
+		snapshots, err := registry.Watch(b.Context(), "new", discovery.Query{})
+		require.NoError(b, err)
+		<-snapshots
+		measure(b, func(n int) {
+			in := instance()
+			in.Service, in.ID = "new", fmt.Sprint(n)
+			_, err := registry.Register(b.Context(), in, time.Minute)
+			require.NoError(b, err)
+			<-snapshots
+		})
+	})
+}
+
+// measure reports the median and the 99th percentile of what do takes.
+func measure(b *testing.B, do func(n int)) {
+	var times []time.Duration
+	for n := 0; b.Loop(); n++ {
+		start := time.Now()
+		do(n)
+		times = append(times, time.Since(start))
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "p99-µs")
+}
+
+// One change to 1,000 watches of one registry, beside 1,000 raw watches.
+func BenchmarkWatchers(b *testing.B) {
+	const count = 1000
+	server := testservers.EmbeddedEtcd(b)
+	raw := rawClient(b, server)
+	defer raw.Close()
+	b.Run("raw", func(b *testing.B) {
+		ctx, cancel := context.WithCancel(b.Context())
+		defer cancel()
+		var watches []clientv3.WatchChan
+		for range count {
+			watches = append(watches, raw.Watch(ctx, "/raw/", clientv3.WithCreatedNotify()))
+		}
+		for _, watch := range watches {
+			<-watch
+		}
+		for b.Loop() {
+			_, err := raw.Put(ctx, "/raw/", "x")
+			require.NoError(b, err)
+			for _, watch := range watches {
+				<-watch
+			}
+		}
+	})
+	b.Run("registry", func(b *testing.B) {
+		registry := openBench(b, server)
+		registration, err := registry.Register(b.Context(), instance(), time.Minute)
+		require.NoError(b, err)
+		require.NoError(b, registration.WaitReady(b.Context()))
+		watches := make([]<-chan discovery.Snapshot, count)
+		var group sync.WaitGroup
+		for i := range watches {
+			group.Go(func() {
+				var err error
+				watches[i], err = registry.Watch(b.Context(), "web", discovery.Query{})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				<-watches[i]
+			})
+		}
+		group.Wait()
+		for n := 0; b.Loop(); n++ {
+			in := instance()
+			in.Tags = []string{fmt.Sprint(n)}
+			require.NoError(b, registration.Update(b.Context(), in))
+			for _, watch := range watches {
+				<-watch
+			}
+		}
+	})
+}
