@@ -11,21 +11,24 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// pauseAfterLoss is how long an announcement that was taken away or refused rests before it is tried again.
-const pauseAfterLoss = time.Minute
-
 // key is what tells instances apart: the services of one container share its ID.
 type key struct{ service, id string }
 
 func keyOf(in discovery.Instance) key { return key{in.Service, in.ID} }
 
+// announcing tells an announcer about what it does.
+type announcing struct {
+	registry discovery.Registry
+	ttl      time.Duration
+	rest     time.Duration          // after an announcement was taken away or refused
+	again    func(container string) // to be looked at again
+	log      *slog.Logger
+}
+
 // announcer keeps the registry true to what the containers are wanted to announce. Each announcement is a
 // goroutine of its own, so a registry that is away holds nobody up.
 type announcer struct {
-	registry discovery.Registry
-	ttl      time.Duration
-	log      *slog.Logger
-	again    func(container string) // to be looked at again
+	announcing
 
 	ctx    context.Context // until leave
 	cancel context.CancelFunc
@@ -47,8 +50,8 @@ type announcement struct {
 	successor string // the container to look at again after the end
 }
 
-func newAnnouncer(registry discovery.Registry, ttl time.Duration, log *slog.Logger, again func(string)) *announcer {
-	a := &announcer{registry: registry, ttl: ttl, log: log, again: again, all: map[key]*announcement{}}
+func newAnnouncer(what announcing) *announcer {
+	a := &announcer{announcing: what, all: map[key]*announcement{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
@@ -165,7 +168,7 @@ func (a *announcer) keep(n *announcement) {
 			return
 		}
 		a.explain(n, err)
-		if !a.rest(n, errors.Is(err, discovery.ErrConflict)) {
+		if !a.pause(n, errors.Is(err, discovery.ErrConflict)) {
 			return
 		}
 	}
@@ -228,16 +231,16 @@ func (a *announcer) explain(n *announcement, err error) {
 	log.Error("cannot announce", "service", n.service, "id", n.id, "error", err)
 }
 
-// rest waits before the next try, which an announcement that another has taken over does not make while the
+// pause rests before the next try, which an announcement that another has taken over does not make while the
 // other keeps it. It reports false at the end.
-func (a *announcer) rest(n *announcement, taken bool) bool {
-	timer := time.NewTicker(pauseAfterLoss)
-	defer timer.Stop()
+func (a *announcer) pause(n *announcement, taken bool) bool {
+	tick := time.NewTicker(a.rest)
+	defer tick.Stop()
 	for {
 		select {
 		case <-n.ctx.Done():
 			return false
-		case <-timer.C:
+		case <-tick.C:
 		}
 		if !taken || !a.stands(n) {
 			return true

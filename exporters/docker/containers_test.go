@@ -3,6 +3,8 @@ package docker
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -88,12 +90,20 @@ func TestPublished(t *testing.T) {
 	other := l.run("other:8081", publish("8080/tcp", ""))
 	created := l.create("created:8080", inNetwork("host"))
 
+	six := ""
+	if _, err := os.Stat("/proc/net/if_inet6"); err == nil {
+		six = l.run("six:8080", publish("8080/tcp", "::"))
+	}
+
 	exporter := l.export(registry).follows()
 	at := func(id string, address string, port int) string {
 		return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), address, port)
 	}
 	l.announced(registry, "all", at(all, "10.0.0.5", l.port(all)))
 	l.announced(registry, "one", at(one, l.gateway(), l.port(one)))
+	if six != "" {
+		l.announced(registry, "six", at(six, "10.0.0.5", l.portBy(six, netip.Addr.Is6)))
+	}
 	l.announced(registry, "hosted", l.instanceID(host)+" sctp://10.0.0.5:70")
 	l.announced(registry, "joined", at(joined, "10.0.0.5", l.port(all)))
 	l.announced(registry, "label-"+l.id, at(label, "10.0.0.5", l.port(label)))

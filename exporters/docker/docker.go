@@ -65,8 +65,13 @@ const DefaultVariable = "DISCOVER"
 // DefaultRealm is the realm of hosts that are given none.
 const DefaultRealm = "default"
 
-// reconcileEvery is how often everything is looked at, whatever events said.
-const reconcileEvery = time.Minute
+const (
+	// reconcileEvery is how often everything is looked at, whatever events said.
+	reconcileEvery = time.Minute
+
+	// restAfterLoss is how long an announcement that was taken away or refused is not tried again.
+	restAfterLoss = time.Minute
+)
 
 // Config is what an exporter is told. Its zero value works, but for the registry.
 type Config struct {
@@ -84,6 +89,8 @@ type Config struct {
 
 	TTL time.Duration // of announcements; discovery.DefaultTTL when 0
 	Log *slog.Logger  // slog.Default() when nil
+
+	reconcileEvery, restAfterLoss time.Duration // shorter in tests
 }
 
 // Exporter announces the services of one engine's containers.
@@ -94,11 +101,12 @@ type Exporter struct {
 	registry discovery.Registry
 	close    func() error // of the registry, if it is our own
 
-	dirty     *dirty
-	announcer *announcer
-	said      map[string]string // the warnings about a container, by its ID
-	sweep     sync.Once
-	helpers   sync.WaitGroup
+	reconcileEvery time.Duration
+	dirty          *dirty
+	announcer      *announcer
+	said           map[string]string // the warnings about a container, by its ID
+	sweep          sync.Once
+	helpers        sync.WaitGroup
 }
 
 // Exported is a service that is announced for a container.
@@ -121,13 +129,14 @@ func New(config Config) (*Exporter, error) {
 		return nil, err
 	}
 	e := &Exporter{
-		host:     host,
-		log:      cmp.Or(config.Log, slog.Default()),
-		engine:   engine,
-		registry: config.Registry,
-		close:    func() error { return nil },
-		dirty:    newDirty(),
-		said:     map[string]string{},
+		host:           host,
+		log:            cmp.Or(config.Log, slog.Default()),
+		engine:         engine,
+		registry:       config.Registry,
+		close:          func() error { return nil },
+		dirty:          newDirty(),
+		said:           map[string]string{},
+		reconcileEvery: cmp.Or(config.reconcileEvery, reconcileEvery),
 	}
 	if e.registry == nil {
 		if e.registry, err = openRegistry(config, e.log); err != nil {
@@ -136,7 +145,13 @@ func New(config Config) (*Exporter, error) {
 		}
 		e.close = e.registry.Close
 	}
-	e.announcer = newAnnouncer(e.registry, config.TTL, e.log, func(id string) { e.dirty.add(id) })
+	e.announcer = newAnnouncer(announcing{
+		registry: e.registry,
+		ttl:      config.TTL,
+		rest:     cmp.Or(config.restAfterLoss, restAfterLoss),
+		again:    func(container string) { e.dirty.add(container) },
+		log:      e.log,
+	})
 	return e, nil
 }
 
@@ -247,7 +262,7 @@ func (e *Exporter) follow(ctx context.Context, ready func()) error {
 	}
 	ready()
 	e.sweep.Do(func() { e.helpers.Go(func() { e.withdrawLeftovers(ctx) }) })
-	tick := time.NewTicker(reconcileEvery)
+	tick := time.NewTicker(e.reconcileEvery)
 	defer tick.Stop()
 	for {
 		select {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -145,5 +146,5 @@ func (e engine) close() { _ = e.client.Close() }
 
 // lost reports whether an error means that the engine cannot be asked for anything now.
 func (e engine) lost(ctx context.Context, err error) bool {
-	return err != nil && (ctx.Err() != nil || client.IsErrConnectionFailed(err))
+	return err != nil && (ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || client.IsErrConnectionFailed(err))
 }

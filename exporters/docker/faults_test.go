@@ -10,6 +10,7 @@ import (
 
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/testservers"
@@ -125,21 +126,62 @@ func TestRegistryAway(t *testing.T) {
 	l.announced(registry, "web", entry(stays), entry(starts))
 }
 
-// TestTakenOver: an exporter whose entries another one takes does not fight for them.
+// TestTakenOver: an exporter whose entries another one takes does not fight for them, but is there when the
+// other is not.
 func TestTakenOver(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	registry := l.memory()
 	id := l.run("web:8080", publish("8080/tcp", ""))
-	first := l.export(registry).follows()
-	want := fmt.Sprintf("%s tcp://10.0.0.5:%d", l.instanceID(id), l.port(id))
-	l.announced(registry, "web", want)
-	second := l.export(registry, func(c *Config) { c.HostIP = "10.0.0.6" }).follows()
+	first := l.export(registry, func(c *Config) { c.restAfterLoss = 100 * time.Millisecond }).follows()
+	at := func(ip string) string { return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), ip, l.port(id)) }
+	l.announced(registry, "web", at("10.0.0.5"))
+	second := l.export(registry, func(c *Config) { c.HostIP, c.TTL = "10.0.0.6", 3*time.Second }).follows()
 	first.says("level=ERROR", "cannot announce", "--host-id")
-	l.announced(registry, "web", fmt.Sprintf("%s tcp://10.0.0.6:%d", l.instanceID(id), l.port(id)))
+	l.announced(registry, "web", at("10.0.0.6"))
+	time.Sleep(time.Second) // ten rests
+	l.announced(registry, "web", at("10.0.0.6"))
 	require.NotContains(t, second.logs.String(), "level=ERROR")
-	first.stop()
-	l.announced(registry, "web", fmt.Sprintf("%s tcp://10.0.0.6:%d", l.instanceID(id), l.port(id)))
+	second.stop()
+	l.announced(registry, "web", at("10.0.0.5"))
+}
+
+// TestMissed: what no event told is found when everything is looked at.
+func TestMissed(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	registry := l.memory()
+	exporter := l.export(registry, func(c *Config) { c.reconcileEvery = time.Second }).follows()
+	id := l.run("web:8080", publish("8080/tcp", ""))
+	entry := fmt.Sprintf("%s tcp://10.0.0.5:%d", l.instanceID(id), l.port(id))
+	l.announced(registry, "web", entry)
+	misled := func(service, container string, instances ...discovery.Instance) { // until that is seen, as a look may come between
+		l.eventually(func() error {
+			exporter.announcer.want(container, instances)
+			snapshot, err := registry.Instances(l.ctx, service, discovery.Query{})
+			if err == nil && len(snapshot.Instances) != len(instances) {
+				err = fmt.Errorf("announced are %v", snapshot.Instances)
+			}
+			return err
+		})
+	}
+	misled("web", id)
+	l.announced(registry, "web", entry)
+	misled("ghost", "no-such-container", discovery.Instance{Service: "ghost", ID: "x", Host: "h", Ports: map[string]discovery.Port{"default": {Number: 1}}})
+	l.announced(registry, "ghost")
+}
+
+// TestLeavesNothing: when Run has returned, nothing of it goes on.
+func TestLeavesNothing(t *testing.T) {
+	l := newLab(t)
+	l.run("web:8080", publish("8080/tcp", ""))
+	before := goleak.IgnoreCurrent()
+	registry := l.memory()
+	exporter := l.export(registry).follows()
+	require.Len(t, exporter.Exported(), 1)
+	exporter.stop()
+	require.NoError(t, registry.Close())
+	goleak.VerifyNone(t, before)
 }
 
 // TestEngineRestart: the exporter is there before the engine, outlives it, and is true to it afterwards.

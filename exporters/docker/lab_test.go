@@ -11,10 +11,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,8 +29,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/etcd"
-	"github.com/envharness/envharness/discovery/memory"
+	"github.com/envharness/envharness/discovery/engines"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -62,7 +63,7 @@ func beExporter(text string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	registry, err := testEngines.Open(ctx, p.RegistryURL)
+	registry, err := engines.Open(ctx, p.RegistryURL)
 	if err != nil {
 		return err
 	}
@@ -72,9 +73,6 @@ func beExporter(text string) error {
 	}
 	return errors.Join(exporter.Run(ctx), registry.Close())
 }
-
-// testEngines are those that the tests announce to.
-var testEngines = discovery.NewEngines(memory.Engine, etcd.Engine)
 
 // lab is a Docker engine with an image of busybox, and what a test started there.
 type lab struct {
@@ -210,20 +208,25 @@ func (l *lab) remove(id string) {
 	_, _ = l.engine.ContainerRemove(l.ctx, id, client.ContainerRemoveOptions{Force: true})
 }
 
-// port gives the host's port that the container's 8080/tcp has at a wildcard address.
+// port gives the host's port that the container's 8080/tcp has by IPv4.
 func (l *lab) port(id string) int {
+	l.Helper()
+	return l.portBy(id, netip.Addr.Is4)
+}
+
+// portBy gives the host's port that the container's 8080/tcp has at an address of a kind.
+func (l *lab) portBy(id string, kind func(netip.Addr) bool) int {
 	l.Helper()
 	answer, err := l.engine.ContainerInspect(l.ctx, id, client.ContainerInspectOptions{})
 	require.NoError(l, err)
 	for _, binding := range answer.Container.NetworkSettings.Ports[network.MustParsePort("8080/tcp")] {
-		if !binding.HostIP.Is6() {
-			var port int
-			_, err := fmt.Sscan(binding.HostPort, &port)
+		if kind(binding.HostIP) {
+			port, err := strconv.Atoi(binding.HostPort)
 			require.NoError(l, err)
 			return port
 		}
 	}
-	l.Fatalf("container %s has no port", id)
+	l.Fatalf("container %s has no such port", id)
 	return 0
 }
 
@@ -251,7 +254,7 @@ func (l *lab) instanceID(id string) string { return "host-" + l.id + ":" + id[:1
 // open opens a registry until the end of the test.
 func (l *lab) open(url string) discovery.Registry {
 	l.Helper()
-	registry, err := testEngines.Open(l.ctx, url, discovery.WithLog(slog.New(slog.DiscardHandler)))
+	registry, err := engines.Open(l.ctx, url, discovery.WithLog(slog.New(slog.DiscardHandler)))
 	require.NoError(l, err)
 	l.Cleanup(func() { registry.Close() })
 	return registry
