@@ -19,6 +19,46 @@ import (
 	"github.com/envharness/envharness/internal/testservers"
 )
 
+// TestEngineRestart: the exporter is there before the engine, outlives it, and is true to it afterwards.
+func TestEngineRestart(t *testing.T) {
+	t.Parallel()
+	private := newPrivateEngine(t)
+	waiting := &lab{T: t, url: private.url, id: "restart", variable: "DISCOVER", ctx: t.Context()}
+	registry := waiting.memory()
+	exporter := waiting.export(registry)
+	exporter.says("level=WARN", "cannot follow the Docker engine", "docker --host "+private.url)
+
+	private.start()
+	l := newLabAt(t, private.client)
+	l.id, l.variable = waiting.id, waiting.variable
+	exporter.follows()
+	port := func(name string) string { return name + ":8080" }
+	dies := l.run(port("dies"), publish("8080/tcp", ""))
+	returns := l.run(port("returns"), publish("8080/tcp", ""), restarting)
+	entry := func(id string) string { return fmt.Sprintf("%s tcp://10.0.0.5:%d", l.instanceID(id), l.port(id)) }
+	l.announced(registry, "dies", entry(dies))
+	l.announced(registry, "returns", entry(returns))
+
+	private.kill()
+	exporter.says("level=WARN", "cannot follow the Docker engine", "what is announced stays", "EOF")
+	require.Len(t, exporter.Exported(), 2) // the containers outlive their engine
+	private.start()
+	l.announced(registry, "dies")
+	l.announced(registry, "returns", entry(returns))
+	starts := l.run(port("starts"), publish("8080/tcp", ""))
+	l.announced(registry, "starts", entry(starts))
+
+	private.stop()
+	l.announced(registry, "starts")
+	private.start()
+	l.announced(registry, "returns", entry(returns))
+	require.Len(t, exporter.Exported(), 1)
+	timeout := 0
+	_, err := l.engine.ContainerStop(l.ctx, returns, client.ContainerStopOptions{Timeout: &timeout})
+	require.NoError(t, err)
+	l.announced(registry, "returns")
+}
+
 // privateEngine is a Docker engine of one test, which may do to it what it likes: own socket, own data, own
 // bridge, own containerd; the machine's rules for packets are left alone.
 type privateEngine struct {
