@@ -1,0 +1,109 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/engines"
+)
+
+// DefaultVariable is where containers declare services.
+const DefaultVariable = "DISCOVER"
+
+// DefaultRealm is the realm of hosts that are given none.
+const DefaultRealm = "default"
+
+// Config is what an exporter is told. Its zero value works, but for the registry.
+type Config struct {
+	Variable    string   // where containers declare services; DefaultVariable when empty
+	HostIP      string   // the host's address that everyone reaches; the default route's source when empty
+	HostID      string   // the host's name in IDs, unlike that of other hosts; the host name when empty
+	Realm       string   // a name for the part of the fleet; DefaultRealm when empty
+	Prefix      string   // the namespace in the registry, when RegistryURL has none
+	DockerURL   string   // as unix:///var/run/docker.sock; DOCKER_HOST or the usual socket when empty
+	DockerAllow []string // globs as of path.Match of names that containers may publish; all when empty
+	RegistryURL string   // the registry, as discovery/engines has it
+
+	// Registry is used in place of RegistryURL. The caller closes it, after Run.
+	Registry discovery.Registry
+
+	TTL time.Duration // of announcements; discovery.DefaultTTL when 0
+	Log *slog.Logger  // slog.Default() when nil
+
+	reconcileEvery, restAfterLoss time.Duration // shorter in tests
+}
+
+func newHost(config Config) (h host, err error) {
+	h = host{
+		id:       config.HostID,
+		realm:    cmp.Or(config.Realm, DefaultRealm),
+		variable: cmp.Or(config.Variable, DefaultVariable),
+		allow:    config.DockerAllow,
+	}
+	if h.id == "" {
+		if h.id, err = os.Hostname(); err != nil {
+			return h, fmt.Errorf("cannot find this host's name: %w; give it: --host-id NAME", err)
+		}
+	}
+	for option, name := range map[string]string{"--host-id": h.id, "--realm": h.realm} {
+		if err := validName(name); err != nil {
+			return h, fmt.Errorf("%s %q: %w", option, name, err)
+		}
+	}
+	for _, glob := range h.allow {
+		if _, err := path.Match(glob, ""); err != nil {
+			return h, fmt.Errorf("--docker-allow %q is no glob as web-*: %w", glob, err)
+		}
+	}
+	if config.HostIP == "" {
+		h.ip, err = ownAddress()
+		return h, err
+	}
+	h.ip, err = netip.ParseAddr(strings.Trim(config.HostIP, "[]"))
+	if err != nil || h.ip.IsUnspecified() {
+		return h, fmt.Errorf("--host-ip %q is no address as 10.0.0.5 or 2001:db8::5", config.HostIP)
+	}
+	h.ip = h.ip.Unmap()
+	return h, nil
+}
+
+func openRegistry(config Config, log *slog.Logger) (discovery.Registry, error) {
+	if config.RegistryURL == "" {
+		return nil, errors.New("no registry to announce to; give it: --registry etcd://HOST")
+	}
+	url, err := withPrefix(config.RegistryURL, config.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	return engines.Open(context.Background(), url, discovery.WithLog(log))
+}
+
+// withPrefix puts the prefix into a URL as its path.
+func withPrefix(url, prefix string) (string, error) {
+	prefix = strings.Trim(prefix, "/")
+	scheme, rest, found := strings.Cut(url, "://")
+	if prefix == "" || !found {
+		return url, nil
+	}
+	hosts, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		hosts, tail = rest[:i], rest[i:]
+	}
+	own, query := tail, ""
+	if i := strings.IndexAny(tail, "?#"); i >= 0 {
+		own, query = tail[:i], tail[i:]
+	}
+	if own = strings.Trim(own, "/"); own != "" && own != prefix {
+		return "", fmt.Errorf("--prefix %q, and the registry's URL has the prefix %q; give one of them", prefix, own)
+	}
+	return scheme + "://" + hosts + "/" + prefix + query, nil
+}
