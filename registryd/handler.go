@@ -20,7 +20,7 @@ import (
 const (
 	mostBody   = 1 << 20
 	bodyTime   = 30 * time.Second
-	answerTime = 10 * time.Second // of etcd, for one call
+	answerTime = 5 * time.Second // of etcd, for one call
 )
 
 // ErrorHeader is where a reply says why it is no success. Its body is empty then: a script's curl without -f

@@ -136,7 +136,8 @@ func (m *mirror) follow(ctx context.Context, good func()) error {
 	state, err := call(ctx, m.store, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return m.store.client.Txn(ctx).Then(
 			clientv3.OpGet(services, clientv3.WithPrefix()),
-			clientv3.OpGet(values, clientv3.WithPrefix(), clientv3.WithKeysOnly()),
+			// The order makes etcd 3.7 look the keys' leases up, which it does not for keys alone.
+			clientv3.OpGet(values, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithSort(clientv3.SortByValue, clientv3.SortAscend)),
 		).Commit()
 	})
 	if err != nil {
