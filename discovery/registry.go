@@ -90,13 +90,18 @@ type Registration interface {
 	// Done is closed when the registration has ended and nothing of it is left to run.
 	Done() <-chan struct{}
 
-	// Err is nil before Done and after Close; else why it ended: ErrConflict when the ID was taken over,
+	// Err is nil before Done and after Close or Leave; else why it ended: ErrConflict when the ID was taken over,
 	// ErrDenied, or the error of Register's context.
 	Err() error
 
 	// Close withdraws the announcement, only its own, and waits for that, for two seconds at most. An
 	// error means that the entry stays until its TTL runs out. It may be called twice.
 	Close() error
+
+	// Leave ends the registration as Close does, but leaves the announcement to its TTL: for a process
+	// that is about to be started again and then registers the same ID, so that nobody sees a gap. After
+	// Close it does nothing.
+	Leave()
 }
 
 // Value is what WatchValue delivers.

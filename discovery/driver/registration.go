@@ -39,6 +39,12 @@ type Loser interface {
 	Lost() <-chan struct{}
 }
 
+// Leaver is a Lease that something keeps alive beside Renew. Leave stops that, and leaves the record to its
+// TTL; it is called once, instead of Withdraw.
+type Leaver interface {
+	Leave()
+}
+
 // Grant is what the engine gave.
 type Grant struct {
 	TTL   time.Duration
@@ -119,6 +125,7 @@ type registration struct {
 	credentials discovery.Credentials
 	last        error // why it is not ready yet
 	err         error // why it ended
+	left        bool  // the announcement is not to be withdrawn
 	withdrawal  error
 }
 
@@ -216,6 +223,14 @@ func (r *registration) Close() error {
 	return r.withdrawal
 }
 
+func (r *registration) Leave() {
+	r.lock.Lock()
+	r.left = true
+	r.lock.Unlock()
+	r.end()
+	<-r.done
+}
+
 func (r *registration) wrap(err error) error {
 	return &discovery.Error{Op: "register", Name: r.service, Engine: r.Engine, Err: err}
 }
@@ -227,7 +242,7 @@ func (r *registration) run(ctx context.Context) {
 		err = r.wrap(context.Cause(r.caller))
 	}
 	r.end()
-	withdrawal := r.withdraw(err)
+	withdrawal := r.release(err)
 	r.helpers.Wait()
 	r.lock.Lock()
 	r.err, r.withdrawal = err, withdrawal
@@ -365,6 +380,20 @@ func (r *registration) becomeReady() {
 	if r.Registering.Credentials != nil {
 		r.helpers.Go(func() { r.followCredentials(r.life) })
 	}
+}
+
+// release lets go of the announcement, one way or the other.
+func (r *registration) release(end error) error {
+	r.lock.Lock()
+	left := r.left
+	r.lock.Unlock()
+	if !left {
+		return r.withdraw(end)
+	}
+	if l, ok := r.lease.(Leaver); ok {
+		l.Leave()
+	}
+	return nil
 }
 
 func (r *registration) withdraw(end error) error {

@@ -216,6 +216,13 @@ func (l *lease) rewrite(ctx context.Context, in discovery.Instance, was *mvccpb.
 	})
 }
 
+// Leave stops keeping the lease alive.
+func (l *lease) Leave() {
+	if l.id != 0 {
+		l.end()
+	}
+}
+
 // Withdraw ends the lease, and with it the record if it is still on it.
 func (l *lease) Withdraw(ctx context.Context) error {
 	if l.id == 0 {

@@ -374,6 +374,34 @@ func sameIDTwice(s *suite) {
 	watching.await()
 }
 
+// leave: what was left stands until its TTL, so a successor with its ID makes no gap.
+func leave(s *suite) {
+	registry, other := s.open(), s.open()
+	left := s.register(registry, s.instance("left", "a", 1))
+	gone := s.watch(other, "left", discovery.Query{All: true})
+	gone.await(left.ID())
+	left.Leave()
+	closed(s, "Done", left.Done())
+	require.NoError(s, left.Err())
+	s.noError(left.Close())
+	gone.await()
+
+	s.need("one ID twice", !s.OwnIDs)
+	former, err := registry.Register(s.ctx, s.instance("web", "a", 1), time.Hour)
+	s.noError(err)
+	s.noError(former.WaitReady(s.ctx))
+	watching := s.watch(other, "web", discovery.Query{})
+	former.Leave()
+	s.noError(registry.Close())
+	require.Len(s, s.read(other, "web", discovery.Query{}).Instances, 1)
+	successor := s.register(other, s.instance("web", "a", 2))
+	watching.await(successor.ID())
+	_, _, empty := watching.counts()
+	require.Zero(s, empty)
+	s.noError(successor.Close())
+	watching.await()
+}
+
 // subscribe: who begins to pass and who ceases to.
 func subscribe(s *suite) {
 	registry := s.open()

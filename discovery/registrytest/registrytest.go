@@ -112,6 +112,7 @@ var calm = map[string]func(*suite){
 	"invalid":                   invalidInput,
 	"malformed neighbours":      malformedNeighbours,
 	"same ID twice":             sameIDTwice,
+	"leave":                     leave,
 	"credentials":               sharedCredentials,
 	"credentials in contention": contendedCredentials,
 	"subscribe":                 subscribe,

@@ -1,0 +1,202 @@
+package docker
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// TestLife follows one container from its start to its removal.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	registry := l.memory()
+	exporter := l.export(registry, func(c *Config) { c.HostIP = l.gateway() }).follows()
+	timeout := 0
+
+	id := l.run("web:8080, gone", publish("8080/tcp", ""))
+	entry := func() string { return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), l.gateway(), l.port(id)) }
+	l.announced(registry, "web", entry())
+	name := exporter.Exported()[0].Name
+	require.Equal(t, []Exported{{Container: id[:12], Name: name, Service: "web", Address: fmt.Sprintf("tcp://%s:%d", l.gateway(), l.port(id))}}, exporter.Exported())
+	exporter.says(`level=WARN`, name, `\"gone\"`)
+	l.eventually(func() error { // somebody serves there
+		conn, err := net.Dial("tcp", strings.TrimPrefix(exporter.Exported()[0].Address, "tcp://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+
+	watching := l.watch(registry, "web")
+	_, err := l.engine.ContainerRename(l.ctx, id, client.ContainerRenameOptions{NewName: "renamed-" + l.id})
+	require.NoError(t, err)
+	l.eventually(func() error {
+		if exported := exporter.Exported(); len(exported) != 1 || exported[0].Name != "renamed-"+l.id {
+			return fmt.Errorf("exported are %v", exported)
+		}
+		snapshot, err := registry.Instances(l.ctx, "web", discovery.Query{})
+		if err == nil && (len(snapshot.Instances) != 1 || snapshot.Instances[0].Metadata["container"] != "renamed-"+l.id) {
+			err = fmt.Errorf("announced are %v", snapshot.Instances)
+		}
+		return err
+	})
+	watching.noGap(t)
+
+	_, err = l.engine.ContainerPause(l.ctx, id, client.ContainerPauseOptions{})
+	require.NoError(t, err)
+	l.announced(registry, "web")
+	require.Empty(t, exporter.Exported())
+	_, err = l.engine.ContainerUnpause(l.ctx, id, client.ContainerUnpauseOptions{})
+	require.NoError(t, err)
+	l.announced(registry, "web", entry())
+
+	_, err = l.engine.ContainerRestart(l.ctx, id, client.ContainerRestartOptions{Timeout: &timeout})
+	require.NoError(t, err)
+	l.announced(registry, "web", entry())
+
+	l.kill(id)
+	l.announced(registry, "web")
+	l.start(id)
+	l.announced(registry, "web", entry())
+	l.remove(id)
+	l.announced(registry, "web")
+}
+
+// TestPublished: every way of being reached, and of not being.
+func TestPublished(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	registry := l.memory()
+	all := l.run("all:8080", publish("8080/tcp", "0.0.0.0"))
+	one := l.run("one:8080", publish("8080/tcp", l.gateway()))
+	udp := l.run("udp:8125/udp udp:8080", publish("8125/udp", "0.0.0.0"), publish("8080/tcp", ""))
+	host := l.run("hosted:70/sctp", inNetwork("host"), idle)
+	joined := l.run("joined:8080", inNetwork("container:"+all), idle)
+	label := l.run("", publish("8080/tcp", ""), labelled("envharness.service.label-"+l.id, "8080"))
+	loopback := l.run("loopback:8080", publish("8080/tcp", "127.0.0.1"))
+	closed := l.run("closed:8080")
+	none := l.run("none:8080", inNetwork("none"))
+	other := l.run("other:8081", publish("8080/tcp", ""))
+	created := l.create("created:8080", inNetwork("host"))
+
+	six := ""
+	if _, err := os.Stat("/proc/net/if_inet6"); err == nil {
+		six = l.run("six:8080", publish("8080/tcp", "::"))
+	}
+
+	exporter := l.export(registry).follows()
+	at := func(id string, address string, port int) string {
+		return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), address, port)
+	}
+	l.announced(registry, "all", at(all, "10.0.0.5", l.port(all)))
+	l.announced(registry, "one", at(one, l.gateway(), l.port(one)))
+	if six != "" {
+		l.announced(registry, "six", at(six, "10.0.0.5", l.portBy(six, netip.Addr.Is6)))
+	}
+	l.announced(registry, "hosted", l.instanceID(host)+" sctp://10.0.0.5:70")
+	l.announced(registry, "joined", at(joined, "10.0.0.5", l.port(all)))
+	l.announced(registry, "label-"+l.id, at(label, "10.0.0.5", l.port(label)))
+	l.eventually(func() error {
+		snapshot, err := registry.Instances(l.ctx, "udp", discovery.Query{})
+		if err == nil && (len(snapshot.Instances) != 2 || snapshot.Instances[0].ID != l.instanceID(udp) || snapshot.Instances[1].ID != l.instanceID(udp)+"-8080") {
+			err = fmt.Errorf("announced are %v", snapshot.Instances)
+		}
+		return err
+	})
+	for service, id := range map[string]string{"loopback": loopback, "closed": closed, "none": none, "other": other, "created": created} {
+		snapshot, err := registry.Instances(l.ctx, service, discovery.Query{All: true})
+		require.NoError(t, err)
+		require.Empty(t, snapshot.Instances, service)
+		if service != "created" {
+			answer, err := l.engine.ContainerInspect(l.ctx, id, client.ContainerInspectOptions{})
+			require.NoError(t, err)
+			exporter.says("level=WARN", `\"`+service+":", strings.TrimPrefix(answer.Container.Name, "/"))
+		}
+	}
+	exporter.says("loopback only")
+}
+
+// TestWarnsOnce: the next look at everything does not repeat what was said.
+func TestWarnsOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	exporter := l.export(l.memory(), func(c *Config) { c.DockerAllow = []string{"web"} }).follows()
+	id := l.run("evil:8080 web:8080", publish("8080/tcp", ""))
+	exporter.says("evil:8080", "--docker-allow")
+	exporter.dirty.add(id)
+	marker := l.run("marker:x")
+	exporter.says("marker:x")
+	require.Equal(t, 1, strings.Count(exporter.logs.String(), "evil:8080"))
+	require.Len(t, exporter.Exported(), 1)
+	l.kill(marker)
+}
+
+// TestBurst: 300 containers start and die at once, and none is missed.
+func TestBurst(t *testing.T) {
+	l := newLab(t)
+	registry := l.memory()
+	exporter := l.export(registry).follows()
+	const count = 300
+	ids, want := make([]string, count), make([]string, count)
+	l.each(count, func(i int) {
+		ids[i] = l.create(fmt.Sprintf("burst:%d", 1000+i), inNetwork("host"), idle)
+		want[i] = fmt.Sprintf("%s tcp://10.0.0.5:%d", l.instanceID(ids[i]), 1000+i)
+	})
+	last := want[count-1]
+	l.each(count, func(i int) { l.start(ids[i]) })
+	l.announced(registry, "burst", want...)
+	require.Len(t, exporter.Exported(), count)
+
+	l.each(count-1, func(i int) { l.kill(ids[i]) })
+	l.announced(registry, "burst", last)
+	require.Len(t, exporter.Exported(), 1)
+	l.each(count, func(i int) { l.remove(ids[i]) })
+}
+
+// idle is a container that does nothing.
+func idle(o *client.ContainerCreateOptions) { o.Config.Cmd = []string{"/bin/busybox", "sleep", "3600"} }
+
+// each does something for every number below count, some at a time.
+func (l *lab) each(count int, do func(int)) {
+	numbers := make(chan int, count)
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			for i := range numbers {
+				do(i)
+			}
+		})
+	}
+	for i := range count {
+		numbers <- i
+	}
+	close(numbers)
+	wait.Wait()
+}
+
+// TestReadOnly: the exporter's way to the engine changes nothing.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	id := l.run("web:8080", inNetwork("none"))
+	e, err := openEngine(l.url)
+	require.NoError(t, err)
+	defer e.close()
+	_, err = e.client.ContainerKill(l.ctx, id, client.ContainerKillOptions{})
+	require.ErrorContains(t, err, "only reads")
+	time.Sleep(100 * time.Millisecond)
+	_, serves, err := e.read(l.ctx, id)
+	require.NoError(t, err)
+	require.True(t, serves)
+}

@@ -1,0 +1,72 @@
+package docker
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+const testID = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func testHost() host {
+	return host{ip: netip.MustParseAddr("10.0.0.5"), id: "h", realm: "default", variable: "DISCOVER"}
+}
+
+// TestInstances: one that is announced, field by field, and the IDs of several.
+func TestInstances(t *testing.T) {
+	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web:80 admin:81 web:82 dns:53 dns:53/udp dns:54 dns:54/udp"}}
+	instances, complaints := testHost().instances(c)
+	require.Empty(t, complaints)
+	require.Equal(t, discovery.Instance{
+		Service:  "web",
+		ID:       "h:0123456789ab",
+		Host:     "10.0.0.5",
+		Ports:    map[string]discovery.Port{"default": {Number: 80, Protocol: "tcp"}},
+		Metadata: map[string]string{"realm": "default", "host_id": "h", "container": "shop"},
+		State:    discovery.Passing,
+	}, instances[0])
+	var ids []string
+	for _, in := range instances {
+		ids = append(ids, in.Service+" "+strings.TrimPrefix(in.ID, "h:0123456789ab"))
+		require.True(t, testHost().made(in))
+	}
+	require.Equal(t, []string{"web ", "admin ", "web -82", "dns ", "dns -53", "dns -54", "dns -udp-54"}, ids)
+}
+
+func TestAllowed(t *testing.T) {
+	h := testHost()
+	h.allow = []string{"web-*", "db"}
+	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web-a:80 dbs:81 web:82 db:83"}}
+	instances, complaints := h.instances(c)
+	require.Len(t, instances, 2)
+	require.Equal(t, "web-a", instances[0].Service)
+	require.Equal(t, "db", instances[1].Service)
+	require.Len(t, complaints, 2)
+	require.ErrorContains(t, complaints[0], `"dbs:81/tcp"`)
+	require.ErrorContains(t, complaints[0], "--docker-allow")
+}
+
+// TestMade: what is not of this host and realm, or no container's, is never withdrawn.
+func TestMade(t *testing.T) {
+	realm := map[string]string{"realm": "default"}
+	for id, want := range map[string]bool{
+		"h:0123456789ab":        true,
+		"h:0123456789ab-80":     true,
+		"h:0123456789ab-udp-80": true,
+		"h:0123456789":          false,
+		"h:0123456789xy":        false,
+		"h:web":                 false,
+		"h:":                    false,
+		"g:0123456789ab":        false,
+		"hh:0123456789ab":       false,
+		"0123456789ab":          false,
+	} {
+		require.Equal(t, want, testHost().made(discovery.Instance{ID: id, Metadata: realm}), id)
+	}
+	require.False(t, testHost().made(discovery.Instance{ID: "h:0123456789ab", Metadata: map[string]string{"realm": "test"}}))
+	require.False(t, testHost().made(discovery.Instance{ID: "h:0123456789ab"}))
+}
