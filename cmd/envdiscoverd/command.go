@@ -37,7 +37,7 @@ func run(args []string) int {
 	app := cli.New("envdiscoverd", usage, flags, func(c *urfave.Context) error {
 		switch {
 		case c.Bool("help"):
-			return help(os.Stdout, flags)
+			return help(os.Stdout, flags, c.Args().First())
 		case c.Bool("version"):
 			_, err := fmt.Printf("envdiscoverd %s (%s, %s)\n", version, commit, runtime.Version())
 			return err
@@ -53,7 +53,10 @@ func run(args []string) int {
 			return &cli.UsageError{Problem: err.Error(), Usage: usage}
 		}
 		slog.SetDefault(log)
-		return serve(readOptions(c, log))
+		if err := checkExporter(c); err != nil {
+			return err
+		}
+		return serve(c, readOptions(c, log))
 	})
 	err := app.Run(append([]string{"envdiscoverd"}, args...))
 	if err == nil {
@@ -82,7 +85,7 @@ func hinted(err error) error {
 }
 
 // serve runs the registry until a signal ends it.
-func serve(options registryd.Options) error {
+func serve(c *urfave.Context, options registryd.Options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
@@ -93,9 +96,16 @@ func serve(options registryd.Options) error {
 	if err != nil {
 		return err
 	}
+	defer server.Close()
+	exporter, err := newExporter(c, options.Log, ownURL(server, options))
+	if err != nil {
+		return err
+	}
+	stopExport := export(exporter)
 	announce(server, options)
 	err = server.Wait(ctx)
 	tellSystemd(daemon.SdNotifyStopping)
+	stopExport()
 	server.Close()
 	if err != nil {
 		return fmt.Errorf("the registry ended: %w", err)

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -53,8 +57,10 @@ func TestHelp(t *testing.T) {
 	for line := range strings.SplitSeq(stdout, "\n") {
 		require.LessOrEqual(t, len([]rune(line)), 100, line)
 	}
+	code, docker, _ := outcome("--help", "docker")
+	require.Equal(t, 0, code)
 	for _, flag := range allFlags() {
-		require.Contains(t, stdout, "--"+flag.Names()[0])
+		require.Contains(t, stdout+docker, "--"+flag.Names()[0])
 	}
 	code, stdout, _ = outcome("--version")
 	require.Equal(t, 0, code)
@@ -70,6 +76,9 @@ func TestMistakes(t *testing.T) {
 	}{
 		"unknown option": {[]string{"--nope"}, exitUsage, "unknown option --nope"},
 		"argument":       {[]string{"extra"}, exitUsage, `unexpected argument "extra"`},
+		"no such help":   {[]string{"--help", "me"}, exitUsage, `no help on "me"`},
+		"without docker": {[]string{"--realm", "x"}, exitUsage, "--realm is for --docker"},
+		"unreachable":    {[]string{"--docker", "--data", data, "--listen", "unix:" + data + "/s"}, exitFailure, "hint: add --listen"},
 		"log level":      {[]string{"--log-level", "loud"}, exitUsage, "unknown log level"},
 		"open to all":    {[]string{"--data", data, "--listen", "0.0.0.0:0"}, exitFailure, "hint: add it, or say --insecure"},
 		"no directory":   {[]string{"--data", "/proc/nothing", "--listen", "127.0.0.1:0"}, exitFailure, "cannot open the data in /proc/nothing"},
@@ -139,6 +148,72 @@ func TestService(t *testing.T) {
 		require.Contains(t, string(text), `"msg":"stopped"`)
 		require.NotContains(t, string(text), "canary")
 	}
+}
+
+// TestDocker announces a container in the registry that is in the same process.
+func TestDocker(t *testing.T) {
+	if exec.Command("docker", "version").Run() != nil {
+		testservers.Missing(t, "a Docker engine", "apt-get install docker.io, and start it")
+	}
+	busybox, err := os.Open("/bin/busybox")
+	if err != nil {
+		testservers.Missing(t, "busybox", "apt-get install busybox-static")
+	}
+	defer busybox.Close()
+	name := fmt.Sprintf("envharness-envdiscoverd-test-%d", os.Getpid())
+	program(t, packed(t, busybox), "docker", "import", "-", name)
+	t.Cleanup(func() { program(t, nil, "docker", "image", "rm", "--force", name) })
+	program(t, nil, "docker", "run", "--detach", "--name", name, "--env", "SAYS="+name+":8080", "--publish", "8080", name, "/busybox", "sleep", "3600")
+	t.Cleanup(func() { program(t, nil, "docker", "rm", "--force", name) })
+
+	address := testservers.FreeAddress(t)
+	process := testservers.StartProcess(t, "envdiscoverd", func() *exec.Cmd {
+		return command("--docker", "--variable", "SAYS", "--docker-allow", name, "--host-ip", "10.0.0.5", "--host-id", name, "--realm", name, "--data", t.TempDir(), "--listen", address)
+	}, func() error { return get("http://"+address+"/readyz", nil) })
+	require.NotNil(t, process)
+	var body string
+	require.Eventually(t, func() bool {
+		return get("http://"+address+"/services/"+name, &body) == nil && strings.Contains(body, `"host":"10.0.0.5"`)
+	}, patience, 50*time.Millisecond)
+	require.Contains(t, body, `"container":"`+name+`"`)
+}
+
+func program(t *testing.T, stdin io.Reader, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = stdin
+	text, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", text)
+}
+
+// packed is an archive with a file as /busybox.
+func packed(t *testing.T, file *os.File) io.Reader {
+	t.Helper()
+	content, err := io.ReadAll(file)
+	require.NoError(t, err)
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: "busybox", Mode: 0o755, Size: int64(len(content))}))
+	_, err = w.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return &archive
+}
+
+func get(url string, body *string) error {
+	response, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(response.Status)
+	}
+	if body != nil {
+		*body = string(text)
+	}
+	return err
 }
 
 // TestUnit lets systemd read the unit, with the binary where the unit says.

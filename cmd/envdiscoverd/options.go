@@ -17,8 +17,11 @@ import (
 // dataDirectory is where data are kept unless --data or systemd's StateDirectory= says otherwise.
 const dataDirectory = "/var/lib/envdiscoverd"
 
+// topicDocker is the group of options that --help docker shows.
+const topicDocker = "docker"
+
 func allFlags() []urfave.Flag {
-	return []urfave.Flag{
+	return append(exporterFlags(), []urfave.Flag{
 		&urfave.StringFlag{Name: "data", Usage: "`DIR` of the embedded etcd (" + dataDirectory + ")"},
 		&urfave.StringFlag{Name: "etcd", Usage: "`URL` of an etcd of yours to stand in front of"},
 		&urfave.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` as HOST:PORT or unix:PATH; repeatable (127.0.0.1:7171)"},
@@ -34,7 +37,7 @@ func allFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "log-format", Usage: "`FORMAT` text or json", Value: cli.LogText},
 		&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this"},
 		&urfave.BoolFlag{Name: "version", Usage: "show version, commit and Go version"},
-	}
+	}...)
 }
 
 func readOptions(c *urfave.Context, log *slog.Logger) registryd.Options {
@@ -58,24 +61,41 @@ func readOptions(c *urfave.Context, log *slog.Logger) registryd.Options {
 	return options
 }
 
-// help shows all options on one screen.
-func help(w io.Writer, flags []urfave.Flag) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "usage: %s\n       the machine's registry: values and services, by etcd v3, HTTP and a page\n\n", usage)
-	for _, f := range flags {
-		before, rest, _ := strings.Cut(f.(urfave.DocGenerationFlag).GetUsage(), "`")
-		argument, after, found := strings.Cut(rest, "`")
-		option := "--" + f.Names()[0]
-		if found {
-			option += " " + argument
-		}
-		words := strings.TrimSpace(after)
-		if before != "" {
-			words = before + argument + after
-		}
-		fmt.Fprintf(&text, "  %-29s%s\n", option, words)
+// help shows the options of the registry, or those of --docker. Either fits one screen.
+func help(w io.Writer, flags []urfave.Flag, topic string) error {
+	if topic != "" && topic != topicDocker {
+		return &cli.UsageError{Problem: fmt.Sprintf("no help on %q", topic), Usage: "envdiscoverd --help [" + topicDocker + "]"}
 	}
-	text.WriteString("\nEvery option has a variable: --data is ENVDISCOVERD_DATA. Exit: 0, 1 failure, 2 usage.\n")
+	var text strings.Builder
+	if topic == "" {
+		fmt.Fprintf(&text, "usage: %s\n       the machine's registry: values and services, by etcd v3, HTTP and a page\n\n", usage)
+	}
+	for _, f := range flags {
+		if f.(urfave.CategorizableFlag).GetCategory() == topic {
+			writeOption(&text, f)
+		}
+	}
+	if topic == "" {
+		text.WriteString("\n--docker announces containers, see --help docker. --data has the variable ENVDISCOVERD_DATA,\n" +
+			"every other option its own. Exit: 0, 1 failure, 2 usage.\n")
+	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// writeOption writes one line; urfave/cli marks the argument with backquotes.
+func writeOption(text *strings.Builder, f urfave.Flag) {
+	doc := f.(urfave.DocGenerationFlag)
+	before, rest, _ := strings.Cut(doc.GetUsage(), "`")
+	argument, after, found := strings.Cut(rest, "`")
+	option, words := "--"+f.Names()[0], strings.TrimSpace(after)
+	if found {
+		option += " " + argument
+	} else {
+		words = before
+	}
+	if value := strings.Trim(doc.GetValue(), `[]"`); value != "" && value != "false" {
+		words += " (" + value + ")"
+	}
+	fmt.Fprintf(text, "  %-22s%s\n", option, words)
 }
