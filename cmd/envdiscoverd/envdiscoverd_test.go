@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -125,8 +126,8 @@ func TestService(t *testing.T) {
 		t.Cleanup(func() { _ = cmd.Process.Kill() })
 		hear("READY=1")
 		if round == 0 {
-			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
-				return net.Dial("unix", filepath.Join(sockets, "s"))
+			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(sockets, "s"))
 			}}}
 			response, err := client.Post("http://x/environment/KEPT", "", strings.NewReader("canary"))
 			require.NoError(t, err)
