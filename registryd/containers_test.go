@@ -136,13 +136,13 @@ func docker(t testing.TB, args ...string) string {
 	return output(t, "docker", args...)
 }
 
-// TestContainers is the proposal's single machine: a container announces, another one learns, by its two curl
-// lines word for word, and with nothing set but the harness as their entrypoint.
+// TestContainers is the proposal's single machine: a container announces, another one learns, with nothing set
+// but the harness as their entrypoint. Once by its two curl lines word for word, once in images that have neither
+// shell nor curl for it, by scripts of envdiscover.
 func TestContainers(t *testing.T) {
 	if exec.Command("docker", "version").Run() != nil {
 		testservers.Missing(t, "a Docker engine", "apt-get install docker.io, and start it or run scripts/with-docker go test ./registryd")
 	}
-	image := harnessImage(t)
 	network := fmt.Sprintf("envharness-test-%d", os.Getpid())
 	bridge := strings.TrimSpace(docker(t, "network", "create", "--subnet", fmt.Sprintf("10.217.%d.0/24", os.Getpid()%250), network))[:12]
 	t.Cleanup(func() { docker(t, "network", "rm", network) })
@@ -155,36 +155,51 @@ func TestContainers(t *testing.T) {
 		return strings.Contains(log.String(), "one trust domain\" bridge=br-"+bridge)
 	}, patience, 10*time.Millisecond, "%s", log)
 
-	exported := docker(t, "run", "--rm", "--network", network, image+":db", "true")
-	require.NotContains(t, exported, "error")
-	learned := docker(t, "run", "--rm", "--network", network, image+":app", "sh", "-c", `printf 'the URL is %s\n' "$DATABASE_URL"`)
-	require.Regexp(t, `the URL is postgresql://pgdeveloper:pgdeveloper@10\.217\.\d+\.\d+/pgdeveloper\n`, learned)
+	for name, files := range map[string]map[string]string{"curl": withPrograms(t, "bash", "curl"), "envdiscover": {"/usr/bin/envdiscover": built(t, "envdiscover")}} {
+		t.Run(name, func(t *testing.T) {
+			image := harnessImage(t, name, files, scripts[name])
+			exported := docker(t, "run", "--rm", "--network", network, image+":db", "true")
+			require.NotContains(t, exported, "error")
+			learned := docker(t, "run", "--rm", "--network", network, image+":app", "sh", "-c", `printf 'the URL is %s\n' "$DATABASE_URL"`)
+			require.Regexp(t, `the URL is postgresql://pgdeveloper:pgdeveloper@10\.217\.\d+\.\d+/pgdeveloper\n`, learned)
+			require.Equal(t, 204, do(t, overUnix(socket), newRequest(t, "DELETE", "http://x/environment/DATABASE_URL", "")).status)
+		})
+	}
 }
 
-// The proposal's executables.
-const (
-	exportURL = `#!/bin/bash
+// scripts are /export/DATABASE_URL and /environment/DATABASE_URL. Those with curl are the proposal's.
+var scripts = map[string][2]string{
+	"curl": {`#!/bin/bash
 
 curl -X POST -d "postgresql://pgdeveloper:pgdeveloper@$CONTAINER_HOST/pgdeveloper" \
   http://$DOCKERD/environment/DATABASE_URL
-`
-	environmentURL = `#!/bin/bash
+`, `#!/bin/bash
 
 curl http://$DOCKERD/environment/DATABASE_URL
-`
-)
+`},
+	"envdiscover": {`#!/usr/bin/envdiscover
+put DATABASE_URL "postgresql://pgdeveloper:pgdeveloper@$CONTAINER_HOST/pgdeveloper"
+`, `#!/usr/bin/envdiscover
+get DATABASE_URL
+`},
+}
 
-// harnessImage makes two images of this machine's bash and curl: NAME:db with /export, NAME:app with
-// /environment.
-func harnessImage(t *testing.T) string {
+// built makes one of this project's programs, static.
+func built(t *testing.T, program string) string {
 	t.Helper()
-	harness := filepath.Join(t.TempDir(), "envharness")
-	build := exec.Command("go", "build", "-o", harness, "../cmd/envharness")
+	path := filepath.Join(t.TempDir(), program)
+	build := exec.Command("go", "build", "-o", path, "../cmd/"+program)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	text, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", text)
-	files := map[string]string{"/usr/bin/envharness": harness}
-	for _, program := range []string{"bash", "curl"} {
+	return path
+}
+
+// withPrograms gives programs of this machine and the libraries that they need, by their paths in an image.
+func withPrograms(t *testing.T, programs ...string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, program := range programs {
 		path, err := exec.LookPath(program)
 		if err != nil {
 			testservers.Missing(t, program, "apt-get install "+program)
@@ -196,13 +211,21 @@ func harnessImage(t *testing.T) string {
 			}
 		}
 	}
+	return files
+}
+
+// harnessImage makes two images with the harness, busybox as what it becomes, and files: NAME:db with the first
+// script in /export, NAME:app with the second in /environment.
+func harnessImage(t *testing.T, kind string, files map[string]string, script [2]string) string {
+	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		testservers.Missing(t, "busybox", "apt-get install busybox-static")
 	}
+	files["/usr/bin/envharness"] = built(t, "envharness")
 	files["/bin/sh"], files["/bin/true"] = busybox, busybox
-	name := fmt.Sprintf("envharness-registryd-test-%d", os.Getpid())
-	for tag, entry := range map[string][2]string{"db": {"/export/DATABASE_URL", exportURL}, "app": {"/environment/DATABASE_URL", environmentURL}} {
+	name := fmt.Sprintf("envharness-registryd-test-%s-%d", kind, os.Getpid())
+	for tag, entry := range map[string][2]string{"db": {"/export/DATABASE_URL", script[0]}, "app": {"/environment/DATABASE_URL", script[1]}} {
 		load := exec.Command("docker", "import", "--change", `ENTRYPOINT ["envharness","--"]`, "--change", "ENV PATH=/usr/bin:/bin", "-", name+":"+tag)
 		load.Stdin = archive(t, files, entry[0], entry[1])
 		text, err := load.CombinedOutput()
