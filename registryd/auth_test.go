@@ -1,0 +1,295 @@
+package registryd
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+// ownAddress is an address of this machine that is not loopback.
+func ownAddress(t testing.TB) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+	for _, address := range addresses {
+		network, ok := address.(*net.IPNet)
+		if ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
+			return network.IP.String()
+		}
+	}
+	t.Skip("this machine has loopback alone")
+	return ""
+}
+
+// guarded starts a registry with users: root, and web, who may only read and write what begins with WEB. Its two
+// URLs are of loopback and of another address.
+func guarded(t *testing.T, options Options) (near, far string) {
+	t.Helper()
+	options.Auth = true
+	options.Listen = []string{"127.0.0.1:0", ownAddress(t) + ":0"}
+	options.Insecure = options.Cert == ""
+	server, near := start(t, options)
+	far = strings.Split(near, "//")[0] + "//" + server.Addresses()[1]
+	if options.Cert != "" {
+		return near, far
+	}
+	refusedHere(t, 403, far) // there are no users yet
+	makeUsers(t, etcdClient(t, near))
+	return near, far
+}
+
+func makeUsers(t testing.TB, client *clientv3.Client) {
+	t.Helper()
+	ctx := t.Context()
+	for _, do := range []func() error{
+		func() error { _, err := client.RoleAdd(ctx, "root"); return err },
+		func() error { _, err := client.UserAdd(ctx, "root", "rootpw"); return err },
+		func() error { _, err := client.UserGrantRole(ctx, "root", "root"); return err },
+		func() error { _, err := client.RoleAdd(ctx, "web"); return err },
+		func() error {
+			const prefix = "/envharness/environment/WEB"
+			_, err := client.RoleGrantPermission(ctx, "web", prefix, clientv3.GetPrefixRangeEnd(prefix), clientv3.PermissionType(clientv3.PermReadWrite))
+			return err
+		},
+		func() error { _, err := client.UserAdd(ctx, "web", "webpw"); return err },
+		func() error { _, err := client.UserGrantRole(ctx, "web", "web"); return err },
+		func() error { _, err := client.AuthEnable(ctx); return err },
+	} {
+		require.NoError(t, do())
+	}
+}
+
+func as(t testing.TB, user, password, method, url, body string) answer {
+	t.Helper()
+	request := newRequest(t, method, url, body)
+	request.SetBasicAuth(user, password)
+	return do(t, http.DefaultClient, request)
+}
+
+// refusedHere asserts that nothing but health is told without credentials.
+func refusedHere(t testing.TB, status int, url string) {
+	t.Helper()
+	for _, path := range []string{"/", "/page.js", "/environment", "/environment/WEB", "/services", "/services/web", "/watch", "/metrics", "/nowhere"} {
+		refused(t, status, ask(t, "GET", url+path, ""))
+	}
+	refused(t, status, ask(t, "PUT", url+"/environment/WEB", "x"))
+	refused(t, status, ask(t, "PUT", url+"/services/web/a", "{}"))
+	require.Equal(t, 200, ask(t, "GET", url+"/healthz", "").status)
+	require.Equal(t, 200, ask(t, "GET", url+"/readyz", "").status)
+}
+
+func TestAuth(t *testing.T) {
+	log := &logBuffer{}
+	near, far := guarded(t, Options{Log: log.logger()})
+	for name, url := range map[string]string{"loopback": near, "far": far} {
+		t.Run(name, func(t *testing.T) {
+			refusedHere(t, 401, url)
+			require.Contains(t, ask(t, "GET", url+"/", "").header.Get("Www-Authenticate"), "Basic")
+			require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
+			require.Equal(t, "x", as(t, "root", "rootpw", "GET", url+"/environment/WEB", "").body)
+			refused(t, 403, as(t, "web", "webpw", "GET", url+"/environment/OTHER", ""))
+			refused(t, 403, as(t, "web", "webpw", "PUT", url+"/environment/OTHER", "x"))
+			refused(t, 403, as(t, "web", "webpw", "GET", url+"/environment", ""))
+			refused(t, 403, as(t, "web", "webpw", "PUT", url+"/services/web/a", "{}"))
+			require.Equal(t, 200, as(t, "root", "rootpw", "PUT", url+"/services/web/a", "{}").status)
+			require.Equal(t, 200, as(t, "web", "webpw", "GET", url+"/", "").status)
+
+			client := login(t, url, "web", "webpw")
+			_, err := client.Get(t.Context(), "/envharness/environment/WEB")
+			require.NoError(t, err)
+			_, err = client.Get(t.Context(), "/envharness/environment/OTHER")
+			require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
+			token, err := client.Authenticate(t.Context(), "web", "webpw")
+			require.NoError(t, err)
+			for _, header := range []string{token.Token, "Bearer " + token.Token} {
+				require.Equal(t, "x", ask(t, "GET", url+"/environment/WEB", "", "Authorization", header).body)
+				refused(t, 403, ask(t, "GET", url+"/environment/OTHER", "", "Authorization", header))
+			}
+			for _, header := range []string{"Bearer", "Bearer x", "x", "Digest x", "Basic x"} {
+				refused(t, 401, ask(t, "GET", url+"/environment/WEB", "", "Authorization", header))
+			}
+			nobody := etcdClient(t, url)
+			for what, do := range map[string]func() error{
+				"get":    func() error { _, err := nobody.Get(t.Context(), "x"); return err },
+				"grant":  func() error { _, err := nobody.Grant(t.Context(), 100); return err },
+				"leases": func() error { _, err := nobody.Leases(t.Context()); return err },
+				"list":   func() error { _, err := nobody.MemberList(t.Context()); return err },
+				"status": func() error { _, err := nobody.Status(t.Context(), strings.TrimPrefix(url, "http://")); return err },
+				"users":  func() error { _, err := nobody.UserList(t.Context()); return err },
+			} {
+				require.ErrorContains(t, do(), "asked for", what)
+			}
+		})
+	}
+	for _, secret := range []string{"webpw", "rootpw"} {
+		require.NotContains(t, log.String(), secret)
+	}
+}
+
+func login(t testing.TB, url, user, password string) *clientv3.Client {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{strings.TrimPrefix(url, "http://")}, Username: user, Password: password, Logger: zap.NewNop(),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// TestChangedPassword: a login that is remembered is good no longer than etcd says.
+func TestChangedPassword(t *testing.T) {
+	url, _ := guarded(t, Options{})
+	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
+	root := login(t, url, "root", "rootpw")
+	_, err := root.UserChangePassword(t.Context(), "web", "newpw")
+	require.NoError(t, err)
+	refused(t, 401, as(t, "web", "webpw", "GET", url+"/environment/WEB", ""))
+	require.Equal(t, "x", as(t, "web", "newpw", "GET", url+"/environment/WEB", "").body)
+	_, err = root.UserDelete(t.Context(), "web")
+	require.NoError(t, err)
+	refused(t, 401, as(t, "web", "newpw", "GET", url+"/environment/WEB", ""))
+}
+
+// TestGuessing: who fails too often has to wait, by either protocol; those who are known go on.
+func TestGuessing(t *testing.T) {
+	url, _ := guarded(t, Options{})
+	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
+	var statuses []int
+	for i := range failuresAllowed {
+		statuses = append(statuses, as(t, "web", fmt.Sprint("guess", i), "GET", url+"/environment/WEB", "").status)
+	}
+	require.NotContains(t, statuses, 200)
+	last := as(t, "web", "guess", "GET", url+"/environment/WEB", "")
+	refused(t, 429, last)
+	require.NotEmpty(t, last.header.Get("Retry-After"))
+	refused(t, 429, as(t, "root", "rootpw", "GET", url+"/environment/WEB", ""))
+	_, err := etcdClient(t, url).Authenticate(t.Context(), "root", "rootpw")
+	require.ErrorContains(t, err, "too many failed logins")
+	require.Equal(t, "x", as(t, "web", "webpw", "GET", url+"/environment/WEB", "").body)
+	require.Contains(t, as(t, "web", "webpw", "GET", url+"/metrics", "").body, `envdiscoverd_refused_total{reason="attempts"}`)
+}
+
+func TestGuessingByEtcd(t *testing.T) {
+	url, _ := guarded(t, Options{})
+	client := etcdClient(t, url)
+	for range failuresAllowed {
+		_, err := client.Authenticate(t.Context(), "web", "guess")
+		require.ErrorIs(t, err, rpctypes.ErrAuthFailed)
+	}
+	_, err := client.Authenticate(t.Context(), "web", "webpw")
+	require.ErrorContains(t, err, "too many failed logins")
+	refused(t, 429, as(t, "web", "webpw", "GET", url+"/environment/WEB", ""))
+}
+
+// TestExternalAuth: an etcd of somebody else's knows the users, too.
+func TestExternalAuth(t *testing.T) {
+	etcd := testservers.EmbeddedEtcd(t)
+	makeUsers(t, etcdClient(t, "http://"+etcd.Address))
+	_, url := start(t, Options{Etcd: "etcd://" + etcd.Address, Auth: true})
+	refusedHere(t, 401, url)
+	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
+	refused(t, 403, as(t, "web", "webpw", "GET", url+"/environment/OTHER", ""))
+	refused(t, 401, as(t, "web", "wrong", "GET", url+"/environment/WEB", ""))
+	refused(t, 401, ask(t, "GET", url+"/environment/WEB", "", "Authorization", "Bearer x"))
+}
+
+// TestUsersWithoutAuth: etcd's users count also when --auth does not ask everyone for one.
+func TestUsersWithoutAuth(t *testing.T) {
+	_, url := start(t, Options{})
+	makeUsers(t, etcdClient(t, url))
+	refused(t, 401, ask(t, "GET", url+"/environment/WEB", ""))
+	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
+	require.Equal(t, 200, ask(t, "GET", url+"/", "").status)
+}
+
+func TestTLS(t *testing.T) {
+	c := testservers.NewCertificates(t)
+	log := &logBuffer{}
+	_, url := start(t, Options{Cert: c.ServerCert, Key: c.ServerKey, CA: c.CA, Log: log.logger()})
+	with, without := tlsClient(t, c, true), tlsClient(t, c, false)
+	require.Equal(t, 204, do(t, with, newRequest(t, "PUT", url+"/environment/A", "x")).status)
+	require.Equal(t, "x", do(t, with, newRequest(t, "GET", url+"/environment/A", "", "Host", "any.test")).body)
+	refused(t, 403, do(t, without, newRequest(t, "GET", url+"/environment/A", "")))
+	require.Equal(t, 200, do(t, without, newRequest(t, "GET", url+"/healthz", "")).status)
+	_, err := http.Get(strings.Replace(url, "https", "http", 1) + "/healthz")
+	if err == nil { // Go's server answers 400 in plain text
+		require.Equal(t, 400, ask(t, "GET", strings.Replace(url, "https", "http", 1)+"/healthz", "").status)
+	}
+
+	etcd := func(certificate bool) *clientv3.Client {
+		client, err := clientv3.New(clientv3.Config{
+			Endpoints: []string{url}, TLS: tlsConfig(t, c, certificate), Logger: zap.NewNop(),
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { client.Close() })
+		return client
+	}
+	response, err := etcd(true).Get(t.Context(), "/envharness/environment/A")
+	require.NoError(t, err)
+	require.Len(t, response.Kvs, 1)
+	_, err = etcd(false).Get(t.Context(), "x")
+	require.ErrorContains(t, err, "certificate")
+
+	t.Run("renewed", func(t *testing.T) {
+		other := testservers.NewCertificates(t)
+		require.NoError(t, os.WriteFile(c.ServerCert, []byte("half"), 0o600))
+		require.Equal(t, 200, do(t, with, newRequest(t, "GET", url+"/healthz", "")).status)
+		require.Contains(t, log.String(), "the old one stays")
+		for _, pair := range [][2]string{{other.ServerCert, c.ServerCert}, {other.ServerKey, c.ServerKey}, {other.CA, c.CA}} {
+			data, err := os.ReadFile(pair[0])
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(pair[1], data, 0o600))
+		}
+		require.Equal(t, 200, do(t, tlsClient(t, other, true), newRequest(t, "GET", url+"/environment/A", "")).status)
+	})
+}
+
+func tlsConfig(t testing.TB, c testservers.Certificates, certificate bool) *tls.Config {
+	t.Helper()
+	pem, err := os.ReadFile(c.CA)
+	require.NoError(t, err)
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	require.True(t, config.RootCAs.AppendCertsFromPEM(pem))
+	if certificate {
+		pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
+		require.NoError(t, err)
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config
+}
+
+func tlsClient(t testing.TB, c testservers.Certificates, certificate bool) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
+		TLSClientConfig: tlsConfig(t, c, certificate), ForceAttemptHTTP2: true, DisableKeepAlives: true,
+	}}
+}
+
+// TestAuthTLS is how a registry is opened to other machines.
+func TestAuthTLS(t *testing.T) {
+	c := testservers.NewCertificates(t)
+	near, _ := guarded(t, Options{Cert: c.ServerCert, Key: c.ServerKey})
+	client := tlsClient(t, c, false)
+	require.Equal(t, 200, do(t, client, newRequest(t, "GET", near+"/healthz", "")).status)
+	require.Equal(t, 200, do(t, client, newRequest(t, "GET", near+"/environment", "")).status, "loopback makes the users")
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{near}, TLS: tlsConfig(t, c, false), Logger: zap.NewNop(), DialTimeout: time.Minute})
+	require.NoError(t, err)
+	defer etcd.Close()
+	makeUsers(t, etcd)
+	refused(t, 401, do(t, client, newRequest(t, "GET", near+"/environment", "")))
+	request := newRequest(t, "PUT", near+"/environment/WEB", "x")
+	request.SetBasicAuth("web", "webpw")
+	require.Equal(t, 204, do(t, client, request).status)
+}

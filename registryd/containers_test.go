@@ -1,0 +1,256 @@
+package registryd
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+func TestBridgeNames(t *testing.T) {
+	b := &bridges{named: []string{"mine"}}
+	for name, is := range map[string]bool{
+		"docker0": true, "br-0123456789ab": true, "mine": true,
+		"docker1": false, "br-0123456789a": false, "br-0123456789abc": false, "br-0123456789aX": false,
+		"br-lan": false, "virbr0": false, "lxdbr0": false, "eth0": false, "br0": false, "": false,
+	} {
+		require.Equal(t, is, b.isDocker(name), name)
+	}
+}
+
+// TestSubnet: a peer that came in by a bridge and is not of its subnet is not answered.
+func TestSubnet(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	own := &subnetListener{listener, netip.MustParsePrefix("127.0.0.8/30")}
+	defer own.Close()
+	accepted := make(chan string, 2)
+	go func() {
+		for conn, err := own.Accept(); err == nil; conn, err = own.Accept() {
+			accepted <- peerOf(conn.RemoteAddr().String())
+		}
+	}()
+	for _, from := range []string{"127.0.0.1", "127.0.0.9"} {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err := dialer.Dial("tcp", listener.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		if from == "127.0.0.1" {
+			_, err = conn.Read(make([]byte, 1))
+			require.Error(t, err)
+		}
+	}
+	require.Equal(t, "127.0.0.9", <-accepted)
+}
+
+// TestOtherNetworks has namespaces in place of other machines: one on the bridge, which is a container as far as
+// the kernel knows, and others that know the way to the bridge's address and are not on it.
+func TestOtherNetworks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("making networks needs root")
+	}
+	run := func(args ...string) { t.Helper(); output(t, "ip", args...) }
+	id := fmt.Sprint(os.Getpid() % 100000)
+	bridge, third := "b"+id, os.Getpid()%200
+	gateway := fmt.Sprintf("10.214.%d.1", third)
+	run("link", "add", bridge, "type", "bridge")
+	t.Cleanup(func() { run("link", "delete", bridge) })
+	run("address", "add", gateway+"/24", "dev", bridge)
+	run("link", "set", bridge, "up")
+
+	// A machine of that many, with one link to this one.
+	machine := func(n int, address, route string, onBridge bool) (namespace string) {
+		namespace = fmt.Sprintf("n%s-%d", id, n)
+		device := fmt.Sprintf("v%s-%d", id, n)
+		run("netns", "add", namespace)
+		t.Cleanup(func() { run("netns", "delete", namespace) })
+		run("link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+		if onBridge {
+			run("link", "set", device, "master", bridge)
+		} else {
+			run("address", "add", fmt.Sprintf("10.215.%d.%d/30", third, 4*n+1), "dev", device)
+		}
+		run("link", "set", device, "up")
+		run("-n", namespace, "address", "add", address, "dev", "eth0")
+		run("-n", namespace, "link", "set", "eth0", "up")
+		run("-n", namespace, "route", "replace", gateway+"/32", "dev", "eth0", "via", route, "onlink")
+		return namespace
+	}
+	inside := machine(1, fmt.Sprintf("10.214.%d.9/24", third), gateway, true)
+	stranger := machine(2, fmt.Sprintf("10.216.%d.9/24", third), gateway, true) // on the bridge, not of its subnet
+	other := machine(3, fmt.Sprintf("10.215.%d.14/30", third), fmt.Sprintf("10.215.%d.13", third), false)
+	forger := machine(4, fmt.Sprintf("10.214.%d.77/32", third), fmt.Sprintf("10.215.%d.17", third), false) // another's address
+	output(t, "ip", "route", "replace", fmt.Sprintf("10.216.%d.9/32", third), "dev", bridge)
+	output(t, "ip", "route", "replace", fmt.Sprintf("10.214.%d.77/32", third), "dev", fmt.Sprintf("v%s-4", id))
+
+	log := &logBuffer{}
+	_, url := start(t, Options{Containers: true, Bridges: []string{bridge}, Log: log.logger()})
+	at := "http://" + gateway + url[strings.LastIndex(url, ":"):] + "/environment/A"
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "bridge="+bridge) }, patience, 10*time.Millisecond)
+	require.Contains(t, log.String(), "one trust domain")
+	require.Equal(t, 204, ask(t, "PUT", url+"/environment/A", "x").status)
+
+	// An ordinary server at the same address is reached by all.
+	ordinary, err := net.Listen("tcp", gateway+":0")
+	require.NoError(t, err)
+	go func() { _ = http.Serve(ordinary, http.NotFoundHandler()) }()
+	defer ordinary.Close()
+	control := "http://" + ordinary.Addr().String()
+
+	require.Equal(t, "x", output(t, "ip", "netns", "exec", inside, "curl", "-s", "--max-time", "20", at))
+	for name, namespace := range map[string]string{"stranger": stranger, "other": other, "forger": forger} {
+		reached := exec.Command("ip", "netns", "exec", namespace, "curl", "-s", "--max-time", "5", control).Run() == nil
+		got, err := exec.Command("ip", "netns", "exec", namespace, "curl", "-s", "--max-time", "3", at).CombinedOutput()
+		require.Error(t, err, name)
+		require.Empty(t, string(got), name)
+		if name != "forger" { // whose answers may be dropped by the kernel's check of reverse paths
+			require.True(t, reached, "%s cannot reach the machine at all, so this test would show nothing", name)
+		}
+	}
+}
+
+// output runs a program that must succeed.
+func output(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	text, err := exec.Command(name, args...).CombinedOutput()
+	require.NoError(t, err, "%s %s: %s", name, strings.Join(args, " "), text)
+	return string(text)
+}
+
+// docker runs the client.
+func docker(t testing.TB, args ...string) string {
+	t.Helper()
+	return output(t, "docker", args...)
+}
+
+// TestContainers is the proposal's single machine: a container announces, another one learns, with nothing set
+// but the harness as their entrypoint. Once by its two curl lines word for word, once in images that have neither
+// shell nor curl for it, by scripts of envdiscover.
+func TestContainers(t *testing.T) {
+	if exec.Command("docker", "version").Run() != nil {
+		testservers.Missing(t, "a Docker engine", "apt-get install docker.io, and start it or run scripts/with-docker go test ./registryd")
+	}
+	network := fmt.Sprintf("envharness-test-%d", os.Getpid())
+	bridge := strings.TrimSpace(docker(t, "network", "create", "--subnet", fmt.Sprintf("10.217.%d.0/24", os.Getpid()%250), network))[:12]
+	t.Cleanup(func() { docker(t, "network", "rm", network) })
+
+	// Containers look for it at DefaultPort of their gateway, which this network alone has.
+	socket := filepath.Join(t.TempDir(), "s")
+	log := &logBuffer{}
+	start(t, Options{Containers: true, Listen: []string{"unix:" + socket}, Log: log.logger()})
+	require.Eventually(t, func() bool {
+		return strings.Contains(log.String(), "one trust domain\" bridge=br-"+bridge)
+	}, patience, 10*time.Millisecond, "%s", log)
+
+	for name, files := range map[string]map[string]string{"curl": withPrograms(t, "bash", "curl"), "envdiscover": {"/usr/bin/envdiscover": built(t, "envdiscover")}} {
+		t.Run(name, func(t *testing.T) {
+			image := harnessImage(t, name, files, scripts[name])
+			exported := docker(t, "run", "--rm", "--network", network, image+":db", "true")
+			require.NotContains(t, exported, "error")
+			learned := docker(t, "run", "--rm", "--network", network, image+":app", "sh", "-c", `printf 'the URL is %s\n' "$DATABASE_URL"`)
+			require.Regexp(t, `the URL is postgresql://pgdeveloper:pgdeveloper@10\.217\.\d+\.\d+/pgdeveloper\n`, learned)
+			require.Equal(t, 204, do(t, overUnix(socket), newRequest(t, "DELETE", "http://x/environment/DATABASE_URL", "")).status)
+		})
+	}
+}
+
+// scripts are /export/DATABASE_URL and /environment/DATABASE_URL. Those with curl are the proposal's.
+var scripts = map[string][2]string{
+	"curl": {`#!/bin/bash
+
+curl -X POST -d "postgresql://pgdeveloper:pgdeveloper@$CONTAINER_HOST/pgdeveloper" \
+  http://$DOCKERD/environment/DATABASE_URL
+`, `#!/bin/bash
+
+curl http://$DOCKERD/environment/DATABASE_URL
+`},
+	"envdiscover": {`#!/usr/bin/envdiscover
+put DATABASE_URL "postgresql://pgdeveloper:pgdeveloper@$CONTAINER_HOST/pgdeveloper"
+`, `#!/usr/bin/envdiscover
+get DATABASE_URL
+`},
+}
+
+// built makes one of this project's programs, static.
+func built(t *testing.T, program string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), program)
+	build := exec.Command("go", "build", "-o", path, "../cmd/"+program)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	text, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	return path
+}
+
+// withPrograms gives programs of this machine and the libraries that they need, by their paths in an image.
+func withPrograms(t *testing.T, programs ...string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, program := range programs {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			testservers.Missing(t, program, "apt-get install "+program)
+		}
+		files["/bin/"+program] = path
+		for _, word := range strings.Fields(output(t, "ldd", path)) {
+			if strings.HasPrefix(word, "/") {
+				files[word] = word
+			}
+		}
+	}
+	return files
+}
+
+// harnessImage makes two images with the harness, busybox as what it becomes, and files: NAME:db with the first
+// script in /export, NAME:app with the second in /environment.
+func harnessImage(t *testing.T, kind string, files map[string]string, script [2]string) string {
+	t.Helper()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		testservers.Missing(t, "busybox", "apt-get install busybox-static")
+	}
+	files["/usr/bin/envharness"] = built(t, "envharness")
+	files["/bin/sh"], files["/bin/true"] = busybox, busybox
+	name := fmt.Sprintf("envharness-registryd-test-%s-%d", kind, os.Getpid())
+	for tag, entry := range map[string][2]string{"db": {"/export/DATABASE_URL", script[0]}, "app": {"/environment/DATABASE_URL", script[1]}} {
+		load := exec.Command("docker", "import", "--change", `ENTRYPOINT ["envharness","--"]`, "--change", "ENV PATH=/usr/bin:/bin", "-", name+":"+tag)
+		load.Stdin = archive(t, files, entry[0], entry[1])
+		text, err := load.CombinedOutput()
+		require.NoError(t, err, "%s", text)
+		t.Cleanup(func() { docker(t, "image", "rm", "--force", name+":"+tag) })
+	}
+	return name
+}
+
+// archive packs files of this machine, and one of that content.
+func archive(t *testing.T, files map[string]string, path, content string) io.Reader {
+	t.Helper()
+	var packed bytes.Buffer
+	w := tar.NewWriter(&packed)
+	add := func(path string, data []byte) {
+		require.NoError(t, w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(path, "/"), Mode: 0o755, Size: int64(len(data))}))
+		_, err := w.Write(data)
+		require.NoError(t, err)
+	}
+	for path, from := range files {
+		data, err := os.ReadFile(from)
+		require.NoError(t, err)
+		add(path, data)
+	}
+	add(path, []byte(content))
+	require.NoError(t, w.Close())
+	return &packed
+}

@@ -1,0 +1,120 @@
+package registryd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/etcd"
+	"github.com/envharness/envharness/discovery/layout"
+)
+
+const (
+	etcdPort     = 2379
+	rememberAuth = 10 * time.Second // whether etcd asks for users
+)
+
+// external is an etcd of somebody else's.
+type external struct {
+	config discovery.Config
+	toEtcd *clientv3.Client
+	prefix string
+
+	lock    sync.Mutex
+	enabled bool
+	asked   time.Time
+}
+
+// openExternal reaches the etcd that a URL names; the second result is the prefix of our keys there.
+func openExternal(url string, log *slog.Logger) (backend, string, error) {
+	_, config, err := discovery.NewEngines(etcd.Engine).Find(url, discovery.WithLog(log))
+	if err != nil {
+		return nil, "", err
+	}
+	if config.User != "" || config.UserFile != "" {
+		return nil, "", &Error{
+			Problem: "the URL of etcd has a login",
+			Next:    "leave it out: calls go to etcd as their caller, who sends user and password here",
+		}
+	}
+	addresses := config.Addresses(etcdPort)
+	host, _, err := net.SplitHostPort(addresses[0])
+	if err != nil {
+		return nil, "", err
+	}
+	tls, err := config.TLSConfig(host)
+	if err != nil {
+		return nil, "", err
+	}
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:            addresses,
+		TLS:                  tls,
+		DialKeepAliveTime:    10 * time.Second,
+		DialKeepAliveTimeout: 3 * time.Second,
+		Logger:               zap.NewNop(),
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	prefix := config.Prefix
+	if prefix == "" {
+		prefix = layout.DefaultPrefix
+	}
+	return &external{config: config, toEtcd: client, prefix: prefix}, prefix, nil
+}
+
+func (e *external) client() *clientv3.Client { return e.toEtcd }
+
+func (e *external) grpc() http.Handler { return nil }
+
+func (e *external) authEnabled(ctx context.Context) (bool, error) {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	if time.Since(e.asked) < rememberAuth {
+		return e.enabled, nil
+	}
+	response, err := e.toEtcd.AuthStatus(ctx)
+	if err != nil {
+		return false, err
+	}
+	e.enabled, e.asked = response.Enabled, time.Now()
+	return e.enabled, nil
+}
+
+// validToken asks for a key with the token: who is known and may not read it is told so.
+func (e *external) validToken(ctx context.Context, token string) (bool, error) {
+	ctx = metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, token)
+	_, err := e.toEtcd.Get(ctx, "/"+e.prefix, clientv3.WithKeysOnly(), clientv3.WithSerializable())
+	switch {
+	case err == nil, errors.Is(err, rpctypes.ErrPermissionDenied):
+		return true, nil
+	case errors.Is(err, rpctypes.ErrInvalidAuthToken):
+		return false, nil
+	}
+	return false, err
+}
+
+func (e *external) health(ctx context.Context) health {
+	h := health{Etcd: "external"}
+	_, err := e.toEtcd.Get(ctx, "/"+e.prefix, clientv3.WithKeysOnly())
+	if err != nil && !isDenial(err) {
+		h.report(fmt.Sprintf("etcd at %s does not answer", e.config))
+	}
+	h.Ready = len(h.Problem) == 0
+	return h
+}
+
+func (e *external) failed() <-chan error { return nil }
+
+func (e *external) close() { e.toEtcd.Close() }

@@ -1,0 +1,282 @@
+package registryd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/envharness/envharness/discovery/layout"
+)
+
+// What a request may take: the size of its body, the time to send that, and the time for an answer.
+const (
+	mostBody   = 1 << 20
+	bodyTime   = 30 * time.Second
+	answerTime = 5 * time.Second // of etcd, for one call
+)
+
+// ErrorHeader is where a reply says why it is no success. Its body is empty then: a script's curl without -f
+// prints the body, and that would become the value of a variable.
+const ErrorHeader = "Envdiscover-Error"
+
+// handler answers all requests of all doors.
+type handler struct {
+	backend backend
+	store   *store
+	gate    *gate
+	mirrors *mirrors
+	metrics *metrics
+	page    http.Handler
+	log     *slog.Logger
+
+	life context.Context // of watches
+	end  context.CancelFunc
+}
+
+func newHandler(options Options, b backend, keys layout.Layout, d *doors) *handler {
+	h := &handler{backend: b, log: options.Log, metrics: newMetrics(b, d.guests)}
+	h.life, h.end = context.WithCancel(context.Background())
+	logins := newLogins(b, h.metrics)
+	h.store = &store{client: b.client(), keys: keys, logins: logins, log: options.Log}
+	h.gate = &gate{options: options, backend: b, logins: logins, metrics: h.metrics}
+	h.mirrors = newMirrors(h.life, h.store)
+	h.page = newPage(options)
+	return h
+}
+
+func (h *handler) close() { h.end() }
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isGRPC(r) {
+		h.serveGRPC(w, r)
+		return
+	}
+	reply := &reply{ResponseWriter: w, status: http.StatusOK}
+	defer func() { h.metrics.answered(topic(r.URL.Path), r.Method, reply.status) }()
+	if err := h.serveHTTP(reply, r); err != nil {
+		h.refuse(reply, r, err)
+	}
+}
+
+// serveHTTP answers what is not etcd's protocol. An error is one that refuse tells; nothing was written then.
+func (h *handler) serveHTTP(w *reply, r *http.Request) error {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // not there in a test's recorder
+	_ = control.SetWriteDeadline(time.Now().Add(bodyTime))
+	r.Body = http.MaxBytesReader(w, r.Body, mostBody)
+	setSafeHeaders(w.Header())
+	if err := h.gate.browser(r); err != nil {
+		return err
+	}
+	path, err := segments(r.URL)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(path) == 1 && path[0] == "healthz":
+		return allow(r, http.MethodGet, func() error { return h.healthz(w) })
+	case len(path) == 1 && path[0] == "readyz":
+		return allow(r, http.MethodGet, func() error { return h.readyz(w, r) })
+	}
+	r, err = h.gate.enter(r)
+	if err != nil {
+		return err
+	}
+	return h.route(w, r, path)
+}
+
+func (h *handler) route(w *reply, r *http.Request, path []string) error {
+	get := func(answer func(http.ResponseWriter, *http.Request) error) error {
+		return allow(r, http.MethodGet, func() error { return answer(w, r) })
+	}
+	switch {
+	case path[0] == "environment" && len(path) == 1:
+		return get(h.listValues)
+	case path[0] == "environment" && len(path) == 2:
+		return h.value(w, r, path[1])
+	case path[0] == "services" && len(path) == 1:
+		return get(h.listServices)
+	case path[0] == "services" && len(path) == 2:
+		return get(func(w http.ResponseWriter, r *http.Request) error { return h.getService(w, r, path[1]) })
+	case path[0] == "services" && len(path) == 3:
+		return h.instance(w, r, path[1], path[2])
+	case path[0] == "watch" && len(path) == 1:
+		return get(h.watch)
+	case path[0] == "metrics" && len(path) == 1:
+		return get(func(w http.ResponseWriter, r *http.Request) error { h.metrics.ServeHTTP(w, r); return nil })
+	case len(path) == 1:
+		return get(func(w http.ResponseWriter, r *http.Request) error { h.page.ServeHTTP(w, r); return nil })
+	}
+	return problem(http.StatusNotFound, "there is nothing at this path")
+}
+
+// segments takes a path apart. Each part is unescaped by itself, so a name may have a slash, written %2F; the
+// path is not cleaned, so a name may be "..".
+func segments(u *url.URL) ([]string, error) {
+	parts := strings.Split(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
+	for i, part := range parts {
+		text, err := url.PathUnescape(part)
+		if err != nil {
+			return nil, problem(http.StatusBadRequest, "the path has a wrong escape")
+		}
+		parts[i] = text
+	}
+	return parts, nil
+}
+
+// topic is a path without names, for metrics.
+func topic(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "environment", "services", "watch", "metrics", "healthz", "readyz":
+		return first
+	}
+	return "page"
+}
+
+// allow answers the method, and HEAD as GET.
+func allow(r *http.Request, method string, answer func() error) error {
+	if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
+		return answer()
+	}
+	return notAllowed(method)
+}
+
+func notAllowed(methods ...string) error {
+	return &refusal{status: http.StatusMethodNotAllowed, reason: "the method is none of " + strings.Join(methods, ", "),
+		header: http.Header{"Allow": methods}}
+}
+
+// setSafeHeaders keeps other web pages from using an answer: nothing allows them to read it, and nothing in it is
+// taken for a script, a style or a page.
+func setSafeHeaders(header http.Header) {
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+}
+
+// refusal is an error that is told to the client.
+type refusal struct {
+	status int
+	reason string
+	header http.Header
+}
+
+func (e *refusal) Error() string { return e.reason }
+
+func problem(status int, format string, args ...any) error {
+	return &refusal{status: status, reason: fmt.Sprintf(format, args...)}
+}
+
+// refuse tells what went wrong, in the header alone.
+func (h *handler) refuse(w *reply, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		w.status = statusGone
+		return
+	}
+	if w.written {
+		panic(http.ErrAbortHandler) // cut: half an answer must not look like a whole one
+	}
+	refused := refusalOf(err)
+	for name, values := range refused.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set(ErrorHeader, headerText(refused.reason))
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(refused.status)
+	h.log.Debug("refused", "method", r.Method, "topic", topic(r.URL.Path), "from", r.RemoteAddr, "status", refused.status)
+}
+
+// statusGone counts requests whose client did not wait for the answer.
+const statusGone = 499
+
+// headerText makes any text fit for a header.
+func headerText(text string) string {
+	quoted := strconv.QuoteToASCII(text)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
+}
+
+// reply knows what was answered.
+type reply struct {
+	http.ResponseWriter
+	status  int
+	written bool
+}
+
+func (r *reply) WriteHeader(status int) {
+	r.status, r.written = status, true
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *reply) Write(data []byte) (int, error) {
+	r.written = true
+	return r.ResponseWriter.Write(data)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (r *reply) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// readBody reads all of it.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return nil, problem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+	}
+	if err != nil {
+		return nil, problem(http.StatusBadRequest, "the body did not come whole")
+	}
+	return body, nil
+}
+
+// queryDuration reads ?name=10s; a bare number is seconds. 0 when it is not there.
+func queryDuration(query url.Values, name string, most time.Duration) (time.Duration, error) {
+	text := query.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	duration, err := time.ParseDuration(text)
+	if seconds, notNumber := strconv.Atoi(text); notNumber == nil && seconds < 1<<31 {
+		duration, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || duration < 0 || duration > most {
+		return 0, problem(http.StatusBadRequest, "%s=%q is no duration as 10s, up to %s", name, text, most)
+	}
+	return duration, nil
+}
+
+// queryOf reads the query, of which only these keys are known: one that is misspelt must not be a no.
+func queryOf(r *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, problem(http.StatusBadRequest, "the query cannot be parsed")
+	}
+	for key := range query {
+		if !slices.Contains(known, key) {
+			return nil, problem(http.StatusBadRequest, "unknown query key %q, known here: %s", key, strings.Join(known, ", "))
+		}
+	}
+	return query, nil
+}
+
+// queryBool reads ?name=1.
+func queryBool(query url.Values, name string) (bool, error) {
+	switch query.Get(name) {
+	case "":
+		return false, nil
+	case "0", "false":
+		return false, nil
+	case "1", "true":
+		return true, nil
+	}
+	return false, problem(http.StatusBadRequest, "%s is 1 or 0", name)
+}

@@ -1,0 +1,305 @@
+package registryd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/layout"
+)
+
+// gatherTime is how long changes are gathered before those who watch are told of them together.
+const gatherTime = 50 * time.Millisecond
+
+// rememberedChanges is how long a service without instances is remembered, for readers that are behind. One that
+// takes nothing for stuckTime is cut off before.
+const rememberedChanges = int64(4 * stuckTime / gatherTime)
+
+// mirrors keeps one mirror for each caller who watches: however many watch, etcd is asked once, and with the
+// rights of that caller.
+type mirrors struct {
+	life  context.Context
+	store *store
+
+	lock     sync.Mutex
+	byCaller map[caller]*mirror
+}
+
+func newMirrors(life context.Context, s *store) *mirrors {
+	return &mirrors{life: life, store: s, byCaller: map[caller]*mirror{}}
+}
+
+// join gives the mirror of a caller, which goes on until everyone has left it.
+func (ms *mirrors) join(who caller) (m *mirror, leave func()) {
+	ms.lock.Lock()
+	defer ms.lock.Unlock()
+	who.peer = ""
+	m = ms.byCaller[who]
+	if m == nil {
+		ctx, end := context.WithCancel(withCaller(ms.life, who))
+		m = newMirror(ms.store, end)
+		ms.byCaller[who] = m
+		go m.run(ctx)
+	}
+	m.readers++
+	return m, sync.OnceFunc(func() {
+		ms.lock.Lock()
+		defer ms.lock.Unlock()
+		if m.readers--; m.readers == 0 {
+			m.end()
+			delete(ms.byCaller, who)
+		}
+	})
+}
+
+// mirror is a copy of what one caller may see: every service's instances without credentials, and the names of
+// all values. Each part has the number of the change that it was last part of, so a reader takes what is newer
+// than what it has, however slow it is.
+type mirror struct {
+	store   *store
+	end     context.CancelFunc
+	readers int // of mirrors
+
+	lock      sync.Mutex
+	change    int64         // the newest
+	changed   chan struct{} // closed at the next
+	services  map[string]*mirrored
+	values    map[string]clientv3.LeaseID
+	valuesAt  int64 // when the names of values last changed
+	current   bool  // false until the first read, and while etcd cannot be asked
+	currentAt int64
+	denied    error
+}
+
+// mirrored is one service.
+type mirrored struct {
+	at        int64
+	dirty     bool
+	instances map[string]mirroredInstance
+	encoded   []byte // of a discovery.Snapshot
+}
+
+type mirroredInstance struct {
+	discovery.Instance
+	lease clientv3.LeaseID
+}
+
+func newMirror(s *store, end context.CancelFunc) *mirror {
+	return &mirror{
+		store:    s,
+		end:      end,
+		changed:  make(chan struct{}),
+		services: map[string]*mirrored{},
+		values:   map[string]clientv3.LeaseID{},
+	}
+}
+
+// run follows etcd until ctx ends.
+func (m *mirror) run(ctx context.Context) {
+	var backoff discovery.Backoff
+	for ctx.Err() == nil {
+		err := m.follow(ctx, backoff.Reset)
+		if ctx.Err() != nil {
+			return
+		}
+		m.outage(err)
+		if backoff.Wait(ctx) != nil {
+			return
+		}
+	}
+}
+
+// outage tells readers that what they have may be old.
+func (m *mirror) outage(err error) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.denied = nil
+	if isDenial(err) || errors.As(err, new(*refusal)) {
+		m.denied = err
+	}
+	m.current = false
+	m.publish()
+	m.currentAt = m.change
+}
+
+// follow reads all and then every change, until that breaks.
+func (m *mirror) follow(ctx context.Context, good func()) error {
+	services, values := m.store.keys.ServicesPrefix(), m.store.keys.ValuesPrefix()
+	state, err := call(ctx, m.store, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return m.store.client.Txn(ctx).Then(
+			clientv3.OpGet(services, clientv3.WithPrefix()),
+			// The order makes etcd 3.7 look the keys' leases up, which it does not for keys alone.
+			clientv3.OpGet(values, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithSort(clientv3.SortByValue, clientv3.SortAscend)),
+		).Commit()
+	})
+	if err != nil {
+		return err
+	}
+	good()
+	m.replace(state.Responses[0].GetResponseRange().Kvs, state.Responses[1].GetResponseRange().Kvs)
+	_, err = asCaller(ctx, m.store, func(ctx context.Context) (any, error) {
+		return nil, m.watch(ctx, services, values, state.Header.Revision+1)
+	})
+	return err
+}
+
+func (m *mirror) watch(ctx context.Context, services, values string, revision int64) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	from := []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithRev(revision)}
+	ofServices, ofValues := m.store.client.Watch(ctx, services, from...), m.store.client.Watch(ctx, values, from...)
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	waiting := true
+	for {
+		var response clientv3.WatchResponse
+		var ok bool
+		select {
+		case response, ok = <-ofServices:
+		case response, ok = <-ofValues:
+		case <-timer.C:
+			m.tell()
+			waiting = false
+			continue
+		}
+		if err := response.Err(); err != nil {
+			return err
+		}
+		if !ok {
+			return errors.New("the watch was ended")
+		}
+		m.take(response.Events)
+		if !waiting {
+			timer.Reset(gatherTime)
+			waiting = true
+		}
+	}
+}
+
+// replace makes the mirror what etcd has.
+func (m *mirror) replace(services, values []*mvccpb.KeyValue) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	for _, service := range m.services {
+		service.dirty = service.dirty || len(service.instances) > 0
+		clear(service.instances)
+	}
+	clear(m.values)
+	for _, kv := range services {
+		m.put(kv)
+	}
+	for _, kv := range values {
+		m.put(kv)
+	}
+	m.publish()
+	m.valuesAt = m.change
+	if !m.current {
+		m.current, m.denied, m.currentAt = true, nil, m.change
+	}
+}
+
+// take takes over changes; tell makes them known.
+func (m *mirror) take(events []*clientv3.Event) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	for _, event := range events {
+		if event.Type == clientv3.EventTypeDelete {
+			m.drop(string(event.Kv.Key))
+		} else {
+			m.put(event.Kv)
+		}
+	}
+}
+
+func (m *mirror) tell() {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.publish()
+}
+
+// put takes over one record. One that is malformed is as good as none.
+func (m *mirror) put(kv *mvccpb.KeyValue) {
+	key := string(kv.Key)
+	if name, err := m.store.keys.ValueName(key); err == nil {
+		if _, known := m.values[name]; !known {
+			m.valuesAt = m.change + 1
+		}
+		m.values[name] = clientv3.LeaseID(kv.Lease)
+		return
+	}
+	in, ok := layout.DecodeOne(m.store.keys, m.store.log, layout.Record{Key: key, Value: kv.Value})
+	if !ok {
+		m.drop(key)
+		return
+	}
+	service := m.services[in.Service]
+	if service == nil {
+		service = &mirrored{instances: map[string]mirroredInstance{}}
+		m.services[in.Service] = service
+	}
+	service.dirty = true
+	service.instances[in.ID] = mirroredInstance{shown(in), clientv3.LeaseID(kv.Lease)}
+}
+
+// shown is an instance for the page: it says that there are credentials, and not which.
+func shown(in discovery.Instance) discovery.Instance {
+	secret := in.User != "" || in.Password != ""
+	in = withoutCredentials(in)
+	if secret {
+		in.Unknown = map[string]discovery.RawField{"has_credentials": discovery.RawField("true")}
+	}
+	return in
+}
+
+func (m *mirror) drop(key string) {
+	if name, err := m.store.keys.ValueName(key); err == nil {
+		delete(m.values, name)
+		m.valuesAt = m.change + 1
+		return
+	}
+	in, err := m.store.keys.Decode(key, []byte("{}")) // the key alone says which it was
+	if err != nil {
+		return
+	}
+	if service := m.services[in.Service]; service != nil {
+		delete(service.instances, in.ID)
+		service.dirty = true
+	}
+}
+
+// publish numbers what has changed and wakes the readers.
+func (m *mirror) publish() {
+	m.change++
+	for name, service := range m.services {
+		if !service.dirty && len(service.instances) == 0 && service.at < m.change-rememberedChanges {
+			delete(m.services, name)
+		}
+		if service.dirty {
+			service.dirty, service.at = false, m.change
+			service.encoded = encodeService(name, service.instances)
+		}
+	}
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func encodeService(name string, instances map[string]mirroredInstance) []byte {
+	snapshot := discovery.Snapshot{Service: name, Instances: []discovery.Instance{}}
+	for _, in := range instances {
+		snapshot.Instances = append(snapshot.Instances, in.Instance)
+	}
+	slices.SortFunc(snapshot.Instances, func(a, b discovery.Instance) int { return strings.Compare(a.ID, b.ID) })
+	encoded, err := json.Marshal(snapshot)
+	if err != nil {
+		return nil
+	}
+	return encoded
+}

@@ -1,0 +1,220 @@
+package registryd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const (
+	heartbeatTime  = 15 * time.Second // between two signs of life
+	leasesTime     = 2 * time.Second  // between two looks at what is left of leases
+	mostLeasesOnce = 500              // looked at each time; with more they take turns
+)
+
+// watch answers /watch: server-sent events, each the whole of one thing.
+//
+//	service  a snapshot of one service, as /services/NAME?all=1; at first of every one
+//	values   the names of all values
+//	current  whether the above is as etcd has it: {"current":true}, or false with a reason
+//	leases   with ?leases=1: seconds that are left, and were granted, by service and ID, and by value
+//
+// With ?service=NAME it is that service's alone.
+func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
+	query, err := queryOf(r, "service", "leases")
+	if err != nil {
+		return err
+	}
+	leases, err := queryBool(query, "leases")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := h.untilClosed(r.Context())
+	defer cancel()
+	m, leave := h.mirrors.join(callerOf(ctx))
+	defer leave()
+	h.metrics.watches.Inc()
+	defer h.metrics.watches.Dec()
+	w.Header().Set("Content-Type", "text/event-stream")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // it is read to see whether the client is there
+	s := &stream{ctx: ctx, w: w, mirror: m, only: query.Get("service"), all: !query.Has("service")}
+	s.run(leases)
+	return nil
+}
+
+// stream is one reader of a mirror.
+type stream struct {
+	ctx    context.Context
+	w      http.ResponseWriter
+	mirror *mirror
+	all    bool
+	only   string // the service that is asked for, unless all
+
+	seen   int64 // change
+	buffer bytes.Buffer
+	turn   int // of the leases
+}
+
+// run ends with the client, the server, or a client that does not take what it is sent.
+func (s *stream) run(leases bool) {
+	heartbeat := time.NewTicker(heartbeatTime)
+	defer heartbeat.Stop()
+	var clock <-chan time.Time
+	if leases {
+		ticker := time.NewTicker(leasesTime)
+		defer ticker.Stop()
+		clock = ticker.C
+	}
+	for {
+		changed := s.gather()
+		if leases && s.buffer.Len() > 0 {
+			s.addLeases()
+		}
+		if s.send() != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-clock:
+			s.addLeases()
+		case <-heartbeat.C:
+			s.buffer.WriteString(":\n\n")
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// send writes what was gathered.
+func (s *stream) send() error {
+	control := http.NewResponseController(s.w)
+	_ = control.SetWriteDeadline(time.Now().Add(stuckTime))
+	if _, err := s.w.Write(s.buffer.Bytes()); err != nil {
+		return err
+	}
+	s.buffer.Reset()
+	return control.Flush()
+}
+
+// gather takes what is newer than what was sent, and gives a channel that is closed when there is more.
+func (s *stream) gather() <-chan struct{} {
+	m := s.mirror
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	for name, service := range m.services {
+		if service.at > s.seen && (s.all || name == s.only) && (s.seen > 0 || len(service.instances) > 0 || !s.all) {
+			s.add("service", service.encoded)
+		}
+	}
+	if s.all && m.valuesAt > s.seen {
+		names := slices.Sorted(maps.Keys(m.values))
+		if names == nil {
+			names = []string{}
+		}
+		s.addJSON("values", names)
+	}
+	if m.currentAt > s.seen || s.seen == 0 && m.current {
+		s.addCurrent()
+	}
+	s.seen = m.change
+	return m.changed
+}
+
+func (s *stream) addCurrent() {
+	m := s.mirror
+	state := map[string]any{"current": m.current}
+	switch {
+	case m.denied != nil:
+		state["reason"] = refusalOf(m.denied).reason
+	case !m.current:
+		state["reason"] = "etcd cannot be asked; this is the last known"
+	}
+	if _, known := m.services[s.only]; m.current && !s.all && !known {
+		s.add("service", encodeService(s.only, nil))
+	}
+	s.addJSON("current", state)
+}
+
+func (s *stream) add(event string, data []byte) {
+	fmt.Fprintf(&s.buffer, "event: %s\ndata: %s\n\n", event, data)
+}
+
+func (s *stream) addJSON(event string, data any) {
+	if encoded, err := json.Marshal(data); err == nil {
+		s.add(event, encoded)
+	}
+}
+
+// leased is an instance, or a value when it has no service.
+type leased struct {
+	service, name string
+	lease         clientv3.LeaseID
+}
+
+// addLeases tells what is left of leases.
+func (s *stream) addLeases() {
+	services, values := map[string]map[string][2]int64{}, map[string][2]int64{}
+	for _, l := range s.turns(s.leased()) {
+		answer, err := call(s.ctx, s.mirror.store, func(ctx context.Context) (*clientv3.LeaseTimeToLiveResponse, error) {
+			return s.mirror.store.client.TimeToLive(ctx, l.lease)
+		})
+		if err != nil {
+			return
+		}
+		left := [2]int64{answer.TTL, answer.GrantedTTL}
+		switch {
+		case answer.TTL < 0: // it ended meanwhile
+		case l.service == "":
+			values[l.name] = left
+		case services[l.service] == nil:
+			services[l.service] = map[string][2]int64{l.name: left}
+		default:
+			services[l.service][l.name] = left
+		}
+	}
+	if len(services)+len(values) > 0 {
+		s.addJSON("leases", map[string]any{"services": services, "values": values})
+	}
+}
+
+// turns takes so many at a time that etcd is not kept busy.
+func (s *stream) turns(all []leased) []leased {
+	if len(all) <= mostLeasesOnce {
+		return all
+	}
+	start := s.turn % len(all)
+	s.turn = start + mostLeasesOnce
+	return append(all[start:], all[:start]...)[:mostLeasesOnce]
+}
+
+// leased gives all that has a lease, in an order that stays.
+func (s *stream) leased() []leased {
+	m := s.mirror
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	var all []leased
+	for _, service := range slices.Sorted(maps.Keys(m.services)) {
+		if !s.all && service != s.only {
+			continue
+		}
+		instances := m.services[service].instances
+		for _, id := range slices.Sorted(maps.Keys(instances)) {
+			if lease := instances[id].lease; lease != 0 {
+				all = append(all, leased{service, id, lease})
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.values)) {
+		if lease := m.values[name]; lease != 0 && s.all {
+			all = append(all, leased{"", name, lease})
+		}
+	}
+	return all
+}
