@@ -1,12 +1,11 @@
 package harness
 
 import (
+	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // sigsetSize is the size of the kernel's signal set, which the rt_sig* calls are told.
@@ -33,31 +32,32 @@ func (s *startup) asUser(f func() error) error {
 }
 
 // handOver makes the process COMMAND, unless a signal comes before execve(2): that one ends start-up, while
-// what comes later is COMMAND's. To tell the two apart without a gap all signals are blocked on all threads,
-// those that Go's runtime holds are counted, those that the kernel holds are looked at, and only then the
-// inherited mask is put back. A signal between that and execve(2) meets the default action, as it would in
-// a COMMAND that has only just begun.
+// what comes later is COMMAND's. First the default actions are put back: from then on no signal can be lost
+// in a handler of Go's, it ends the process, as it would a COMMAND that has only just begun. What was caught
+// before is counted after. PID 1 has no default actions, so there the handlers stay and are asked last.
+//
+// Blocking the signals on every thread is no way: syscall.AllThreadsSyscall makes its call on the other
+// threads in a signal handler, whose return puts their masks back.
 func (s *startup) handOver(file string, argv, env []string) error {
 	if err := s.chdir(); err != nil {
 		return err
 	}
-	var inherited uint64
-	sigmask(unix.SIG_BLOCK, nil, &inherited)
-	blockAllThreads()
+	if os.Getpid() != 1 {
+		resetDispositions()
+	}
 	if sig := s.signals.last(s.processes); sig != 0 {
 		return &SignalError{Signal: sig}
 	}
-	resetDispositions()
-	sigmask(unix.SIG_SETMASK, &inherited, nil)
 	return s.exec(file, argv, env)
 }
 
-// last counts the signals that came up to now, and is the first of them, or 0. The caller has blocked them:
-// nothing is caught any more.
+// last counts the signals that came up to now, and is the first of them, or 0.
 func (s *Signals) last(ps *processes) syscall.Signal {
 	if s == nil {
 		return 0
 	}
+	// A barrier: a thread makes this call only when the handlers that it had entered are through.
+	syscall.AllThreadsSyscall(syscall.SYS_GETPID, 0, 0, 0)
 	signal.Stop(s.arrived) // returns when all that was caught is in the channel
 	close(s.arrived)
 	s.deliver(ps)
@@ -65,30 +65,19 @@ func (s *Signals) last(ps *processes) syscall.Signal {
 	if sig := ps.stoppedBy(); sig != 0 {
 		return sig
 	}
-	var pending uint64
-	syscall.RawSyscall(syscall.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&pending)), sigsetSize, 0)
-	for _, sig := range s.caught {
-		if pending&sigbit(sig) != 0 {
-			return sig
-		}
+	signal.Stop(s.settled) // returns when all that was caught since is in held
+	select {
+	case sig := <-s.held:
+		return sig.(syscall.Signal)
+	default:
+		return 0
 	}
-	return 0
 }
 
 func sigbit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
 
 func sigmask(how int, set, old *uint64) {
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, uintptr(how), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
-}
-
-// blockAllThreads blocks every signal but the two that Go's runtime and the C libraries use between threads.
-// With cgo, which the released binary is built without, only this thread is reached.
-func blockAllThreads() {
-	all := ^(sigbit(32) | sigbit(33))
-	_, _, errno := syscall.AllThreadsSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, uintptr(unsafe.Pointer(&all)), 0, sigsetSize, 0, 0)
-	if errno != 0 {
-		sigmask(unix.SIG_BLOCK, &all, nil)
-	}
 }
 
 // resetDispositions gives the signals their default actions but those that were inherited as ignored and

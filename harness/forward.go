@@ -30,7 +30,7 @@ func (s *Signals) forwardAll() {
 			signal.Notify(s.arrived, sig)
 		}
 	}
-	signal.Notify(make(chan os.Signal), syscall.SIGPIPE)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
 // mapped is what COMMAND gets for a signal, or 0.

@@ -165,6 +165,7 @@ type startup struct {
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline Timeline
+	plotted  bool // the timeline has been shown
 }
 
 // begin reads what a run starts from: the environment and the env-files.

@@ -16,9 +16,10 @@ func (s *startup) addSpan(span Span) {
 
 // writeTimeline shows start-up as bars where the options ask for it. It never fails a start-up.
 func (s *startup) writeTimeline(command string) {
-	if !s.Timeline && s.TimelineSVG == "" {
+	if s.plotted || !s.Timeline && s.TimelineSVG == "" {
 		return
 	}
+	s.plotted = true
 	s.timeline.Total, s.timeline.Command = s.elapsed(), command
 	if s.Timeline {
 		s.timeline.WriteText(s.Stderr, terminalWidth(s.Stderr))

@@ -17,6 +17,7 @@ var ending = [...]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUI
 type Signals struct {
 	arrived   chan os.Signal
 	held      chan os.Signal // keeps them caught when arrived is given up
+	settled   chan os.Signal // is given up to learn that held has all that was caught
 	caught    []syscall.Signal
 	once      sync.Once
 	handle    func(syscall.Signal, *processes) // what a signal does; by default it ends start-up
@@ -27,13 +28,14 @@ type Signals struct {
 // (nohup(1)) is left so. It belongs into the first line of main: a signal before it ends the process by
 // its default action.
 func CatchSignals() *Signals {
-	s := &Signals{arrived: make(chan os.Signal, 16), held: make(chan os.Signal), delivered: make(chan struct{})}
+	s := &Signals{arrived: make(chan os.Signal, 16), held: make(chan os.Signal, 16), settled: make(chan os.Signal, 1), delivered: make(chan struct{})}
 	s.handle = func(sig syscall.Signal, ps *processes) { ps.stop(sig) }
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
 			s.caught = append(s.caught, sig)
 			signal.Notify(s.arrived, sig)
 			signal.Notify(s.held, sig)
+			signal.Notify(s.settled, sig)
 		}
 	}
 	return s

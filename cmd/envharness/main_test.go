@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -36,7 +38,18 @@ func runTests(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	catchIgnored()
 	return m.Run()
+}
+
+// catchIgnored undoes what nohup, or a shell that runs the tests in the background, has done: a signal that is
+// ignored here would be ignored by every harness.
+func catchIgnored() {
+	for _, ignored := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(ignored) {
+			signal.Notify(make(chan os.Signal, 1), ignored)
+		}
+	}
 }
 
 // buildHarness builds the binary as the Makefile releases it, static and without the race detector.

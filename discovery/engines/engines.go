@@ -6,12 +6,14 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/etcd"
+	"github.com/envharness/envharness/discovery/etcd2"
 	"github.com/envharness/envharness/discovery/memory"
 )
 
 // All is every engine there is, one a line.
 var All = discovery.NewEngines(
 	etcd.Engine,
+	etcd2.Engine,
 	memory.Engine,
 )
 

@@ -45,7 +45,7 @@ type registry struct {
 }
 
 func open(config discovery.Config) (*registry, error) {
-	keys, err := layout.New(config.Layout, config.Prefix)
+	keys, err := layout.New(config.Layout, config.Prefix, "")
 	if err == nil {
 		for _, address := range config.Addresses(defaultPort) {
 			if _, err = config.TLSConfig(address); err != nil { // for its early errors

@@ -20,9 +20,6 @@ var ErrForeign = errors.New("no record of an instance")
 type Record struct {
 	Key   string
 	Value []byte
-
-	// Keep marks a record that is not on the registration's lease: the last writer's stays.
-	Keep bool
 }
 
 // Layout writes and reads records. Keys begin with a slash. Errors match discovery.ErrInvalid.
@@ -32,7 +29,8 @@ type Layout interface {
 	Identify(in discovery.Instance) (discovery.Instance, error)
 
 	// Encode gives the records that announce an identified instance. The first is the instance's own: who
-	// holds it, has the ID.
+	// holds it, has the ID. A layout that cannot write states gives none for an instance that does not
+	// pass: its readers would take it for one that does.
 	Encode(in discovery.Instance) ([]Record, error)
 
 	// ServicePrefix is what the keys of all records of a service begin with; it ends with a slash.
@@ -53,11 +51,18 @@ type Layout interface {
 	ElectionKey(name string) (string, error)
 }
 
-// New gives the layout of that name over a prefix, which may be empty for the layout's default.
-func New(name, prefix string) (Layout, error) {
+// New gives the layout of that name over a prefix, which may be empty for the layout's default. Some
+// layouts name instances after this machine, which is called hostname.
+func New(name, prefix, hostname string) (Layout, error) {
 	switch name {
 	case "native", "":
 		return Native(prefix), nil
+	case "scalingo":
+		return NewScalingo(prefix, hostname), nil
+	case "totem":
+		return NewTotem(prefix, hostname), nil
+	case "containerpilot":
+		return NewContainerPilot(prefix, hostname), nil
 	}
 	return nil, invalid("there is no layout %q", name)
 }

@@ -1,0 +1,212 @@
+package etcd2
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"go.etcd.io/etcd/client/v2"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// maxCalls bounds the connections for calls to one member; long polls have their own.
+const maxCalls = 32
+
+// member is one server of the cluster.
+type member struct {
+	address string
+	calls   client.KeysAPI // that are answered at once
+	polls   client.KeysAPI // that wait for changes
+	close   func()
+
+	lock  sync.Mutex
+	tried bool
+	err   error // of the last attempt to connect
+}
+
+// newMember makes the client of one server. dial connects to it, with TLS if secure.
+func newMember(config discovery.Config, address string, secure bool, dial dialer) (*member, error) {
+	m := &member{address: address}
+	noting := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		m.note(err)
+		return conn, err
+	}
+	scheme := "http://"
+	if secure {
+		scheme = "https://"
+	}
+	newKeys := func(t *http.Transport) (client.KeysAPI, error) {
+		t.DialContext, t.DialTLSContext = noting, noting
+		c, err := client.New(client.Config{Endpoints: []string{scheme + address}, Transport: &transport{t, config}})
+		if err != nil {
+			return nil, invalid("%q is no address", address)
+		}
+		return client.NewKeysAPI(c), nil
+	}
+	calls := &http.Transport{MaxConnsPerHost: maxCalls, MaxIdleConnsPerHost: maxCalls}
+	polls := &http.Transport{}
+	var err error
+	if m.calls, err = newKeys(calls); err != nil {
+		return nil, err
+	}
+	m.polls, err = newKeys(polls)
+	m.close = func() {
+		calls.CloseIdleConnections()
+		polls.CloseIdleConnections()
+	}
+	return m, err
+}
+
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// tlsDialer connects with what config gives for a host.
+func tlsDialer(plain dialer, config func(host string) (*tls.Config, error)) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
+		defer cancel()
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		settings, err := config(host)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := plain(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		secure := tls.Client(conn, settings)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return secure, nil
+	}
+}
+
+// transport logs in at each request, so that a changed user file counts at once.
+type transport struct {
+	*http.Transport
+	config discovery.Config
+}
+
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	login, err := t.config.Login()
+	if err != nil {
+		return nil, err
+	}
+	if login.User != "" {
+		request = request.Clone(request.Context())
+		request.SetBasicAuth(login.User, string(login.Password))
+	}
+	return t.Transport.RoundTrip(request)
+}
+
+// note remembers how it went with connecting, for the error of a call that had no answer.
+func (m *member) note(err error) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.tried, m.err = true, err
+}
+
+// report says how it went.
+func (m *member) report() string {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	switch {
+	case !m.tried:
+		return m.address + " (no connection)"
+	case m.err != nil:
+		return fmt.Sprintf("%s (%v)", m.address, m.err)
+	}
+	return m.address + " (connected, no answer)"
+}
+
+var errClosed = errors.New("the registry is closed")
+
+// connection is the cluster: calls and long polls go to one of its members, until that fails.
+type connection struct {
+	members []*member
+
+	lock    sync.Mutex
+	current int
+	closed  bool
+
+	// epoch ends when long polls that wait now may wait in vain; its cause says why.
+	epoch context.Context
+	end   context.CancelCauseFunc
+}
+
+func newConnection(members []*member) *connection {
+	c := &connection{members: members}
+	c.epoch, c.end = context.WithCancelCause(context.Background())
+	return c
+}
+
+// member is where to ask.
+func (c *connection) member() (*member, error) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if c.closed {
+		return nil, discovery.Mark(discovery.ErrUnavailable, errClosed)
+	}
+	return c.members[c.current], nil
+}
+
+// poll is where to wait for changes, and until when.
+func (c *connection) poll() (*member, context.Context) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.members[c.current], c.epoch
+}
+
+// leave goes on to the next member, from one that gave no answer.
+func (c *connection) leave(from *member) {
+	from.close()
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if c.members[c.current] != from || len(c.members) == 1 {
+		return
+	}
+	c.current = (c.current + 1) % len(c.members)
+	c.renew(errMoved)
+}
+
+// disrupt ends the waiting of all long polls.
+func (c *connection) disrupt(why error) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	c.renew(why)
+}
+
+func (c *connection) renew(why error) {
+	c.end(why)
+	c.epoch, c.end = context.WithCancelCause(context.Background())
+}
+
+// report says how it went with every member.
+func (c *connection) report() string {
+	var parts []string
+	for _, m := range c.members {
+		parts = append(parts, m.report())
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (c *connection) close() {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	c.closed = true
+	c.end(errClosed)
+	for _, m := range c.members {
+		m.close()
+	}
+}
