@@ -24,6 +24,9 @@ import (
 // patience bounds what a busy machine may take.
 const patience = 40 * time.Second
 
+// quickRace keeps what the race detector watches from sleeping a second before it exits.
+const quickRace = "atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) { testservers.Main(scripted{m}) }
 
 // scripted runs the tests, or this binary as envdiscover.
@@ -48,6 +51,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SERVER", shared.Address)
 			env.Setenv("UNREACHABLE", testservers.FreeAddress(t))
 			env.Setenv("CONTAINER_HOST", "10.20.30.40")
+			env.Setenv("GORACE", quickRace)
 			env.Values[ownKey{}] = &own{t: env.T().(testing.TB)}
 			return nil
 		},

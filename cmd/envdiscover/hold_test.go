@@ -50,7 +50,7 @@ func held(t *testing.T, url, socket string, args ...string) (*exec.Cmd, *output)
 func envdiscover(url string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Args[0] = "envdiscover"
-	cmd.Env = append(os.Environ(), "ENVDISCOVER_URL="+url, "CONTAINER_HOST=10.20.30.40")
+	cmd.Env = append(os.Environ(), "ENVDISCOVER_URL="+url, "CONTAINER_HOST=10.20.30.40", "GORACE="+quickRace)
 	return cmd
 }
 

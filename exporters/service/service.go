@@ -4,17 +4,20 @@
 //
 // The common case:
 //
+//	probe, err := service.TCP("127.0.0.1:80")
+//	…
 //	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 //	defer stop()
-//	err := service.Announcement{
+//	err = service.Announcement{
 //		Instance: discovery.Instance{Service: "web", ID: id, Host: host, Ports: ports},
-//		Check:    &service.Check{Probe: service.TCP("127.0.0.1:80")},
+//		Check:    &service.Check{Probe: probe},
 //	}.Hold(ctx, registry)
 //
 // envdiscover register is this package with options.
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -33,7 +36,7 @@ type Announcement struct {
 	// Check says how the instance is; its State is then starting at first. nil: it stays as Instance says.
 	Check *Check
 
-	// Wait is how long the registry may take to accept the first announcement.
+	// Wait is how long the registry may take to accept the first announcement; 0 is the time of one call.
 	Wait time.Duration
 
 	// Eventually makes an announcement that cannot be made yet no failure: it is made once it can.
@@ -99,7 +102,7 @@ func (a Announcement) waitReady(ctx context.Context, registration discovery.Regi
 	if a.Eventually {
 		return nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, a.Wait)
+	bounded, cancel := context.WithTimeout(ctx, cmp.Or(a.Wait, discovery.DefaultTimeout))
 	defer cancel()
 	err := registration.WaitReady(bounded)
 	if ctx.Err() != nil {
