@@ -132,6 +132,7 @@ func killRest() {
 // terminateRest ends a start-up that failed: everything that runs gets TERM, and KILL when it is still there
 // after stopAfter or when a second signal insists.
 func (ps *processes) terminateRest() {
+	ps.signalExports() // whole groups: a shell that waits for its sleep does not hear a TERM
 	signalRest(syscall.SIGTERM)
 	signalRest(syscall.SIGCONT)
 	for end := time.Now().Add(stopAfter); time.Now().Before(end) && !ps.insists(); unix.Poll(nil, int(pollEvery.Milliseconds())) {
