@@ -85,16 +85,16 @@ func changedChild(options uintptr) (siginfo, syscall.Errno) {
 	return waitOn(unix.P_ALL, 0, options|waitExited|waitStopped|waitNoReap)
 }
 
-// signalRest signals every process that is left: all of the container when the harness is PID 1, else its
-// children, which orphans become.
-func signalRest(sig syscall.Signal) {
-	if os.Getpid() == 1 {
-		syscall.Kill(-1, sig)
-		return
-	}
+// signalRest signals every process that is left and in none of the process groups told: all of the container
+// when the harness is PID 1, else its children, which orphans become.
+func signalRest(sig syscall.Signal, told map[int]bool) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil && parentOf(pid) == os.Getpid() {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() || os.Getpid() != 1 && parentOf(pid) != os.Getpid() {
+			continue
+		}
+		if group, err := syscall.Getpgid(pid); err == nil && !told[group] {
 			syscall.Kill(pid, sig)
 		}
 	}
@@ -115,7 +115,11 @@ func parentOf(pid int) int {
 // killed.
 func killRest() {
 	for range 100 {
-		signalRest(syscall.SIGKILL)
+		if os.Getpid() == 1 {
+			syscall.Kill(-1, syscall.SIGKILL)
+		} else {
+			signalRest(syscall.SIGKILL, nil)
+		}
 		for {
 			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 			if err == syscall.ECHILD {
@@ -132,9 +136,8 @@ func killRest() {
 // terminateRest ends a start-up that failed: everything that runs gets TERM, and KILL when it is still there
 // after stopAfter or when a second signal insists.
 func (ps *processes) terminateRest() {
-	ps.signalExports() // whole groups: a shell that waits for its sleep does not hear a TERM
-	signalRest(syscall.SIGTERM)
-	signalRest(syscall.SIGCONT)
+	told := ps.signalExports() // whole groups: a shell that waits for its sleep does not hear a TERM
+	signalRest(syscall.SIGTERM, told)
 	for end := time.Now().Add(stopAfter); time.Now().Before(end) && !ps.insists(); unix.Poll(nil, int(pollEvery.Milliseconds())) {
 		if _, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err == syscall.ECHILD {
 			return
