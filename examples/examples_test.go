@@ -310,7 +310,8 @@ func copyFile(t *testing.T, from, to string, mode os.FileMode) {
 }
 
 // store is an HTTP key/value store as the examples expect it: values below
-// /environment/, and /healthz.
+// /environment/, and /healthz. Commands of tests tell it below /command/ what they
+// do, so that the requests show what happened in which order.
 type store struct {
 	server *httptest.Server
 
@@ -336,6 +337,18 @@ func (s *store) set(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.values[name] = value
+}
+
+func (s *store) remove(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.values, name)
+}
+
+func (s *store) value(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.values[name]
 }
 
 // makeIll lets /healthz answer with an error that is not worth a second try.
@@ -365,6 +378,8 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.values[name] = string(body)
+	case isValue && r.Method == http.MethodDelete:
+		delete(s.values, name)
 	case isValue:
 		value, known := s.values[name]
 		if !known {
@@ -372,6 +387,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		io.WriteString(w, value)
+	case strings.HasPrefix(r.URL.Path, "/command/"):
 	case r.URL.Path != "/healthz" || s.ill:
 		http.Error(w, "", http.StatusNotFound)
 	}

@@ -3,6 +3,7 @@ package examples_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -21,15 +22,20 @@ import (
 //
 // In the output a line of three dots stands for any lines and three dots within a
 // line for any text; times, and the bars that show them, may differ.
+//
+// Each command has a /run of its own, as in a container: that is where --init listens.
 func TestReadmeExamples(t *testing.T) {
 	t.Parallel()
+	needProgram(t, "systemd-notify")
 	examples := consoleExamples(t, readme(t))
 	require.NotEmpty(t, examples)
 
 	dir := t.TempDir()
 	env := []string{"PATH=" + filepath.Dir(envharness) + ":" + os.Getenv("PATH"), "HOME=" + dir}
+	shell := append(unshare(t, "--mount"), "sh", "-c")
 	for _, e := range examples {
-		got := run(t, env, "sh", "-c", "cd '"+dir+"' && umask 022 && exec 2>&1\n"+e.command)
+		script := "mount -t tmpfs tmpfs /run && cd '" + dir + "' && umask 022 && exec 2>&1\n" + e.command
+		got := run(t, env, shell[0], append(shell[1:], script)...)
 		require.Truef(t, matches(e.output, got.stdout), "README.md:%d: $ %s\nprints\n%sand not\n%s", e.line, e.command, got.stdout, e.output)
 	}
 }
@@ -108,13 +114,69 @@ func matches(shown, got string) bool {
 
 func TestReadmeShowsDockerfileExample(t *testing.T) {
 	t.Parallel()
-	_, block, found := strings.Cut(readme(t), "```dockerfile\n")
-	require.True(t, found)
-	block, _, _ = strings.Cut(block, "```")
-
 	dockerfile, err := os.ReadFile("../Dockerfile.example")
 	require.NoError(t, err)
-	require.Equal(t, regexp.MustCompile(`(?m)^(#.*)?\n`).ReplaceAllString(string(dockerfile), ""), block)
+	require.Equal(t, []string{withoutComments(dockerfile)}, fenced(readme(t), "dockerfile"))
+}
+
+func TestReadmeShowsThePod(t *testing.T) {
+	t.Parallel()
+	pod, err := os.ReadFile("kubernetes/pod.yaml")
+	require.NoError(t, err)
+	require.Contains(t, fenced(readme(t), "yaml"), withoutComments(pod))
+}
+
+// withoutComments leaves out the lines that are empty or comments.
+func withoutComments(text []byte) string {
+	return regexp.MustCompile(`(?m)^ *(#.*)?\n`).ReplaceAllString(string(text), "")
+}
+
+// fenced finds the blocks of a kind.
+func fenced(text, kind string) []string {
+	var blocks []string
+	for _, match := range regexp.MustCompile("(?ms)^```"+kind+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		blocks = append(blocks, match[1])
+	}
+	return blocks
+}
+
+// TestReadmeSaysReady runs what the README says to say READY=1, in each of the
+// languages, as the end of an executable that prints a value and stays.
+func TestReadmeSaysReady(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"systemd-notify", "socat", "python3", "go"} {
+		needProgram(t, program)
+	}
+	programs := map[string]func(t *testing.T, code, path string){
+		"sh": func(t *testing.T, code, path string) {
+			writeProgram(t, path, "#!/bin/sh\necho found\n"+code+"\nexec sleep infinity\n")
+		},
+		"Python": func(t *testing.T, code, path string) {
+			writeProgram(t, path, "#!/usr/bin/env python3\nimport os, socket, time\nprint('found', flush=True)\n"+code+"\ntime.sleep(1e6)\n")
+		},
+		"Go": func(t *testing.T, code, path string) {
+			source := filepath.Join(t.TempDir(), "main.go")
+			writeProgram(t, source, "package main\nimport (\"fmt\"; \"net\"; \"os\"; \"time\")\nfunc main() {\nfmt.Println(\"found\")\n"+
+				strings.ReplaceAll(code, "`, then `", "\nif err != nil { panic(err) }\n")+"\ntime.Sleep(1e6 * time.Second)\n}\n")
+			build := exec.Command("go", "build", "-o", path, source)
+			out, err := build.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		},
+	}
+	rows := regexp.MustCompile("(?m)^\\| (sh|Python|Go) \\| `(.*)` \\|$").FindAllStringSubmatch(section(t, "As PID 1"), -1)
+	require.Len(t, rows, 4)
+	for _, row := range rows {
+		dir := t.TempDir()
+		programs[row[1]](t, strings.ReplaceAll(row[2], `\|`, "|"), filepath.Join(dir, "HELD"))
+		got := run(t, []string{"HOME=" + os.Getenv("HOME")}, envharness, "--init", "--socket", filepath.Join(t.TempDir(), "socket"),
+			"--environment", dir, "--export", t.TempDir(), "--", "sh", "-c", `echo "$HELD"`)
+		require.Equal(t, result{stdout: "found\n"}, got, row[2])
+	}
+}
+
+func writeProgram(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
 }
 
 // option is how README and --help describe an option.
@@ -124,7 +186,7 @@ type option struct {
 
 func TestReadmeTellsEveryOption(t *testing.T) {
 	t.Parallel()
-	rows := regexp.MustCompile("(?m)^\\| `--(.*)$").FindAllString(readme(t), -1)
+	rows := regexp.MustCompile("(?m)^\\| `--(.*)$").FindAllString(section(t, "Options"), -1)
 	require.NotEmpty(t, rows)
 
 	form := regexp.MustCompile("^\\| `--([a-z-]+)(?: ([^`]+))?`(?:, `-h`)? \\| (none|`[A-Z_]+`) \\| (?:off|`([^`]+)`) \\| .+ \\|$")
@@ -214,6 +276,15 @@ func TestReadmeLinksWithinItself(t *testing.T) {
 	for _, link := range links {
 		require.True(t, sections[link[1]], fmt.Sprintf("no section #%s", link[1]))
 	}
+}
+
+// section is the README's text below a heading, up to the next of its rank.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	_, text, found := strings.Cut(readme(t), "\n## "+heading+"\n")
+	require.True(t, found, heading)
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
 }
 
 func readme(t *testing.T) string {
