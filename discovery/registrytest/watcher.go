@@ -113,6 +113,18 @@ func (w *watcher) holds(want ...string) error {
 	return nil
 }
 
+// holdsNumber checks that every instance of the newest snapshot has been updated to this number.
+func (w *watcher) holdsNumber(want int) error {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	for _, in := range w.newest.Instances {
+		if number(in) != want {
+			return fmt.Errorf("a watch holds %s at %d, which has been updated to %d", in.ID, number(in), want)
+		}
+	}
+	return nil
+}
+
 // await waits until the watch holds exactly these.
 func (w *watcher) await(want ...string) {
 	w.s.Helper()
