@@ -27,6 +27,7 @@ import (
 func TestReadmeExamples(t *testing.T) {
 	t.Parallel()
 	needProgram(t, "systemd-notify")
+	needProgram(t, "python3")
 	examples := consoleExamples(t, readme(t))
 	require.NotEmpty(t, examples)
 
