@@ -188,7 +188,7 @@ func (s *startup) runTeardown(e entry) (outcome, error) {
 	}
 	out, err := s.runExport(e)
 	if out.held != nil {
-		out.held.end(0)
+		out.held.end(killAfter)
 		out.held.follow(func([]byte) {})
 		return out, errors.New(e.path + ": said READY=1, and nothing is held in a teardown")
 	}

@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // notifySocketName is the variable that names a notify socket, sd_notify(3).
 const notifySocketName = "NOTIFY_SOCKET"
+
+// barrierWait is how long a sender of READY=1 may take to ask for its barrier.
+const barrierWait = 50 * time.Millisecond
 
 // holder is an executable that said READY=1 and runs on.
 type holder struct {
@@ -36,14 +41,26 @@ func (s *startup) holdExport(e entry, w *watch) {
 		s.exporters = append(s.exporters, holder{e, w})
 		return
 	}
+	w.awaitBarrier()
 	w.line.close()
 }
 
-// end asks an executable to go, and kills it when it has not gone in time. Somebody else waits for it.
+// awaitBarrier gives systemd-notify(1) the moment in which it asks, by BARRIER=1 and a descriptor to close,
+// whether its READY=1 was heard: it fails when the socket is gone by then.
+func (w *watch) awaitBarrier() {
+	fds := []unix.PollFd{{Fd: int32(w.line.notify.fd), Events: unix.POLLIN}}
+	pollUntil(fds, time.Now().Add(barrierWait))
+	w.line.notify.ready()
+}
+
+// end asks an executable to go, and kills it when it has not gone in time, which 0 does not limit. Somebody
+// else waits for it.
 func (w *watch) end(in time.Duration) {
 	w.process.signal(syscall.SIGTERM)
 	w.process.signal(syscall.SIGCONT)
-	time.AfterFunc(in, func() { w.process.signal(syscall.SIGKILL) })
+	if in > 0 {
+		time.AfterFunc(in, func() { w.process.signal(syscall.SIGKILL) })
+	}
 }
 
 // follow stays with a held executable until it has exited. Each value that it makes known by saying READY=1

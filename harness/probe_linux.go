@@ -37,7 +37,7 @@ func (v *supervisor) passes(path string) bool {
 	env := v.environment()
 	out, err := v.base.again(env).execute(path, env, false)
 	if out.held != nil {
-		out.held.end(0)
+		out.held.end(killAfter)
 		out.held.follow(func([]byte) {})
 	}
 	if err != nil {

@@ -24,6 +24,9 @@ func (v *supervisor) onSignal(sig syscall.Signal) {
 	case mapped == 0:
 	case v.Init.stops(sig) && !v.stopping:
 		v.beginStop(mapped)
+	case v.Init.stops(sig): // somebody insists: COMMAND gets it now, and not again after the withdrawal
+		v.signalled = true
+		v.forward(mapped)
 	default:
 		v.forward(mapped)
 	}
