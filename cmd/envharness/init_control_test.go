@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -176,7 +177,11 @@ func TestControlLanguage(t *testing.T) {
 	address := filepath.Join(short, "s")
 	require.NoError(t, os.Symlink(s.path("control"), address))
 	for i := range 50 {
-		conn, err := net.Dial("unix", address)
+		var conn net.Conn
+		eventually(t, "there is room for one more", func() bool {
+			conn, err = net.Dial("unix", address)
+			return !errors.Is(err, unix.EAGAIN)
+		})
 		require.NoError(t, err)
 		defer conn.Close()
 		switch i % 5 {
