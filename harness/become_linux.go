@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // sigsetSize is the size of the kernel's signal set, which the rt_sig* calls are told.
@@ -43,6 +45,7 @@ func (s *startup) handOver(file string, argv, env []string) error {
 		return err
 	}
 	if os.Getpid() != 1 {
+		takePending()
 		resetDispositions()
 	}
 	if sig := s.signals.last(s.processes); sig != 0 {
@@ -56,8 +59,9 @@ func (s *Signals) last(ps *processes) syscall.Signal {
 	if s == nil {
 		return 0
 	}
-	// A barrier: a thread makes this call only when the handlers that it had entered are through.
-	syscall.AllThreadsSyscall(syscall.SYS_GETPID, 0, 0, 0)
+	// A barrier: a thread makes this call only when the handlers that it had entered are through. Nothing else
+	// here makes it, which tells a tracer where the last look begins.
+	syscall.AllThreadsSyscall(syscall.SYS_GETPPID, 0, 0, 0)
 	signal.Stop(s.arrived) // returns when all that was caught is in the channel
 	close(s.arrived)
 	s.deliver(ps)
@@ -80,6 +84,15 @@ func sigmask(how int, set, old *uint64) {
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, uintptr(how), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
 }
 
+// takePending lets this thread's handlers run for the signals that the kernel has woken another thread for,
+// before they meet a default action: a change of its mask makes the kernel look for them.
+func takePending() {
+	var old uint64
+	all := ^uint64(0)
+	sigmask(unix.SIG_BLOCK, &all, &old)
+	sigmask(unix.SIG_SETMASK, &old, nil)
+}
+
 // resetDispositions puts back the default actions of the signals that are caught, but for those inherited as
 // ignored. Go's own handlers would be reset by execve(2); until then they would swallow a signal that comes now.
 func resetDispositions() {
@@ -92,8 +105,9 @@ func resetDispositions() {
 
 // resetIgnored gives those signals their default actions that stay ignored over execve(2) when they are
 // inherited so: the ones that Go's runtime installs no handler for. It keeps HUP and INT ignored, on purpose.
+// SIGCHLD gets its own because nobody here needs it, and Go's handler would wake a thread at every exit.
 func resetIgnored() {
-	for _, sig := range [...]syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, 32, 34} {
+	for _, sig := range [...]syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCHLD, 32, 34} {
 		defaultAction(sig)
 	}
 }

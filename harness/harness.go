@@ -170,6 +170,7 @@ type startup struct {
 
 // begin reads what a run starts from: the environment and the env-files.
 func (h *Harness) begin() (*startup, error) {
+	h.signals.await()
 	null, err := openNull()
 	if err != nil {
 		return nil, err

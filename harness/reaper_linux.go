@@ -17,14 +17,12 @@ const storm = 2 * time.Millisecond
 // adopt makes the harness the parent of every orphan below it, as PID 1 is anyway, and begins to reap them.
 // When COMMAND has been stopped, stopped is called.
 //
-// A thread waits in waitid(2) for that. SIGCHLD is not needed then, and gets its default action, to be
-// ignored: Go's handler would run for every orphan.
+// A thread waits in waitid(2) for that, see resetIgnored for SIGCHLD.
 func (ps *processes) adopt(stopped func()) {
 	if os.Getpid() != 1 {
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
 	ps.keep = true
-	defaultAction(syscall.SIGCHLD)
 	go func() {
 		var last time.Time
 		for {

@@ -18,6 +18,7 @@ type Signals struct {
 	arrived   chan os.Signal
 	held      chan os.Signal // keeps them caught when arrived is given up
 	settled   chan os.Signal // is given up to learn that held has all that was caught
+	begun     chan struct{}  // closed when they are caught
 	caught    []syscall.Signal
 	once      sync.Once
 	handle    func(syscall.Signal, *processes) // what a signal does; by default it ends start-up
@@ -27,9 +28,24 @@ type Signals struct {
 // CatchSignals begins to hold back the signals that end start-up; one that is inherited as ignored
 // (nohup(1)) is left so. It belongs into the first line of main: a signal before it ends the process by
 // its default action.
+//
+// To catch a signal takes several turns of a thread of Go's, all four as long as reading the options. So that
+// is done meanwhile, and a run waits for it before it looks at anything.
 func CatchSignals() *Signals {
-	s := &Signals{arrived: make(chan os.Signal, 16), held: make(chan os.Signal, 16), settled: make(chan os.Signal, 1), delivered: make(chan struct{})}
-	s.handle = func(sig syscall.Signal, ps *processes) { ps.stop(sig) }
+	s := &Signals{
+		arrived:   make(chan os.Signal, 16),
+		held:      make(chan os.Signal, 16),
+		settled:   make(chan os.Signal, 1),
+		begun:     make(chan struct{}),
+		handle:    func(sig syscall.Signal, ps *processes) { ps.stop(sig) },
+		delivered: make(chan struct{}),
+	}
+	go s.catch()
+	return s
+}
+
+func (s *Signals) catch() {
+	defer close(s.begun)
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
 			s.caught = append(s.caught, sig)
@@ -38,7 +54,13 @@ func CatchSignals() *Signals {
 			signal.Notify(s.settled, sig)
 		}
 	}
-	return s
+}
+
+// await returns when the signals are held back.
+func (s *Signals) await() {
+	if s != nil {
+		<-s.begun
+	}
 }
 
 // deliver lets every signal, those that came already first, end what processes run.

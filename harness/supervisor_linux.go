@@ -62,6 +62,7 @@ type supervisor struct {
 // supervise is Run under Init.
 func (h *Harness) supervise(command []string) error {
 	v := newSupervisor(h, command)
+	h.signals.await()
 	h.signals.forwardAll()
 	h.signals.handle = v.receive
 	if h.Init.ParentDeathSignal != 0 {

@@ -88,7 +88,7 @@ func finish(err error, report cli.Reporter) int {
 // execute parses the options and runs the subcommand. It tells report how errors are to be shown.
 func (s subcommand) execute(name string, args []string, report *cli.Reporter) error {
 	flags := append(flagsOf(allFlags(), s.options), s.flags...)
-	app := cli.New(name, s.usage, flags, func(c *urfave.Context) error {
+	app := cli.New(name, s.usage, cli.Mentioned(flags, args, prefix, os.LookupEnv), func(c *urfave.Context) error {
 		if c.Bool("help") {
 			return help(os.Stdout, s, flags, c.Args().First())
 		}
@@ -99,13 +99,16 @@ func (s subcommand) execute(name string, args []string, report *cli.Reporter) er
 		if err := cli.FromVariables(c, prefix, os.LookupEnv); err != nil {
 			return err
 		}
-		report.JSON = c.String("log-format") == cli.LogJSON
+		level, format := "warn", cli.LogText
+		cli.Read(c, "log-level", &level)
+		cli.Read(c, "log-format", &format)
+		report.JSON = format == cli.LogJSON
 		options, err := readOptions(c)
 		if err != nil {
 			return err
 		}
 		options.Drop = variablesOf(os.Environ())
-		log, err := cli.NewLogger(os.Stderr, "envharness", c.String("log-level"), c.String("log-format"))
+		log, err := cli.NewLogger(os.Stderr, "envharness", level, format)
 		if err != nil {
 			return &cli.UsageError{Problem: err.Error(), Usage: s.usage}
 		}

@@ -17,18 +17,23 @@ import (
 
 // readInitOptions turns the options of --init into the harness's.
 func readInitOptions(c *urfave.Context) (o harness.InitOptions, err error) {
-	o = harness.InitOptions{
-		Enabled:         c.Bool("init"),
-		Grace:           c.Duration("grace"),
-		Group:           c.Bool("group"),
-		Refresh:         c.Duration("refresh"),
-		Write:           c.String("write"),
-		Ready:           c.String("ready"),
-		Health:          c.String("health"),
-		HealthInterval:  c.Duration("health-interval"),
-		HealthFailures:  c.Int("health-failures"),
-		ExportWhenReady: c.Bool("export-when-ready"),
-		Socket:          c.String("socket"),
+	o = harness.DefaultInitOptions()
+	onChange := string(o.OnChange)
+	for name, target := range map[string]any{
+		"init":              &o.Enabled,
+		"grace":             &o.Grace,
+		"group":             &o.Group,
+		"refresh":           &o.Refresh,
+		"on-change":         &onChange,
+		"write":             &o.Write,
+		"ready":             &o.Ready,
+		"health":            &o.Health,
+		"health-interval":   &o.HealthInterval,
+		"health-failures":   &o.HealthFailures,
+		"export-when-ready": &o.ExportWhenReady,
+		"socket":            &o.Socket,
+	} {
+		cli.Read(c, name, target)
 	}
 	if !o.Enabled {
 		return o, needsInit(c)
@@ -47,7 +52,7 @@ func readInitOptions(c *urfave.Context) (o harness.InitOptions, err error) {
 	if o.ExpectExit, err = exitCodes(commaSeparated(c.StringSlice("expect-exit"))); err != nil {
 		return o, usageError(c, "--expect-exit: %v", err)
 	}
-	if o.OnChange, o.Signal, err = changePolicy(c.String("on-change")); err != nil {
+	if o.OnChange, o.Signal, err = changePolicy(onChange); err != nil {
 		return o, usageError(c, "--on-change: %v", err)
 	}
 	return o, nil
@@ -172,7 +177,9 @@ func askCommand(request, summary, about string) subcommand {
 			if c.NArg() > 0 {
 				return usageError(c, "%s takes no arguments", request)
 			}
-			status, err := harness.Ask(c.String("socket"), request)
+			socket := harness.DefaultSocket
+			cli.Read(c, "socket", &socket)
+			status, err := harness.Ask(socket, request)
 			if len(status) > 0 {
 				os.Stdout.Write(append(status, '\n'))
 			}

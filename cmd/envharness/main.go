@@ -1,3 +1,8 @@
+// The harness waits and does not compute: looking through the cgroups for how many CPUs it may use is work for
+// nothing at every start, and a buffer that stays.
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command envharness is a container's entrypoint: it learns the environment, announces the service, and then
 // becomes the command.
 package main

@@ -110,59 +110,67 @@ func allFlags() []urfave.Flag {
 
 // readOptions turns parsed options into the harness's, and refuses what cannot be meant.
 func readOptions(c *urfave.Context) (harness.Options, error) {
+	o := harness.DefaultOptions()
+	for name, target := range map[string]any{
+		"environment": &o.Environment,
+		"export":      &o.Export,
+		"export-last": &o.ExportLast,
+		"env-file":    &o.EnvFiles,
+
+		"timeout":     &o.Timeout,
+		"deadline":    &o.Deadline,
+		"retries":     &o.Retries,
+		"retry-delay": &o.RetryDelay,
+		"jobs":        &o.Jobs,
+		"fail-fast":   &o.FailFast,
+
+		"require":          &o.Require,
+		"empty":            (*string)(&o.Empty),
+		"prefer-inherited": &o.PreferInherited,
+		"pristine":         &o.Pristine,
+		"pass":             &o.Pass,
+
+		"cache":         &o.Cache,
+		"cache-max-age": &o.CacheMaxAge,
+
+		"user":  &o.User,
+		"chdir": &o.Chdir,
+
+		"timeline":     &o.Timeline,
+		"timeline-svg": &o.TimelineSVG,
+	} {
+		cli.Read(c, name, target)
+	}
+	o.Require, o.Pass = commaSeparated(o.Require), commaSeparated(o.Pass)
+	return o, checkOptions(c, o)
+}
+
+func checkOptions(c *urfave.Context, o harness.Options) error {
 	for _, name := range []string{"timeout", "deadline", "retry-delay", "cache-max-age"} {
 		if c.Duration(name) < 0 {
-			return harness.Options{}, usageError(c, "--%s cannot be negative", name)
+			return usageError(c, "--%s cannot be negative", name)
 		}
 	}
-	for name, least := range map[string]int{"jobs": 1, "retries": 0} {
-		if c.IsSet(name) && c.Int(name) < least {
-			return harness.Options{}, usageError(c, "--%s cannot be less than %d", name, least)
-		}
+	if o.Jobs < 1 {
+		return usageError(c, "--jobs cannot be less than 1")
+	}
+	if o.Retries < 0 {
+		return usageError(c, "--retries cannot be less than 0")
 	}
 	for _, name := range []string{"environment", "export", "env-file"} {
 		if slices.Contains(c.StringSlice(name), "") {
-			return harness.Options{}, usageError(c, "--%s: an empty word names nothing", name)
+			return usageError(c, "--%s: an empty word names nothing", name)
 		}
 	}
-	empty := harness.EmptyPolicy(c.String("empty"))
-	if !slices.Contains([]harness.EmptyPolicy{"", harness.EmptyKeep, harness.EmptyUnset, harness.EmptyFail}, empty) {
-		return harness.Options{}, usageError(c, "--empty is keep, unset or fail, not %q", empty)
+	if !slices.Contains([]harness.EmptyPolicy{"", harness.EmptyKeep, harness.EmptyUnset, harness.EmptyFail}, o.Empty) {
+		return usageError(c, "--empty is keep, unset or fail, not %q", o.Empty)
 	}
-	pass := commaSeparated(c.StringSlice("pass"))
-	for _, glob := range pass {
+	for _, glob := range o.Pass {
 		if _, err := path.Match(glob, ""); err != nil {
-			return harness.Options{}, usageError(c, "--pass: %q is no glob", glob)
+			return usageError(c, "--pass: %q is no glob", glob)
 		}
 	}
-	return harness.Options{
-		Environment: c.StringSlice("environment"),
-		Export:      c.StringSlice("export"),
-		ExportLast:  c.Bool("export-last"),
-		EnvFiles:    c.StringSlice("env-file"),
-
-		Timeout:    c.Duration("timeout"),
-		Deadline:   c.Duration("deadline"),
-		Retries:    c.Int("retries"),
-		RetryDelay: c.Duration("retry-delay"),
-		Jobs:       max(c.Int("jobs"), 1),
-		FailFast:   c.Bool("fail-fast"),
-
-		Require:         commaSeparated(c.StringSlice("require")),
-		Empty:           empty,
-		PreferInherited: c.Bool("prefer-inherited"),
-		Pristine:        c.Bool("pristine"),
-		Pass:            pass,
-
-		Cache:       c.String("cache"),
-		CacheMaxAge: c.Duration("cache-max-age"),
-
-		User:  c.String("user"),
-		Chdir: c.String("chdir"),
-
-		Timeline:    c.Bool("timeline"),
-		TimelineSVG: c.String("timeline-svg"),
-	}, nil
+	return nil
 }
 
 // variablesOf are the names of an environment that options are read from, and all others that look so: what

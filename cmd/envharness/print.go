@@ -7,6 +7,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/cli"
 )
 
 // printCommand is envharness print: resolve everything, print it, start nothing.
@@ -22,7 +23,9 @@ func printCommand(signals *harness.Signals) subcommand {
 			&urfave.BoolFlag{Name: "mask", Category: string(printing), Usage: "hide the values"},
 		},
 		run: func(c *urfave.Context, options harness.Options) error {
-			format, err := harness.ParseFormat(c.String("format"))
+			word := string(harness.FormatSh)
+			cli.Read(c, "format", &word)
+			format, err := harness.ParseFormat(word)
 			if err != nil {
 				return usageError(c, "%v", err)
 			}

@@ -56,7 +56,7 @@ func sweepSignals(t *testing.T, flags uintptr, stride int) {
 			died++ // of the signal, before its first instruction
 		case result.became && result.between == 0:
 			late++ // as execve(2) was being called
-		case result.became && flags&syscall.CLONE_NEWPID != 0 && result.between <= 3:
+		case result.became && flags&syscall.CLONE_NEWPID != 0 && result.looked:
 			late++ // a PID 1 has no default action: what comes after its last look goes unnoticed
 		case result.became:
 			t.Fatalf("the signal was lost: %s", what)
@@ -66,6 +66,7 @@ func sweepSignals(t *testing.T, flags uintptr, stride int) {
 			t.Fatalf("not 128+n: %s", what)
 		}
 	}
+	require.True(t, whole.looked)
 	t.Logf("%d calls, the last %d of them hand over: %d ended with 128+n, %d by the signal, %d before main, %d too late",
 		whole.calls, whole.calls-whole.handOver, ended, died, early, late)
 	require.Greater(t, ended, 10)
@@ -78,6 +79,7 @@ type sweep struct {
 	sent     bool   // the signal was sent
 	number   uint64 // of the system call at which it was
 	atWork   bool   // the harness had looked at its directory by then
+	looked   bool   // and had begun to look a last time for signals that came
 	between  int    // system calls of the thread that became COMMAND, from the signal to execve(2)
 	became   bool   // COMMAND was started
 	has      bool   // with the signal waiting for it, before its first instruction
@@ -245,6 +247,8 @@ func (tr *tracer) entered(t *testing.T, tid int) {
 	}
 	if tr.sent {
 		tr.since[tid]++
+	} else if number == unix.SYS_GETPPID {
+		tr.looked = true
 	}
 	if tr.calls == tr.at && !tr.called {
 		require.NoError(t, unix.Kill(tr.pid, tr.signal))

@@ -8,9 +8,12 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 )
@@ -38,6 +41,7 @@ func New(name, usage string, flags []urfave.Flag, action func(*urfave.Context) e
 		HideHelp:                  true,
 		HideVersion:               true,
 		DisableSliceFlagSeparator: true,
+		Compiled:                  time.Unix(0, 0), // else it is asked of the file, and nobody wants to know
 		Writer:                    os.Stdout,
 		ErrWriter:                 io.Discard,
 		ExitErrHandler:            func(*urfave.Context, error) {},
@@ -109,6 +113,67 @@ func FromVariables(c *urfave.Context, prefix string, lookup func(string) (string
 		}
 	}
 	return nil
+}
+
+// Mentioned picks the flags that words or a variable name: urfave/cli does so much for each flag that a program
+// with many is started noticeably sooner without the others. Words that are no options do no harm. Whoever
+// reads an option that may be left out has a default of their own, see Read.
+func Mentioned(flags []urfave.Flag, words []string, prefix string, lookup func(string) (string, bool)) []urfave.Flag {
+	said := map[string]bool{}
+	for _, word := range words {
+		if name := strings.TrimLeft(word, "-"); name != word {
+			name, _, _ = strings.Cut(name, "=")
+			said[name] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(flags), func(flag urfave.Flag) bool {
+		name, aliases := names(flag)
+		if said[name] || slices.ContainsFunc(aliases, func(alias string) bool { return said[alias] }) {
+			return false
+		}
+		value, _ := lookup(Variable(prefix, name))
+		return value == ""
+	})
+}
+
+// names are a flag's names as they stand in it. Its method Names finds them by regular expressions.
+func names(flag urfave.Flag) (name string, aliases []string) {
+	switch f := flag.(type) {
+	case *urfave.BoolFlag:
+		return f.Name, f.Aliases
+	case *urfave.DurationFlag:
+		return f.Name, f.Aliases
+	case *urfave.IntFlag:
+		return f.Name, f.Aliases
+	case *urfave.StringFlag:
+		return f.Name, f.Aliases
+	case *urfave.StringSliceFlag:
+		return f.Name, f.Aliases
+	}
+	all := flag.Names()
+	return all[0], all[1:]
+}
+
+// Read sets what target points to, a *bool, *int, *string, *[]string or *time.Duration, to the value that an
+// option was given, and leaves it alone when it was given none.
+func Read(c *urfave.Context, name string, target any) {
+	if !c.IsSet(name) {
+		return
+	}
+	switch t := target.(type) {
+	case *bool:
+		*t = c.Bool(name)
+	case *int:
+		*t = c.Int(name)
+	case *string:
+		*t = c.String(name)
+	case *[]string:
+		*t = c.StringSlice(name)
+	case *time.Duration:
+		*t = c.Duration(name)
+	default:
+		panic(fmt.Sprintf("option %s cannot be read into a %T", name, target))
+	}
 }
 
 // Variable is the name of an option's variable.

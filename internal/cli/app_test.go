@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -26,12 +27,16 @@ func parse(variables map[string]string, args ...string) (s settings, err error) 
 		&urfave.BoolFlag{Name: "fast", Aliases: []string{"f"}},
 		&urfave.BoolFlag{Name: "version"},
 	}
-	app := cli.New("program", "program [OPTION...] WORD...", flags, func(c *urfave.Context) error {
-		lookup := func(name string) (string, bool) { value, ok := variables[name]; return value, ok }
+	lookup := func(name string) (string, bool) { value, ok := variables[name]; return value, ok }
+	mentioned := cli.Mentioned(flags, args, "PROGRAM", lookup)
+	app := cli.New("program", "program [OPTION...] WORD...", mentioned, func(c *urfave.Context) error {
 		if err := cli.FromVariables(c, "PROGRAM", lookup); err != nil {
 			return err
 		}
-		s = settings{c.StringSlice("dir"), c.Duration("wait"), c.Bool("fast"), c.Args().Slice()}
+		s = settings{dirs: []string{"/default"}, words: c.Args().Slice()}
+		cli.Read(c, "dir", &s.dirs)
+		cli.Read(c, "wait", &s.wait)
+		cli.Read(c, "fast", &s.fast)
 		return nil
 	})
 	return s, app.Run(append([]string{"program"}, args...))
@@ -83,5 +88,36 @@ func TestUsageErrors(t *testing.T) {
 		require.ErrorAs(t, err, &usage, test.want)
 		require.Equal(t, test.want, usage.Error())
 		require.Equal(t, "usage: program [OPTION...] WORD...", usage.Hint())
+	}
+}
+
+func TestMentioned(t *testing.T) {
+	flags := []urfave.Flag{
+		&urfave.StringFlag{Name: "one"}, &urfave.StringSliceFlag{Name: "two"}, &urfave.IntFlag{Name: "three"},
+		&urfave.DurationFlag{Name: "four"}, &urfave.BoolFlag{Name: "five", Aliases: []string{"f"}}, &urfave.StringFlag{Name: "long-name"},
+	}
+	for name, test := range map[string]struct {
+		words, variables, want []string
+	}{
+		"nothing":              {},
+		"every spelling":       {words: []string{"--one", "x", "-two=a", "--three=3"}, want: []string{"one", "two", "three"}},
+		"an alias":             {words: []string{"-f"}, want: []string{"five"}},
+		"words are no options": {words: []string{"one", "two=2", "-", "--"}},
+		"variables":            {variables: []string{"PROGRAM_LONG_NAME", "PROGRAM_FOUR", "ONE"}, want: []string{"four", "long-name"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := func(name string) (string, bool) {
+				if slices.Contains(test.variables, name) {
+					return "x", true
+				}
+				return "", false
+			}
+			var names []string
+			for _, flag := range cli.Mentioned(flags, test.words, "PROGRAM", set) {
+				names = append(names, flag.Names()[0])
+			}
+			require.Equal(t, test.want, names)
+			require.Len(t, flags, 6)
+		})
 	}
 }
