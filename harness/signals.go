@@ -28,7 +28,7 @@ type Signals struct {
 // (nohup(1)) is left so. It belongs into the first line of main: a signal before it ends the process by
 // its default action.
 func CatchSignals() *Signals {
-	s := &Signals{arrived: make(chan os.Signal, 16), held: make(chan os.Signal, 16), settled: make(chan os.Signal, 1), delivered: make(chan struct{})}
+	s := &Signals{arrived: make(chan os.Signal, 2*lastSignal), held: make(chan os.Signal, 16), settled: make(chan os.Signal, 1), delivered: make(chan struct{})}
 	s.handle = func(sig syscall.Signal, ps *processes) { ps.stop(sig) }
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
