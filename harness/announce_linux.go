@@ -130,7 +130,7 @@ func (a *announcer) add(k *keeper) {
 	a.keepers = append(a.keepers, k)
 }
 
-func (a *announcer) keep(h holder) *keeper {
+func (a *announcer) keep(h *holder) *keeper {
 	k := &keeper{
 		entry:   h.entry,
 		run:     func() (outcome, error) { return a.base.again(a.env()).runExport(h.entry) },
@@ -140,7 +140,7 @@ func (a *announcer) keep(h holder) *keeper {
 			a.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", shortDuration(delay))
 		},
 	}
-	return k.keep(h.watch)
+	return k.keep(h)
 }
 
 // withdraw tells held exporters to go, and when they have gone runs teardown. A failure of it is only told:

@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// startCommand starts COMMAND as a child in a process group of its own. exit gets its status.
-func (s *startup) startCommand(command, extra []string, exit chan<- syscall.WaitStatus) (*process, error) {
+// startCommand starts COMMAND as a child in a process group of its own, in front of the terminal if it is to
+// be. exit gets its status.
+func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<- syscall.WaitStatus) (*process, error) {
 	file, env, err := s.lookUpCommand(command)
 	if err != nil {
 		return nil, err
@@ -22,7 +23,7 @@ func (s *startup) startCommand(command, extra []string, exit chan<- syscall.Wait
 	if s.user != nil {
 		l.sys.Credential = s.user.credential()
 	}
-	if ownsTerminal() || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
+	if inFront || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		l.path, l.argv = "/proc/self/exe", append([]string{StageName, file}, command...)
 	}
 	p := &process{lenient: true, exit: exit}
@@ -54,11 +55,6 @@ func (u *commandUser) credential() *syscall.Credential {
 		groups[i] = uint32(g)
 	}
 	return &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID), Groups: groups}
-}
-
-// ownsTerminal tells whether stdin is a terminal that the harness may hand to COMMAND.
-func ownsTerminal() bool {
-	return terminalGroup() == syscall.Getpgrp()
 }
 
 // StageName is argv[0] of the stage between the harness and COMMAND, see Stage.

@@ -142,6 +142,7 @@ func (w *watch) wait() (outcome, error) {
 		if ready > 0 && !w.exited {
 			w.outcome.output = latest(w.readRest(), ready)
 			w.outcome.held, w.expires = w, time.Time{}
+			w.process.hold()
 			return w.outcome, nil
 		}
 		w.checkDeadlines(time.Now())

@@ -9,14 +9,14 @@ import (
 
 // writeFile replaces what a user names. A link is followed; what is no regular file (/dev/stdout) is written
 // to as it is.
-func writeFile(path string, content []byte, mode os.FileMode, owner *commandUser) error {
+func writeFile(path string, content []byte, mode os.FileMode) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(path, content, mode)
 	}
-	return replaceFile(path, content, mode, owner)
+	return replaceFile(path, content, mode, nil)
 }
 
 // replaceFile replaces a file as a whole: a reader sees the old content or the new, and a failure leaves the

@@ -21,8 +21,11 @@ var notForwarded = []syscall.Signal{
 // lastSignal is the highest real-time signal, SIGRTMAX of signal(7).
 const lastSignal = 64
 
-// forwardAll begins to catch every signal that is forwarded, those inherited as ignored excepted. SIGPIPE is
-// caught, so that Go lets a write to a closed stderr fail instead of ending the process, and dropped.
+// dropped are those of them that are caught nonetheless, and end there: SIGPIPE, so that Go lets a write to a
+// closed stderr fail instead of ending the process, and the ones that would stop the harness.
+var dropped = []os.Signal{syscall.SIGPIPE, syscall.SIGTTIN, syscall.SIGTTOU}
+
+// forwardAll begins to catch every signal that is forwarded, those inherited as ignored excepted.
 func (s *Signals) forwardAll() {
 	for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
 		if !slices.Contains(notForwarded, sig) && !slices.Contains(s.caught, sig) && !signal.Ignored(sig) {
@@ -30,7 +33,7 @@ func (s *Signals) forwardAll() {
 			signal.Notify(s.arrived, sig)
 		}
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signal.Notify(make(chan os.Signal, 1), dropped...)
 }
 
 // mapped is what COMMAND gets for a signal, or 0.

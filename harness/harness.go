@@ -158,8 +158,8 @@ type startup struct {
 	resolved map[string]Variable // what /environment decided
 	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
 
-	discoverers []holder // held executables, under Init
-	exporters   []holder
+	discoverers []*holder // held executables, under Init
+	exporters   []*holder
 	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
 	failures *multierror.Error
@@ -192,6 +192,9 @@ func (h *Harness) begin() (*startup, error) {
 		s.env.unset(name)
 	}
 	resetIgnored()
+	if h.Init.Enabled {
+		h.signals.forwardAll()
+	}
 	h.signals.deliver(s.processes)
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {

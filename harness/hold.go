@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"slices"
 	"syscall"
 	"time"
 
@@ -14,17 +15,53 @@ const notifySocketName = "NOTIFY_SOCKET"
 // barrierWait is how long a sender of READY=1 may take to ask for its barrier.
 const barrierWait = 50 * time.Millisecond
 
-// holder is an executable that said READY=1 and runs on.
+// holder is an executable that said READY=1 and runs on. It is followed from then on, whatever the harness does
+// meanwhile.
 type holder struct {
-	entry entry
-	watch *watch
+	entry  entry
+	watch  *watch
+	output []byte                  // that it had printed when it became ready
+	pushed chan []byte             // the newest value that it has made known and nobody has taken
+	exited chan syscall.WaitStatus // its end
+}
+
+func newHolder(e entry, w *watch) *holder {
+	h := &holder{entry: e, watch: w, output: w.outcome.output, pushed: make(chan []byte, 1), exited: make(chan syscall.WaitStatus, 1)}
+	go func() { h.exited <- w.follow(h.push) }()
+	return h
+}
+
+// push leaves a value in the place of one that nobody has taken.
+func (h *holder) push(output []byte) {
+	select {
+	case <-h.pushed:
+	default:
+	}
+	h.pushed <- slices.Clone(output)
+}
+
+// follow hands its values on until it has exited.
+func (h *holder) follow(push func(output []byte)) syscall.WaitStatus {
+	for {
+		select {
+		case output := <-h.pushed:
+			push(output)
+		case status := <-h.exited:
+			select {
+			case output := <-h.pushed: // its last
+				push(output)
+			default:
+			}
+			return status
+		}
+	}
 }
 
 // hold decides what becomes of a held executable of /environment: under Init it stays and pushes new values,
 // without Init it has given its one value and is ended.
 func (s *startup) hold(e entry, w *watch, wanted bool) {
 	if s.Init.Enabled && wanted {
-		s.discoverers = append(s.discoverers, holder{e, w})
+		s.discoverers = append(s.discoverers, newHolder(e, w))
 		return
 	}
 	w.end(killAfter)
@@ -38,7 +75,7 @@ func (s *startup) hold(e entry, w *watch, wanted bool) {
 // holdExport does the same for /export: under Init it is kept running, without Init it runs on beside COMMAND.
 func (s *startup) holdExport(e entry, w *watch) {
 	if s.Init.Enabled {
-		s.exporters = append(s.exporters, holder{e, w})
+		s.exporters = append(s.exporters, newHolder(e, w))
 		return
 	}
 	w.awaitBarrier()

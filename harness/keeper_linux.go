@@ -21,28 +21,28 @@ type keeper struct {
 	timeout time.Duration // between TERM and KILL when it is told to end
 
 	mu      sync.Mutex
-	current *watch        // nil while it is not running
+	current *holder       // nil while it is not running
 	ending  chan struct{} // closed when it is told to end
 	ended   chan struct{} // closed when it has
 }
 
 // keep begins with an executable that is held already.
-func (k *keeper) keep(w *watch) *keeper {
-	k.current, k.ending, k.ended = w, make(chan struct{}), make(chan struct{})
+func (k *keeper) keep(h *holder) *keeper {
+	k.current, k.ending, k.ended = h, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(k.ended)
-		k.supervise(w)
+		k.supervise(h)
 	}()
 	return k
 }
 
-func (k *keeper) supervise(w *watch) {
+func (k *keeper) supervise(h *holder) {
 	delay := restartDelay
 	for {
 		problem := "it failed"
-		if w != nil {
+		if h != nil {
 			began := time.Now()
-			problem = describe(w.follow(k.push))
+			problem = describe(h.follow(k.push))
 			if time.Since(began) > restartForgiven {
 				delay = restartDelay
 			}
@@ -51,7 +51,7 @@ func (k *keeper) supervise(w *watch) {
 			return
 		}
 		delay = min(2*delay, restartDelayMax)
-		w = k.restart()
+		h = k.restart()
 	}
 }
 
@@ -74,28 +74,29 @@ func (k *keeper) pause(problem string, delay time.Duration) bool {
 }
 
 // restart starts it again. It is nil when that failed or it did not stay.
-func (k *keeper) restart() *watch {
+func (k *keeper) restart() *holder {
 	out, err := k.run()
 	if err != nil || out.held == nil {
 		return nil
 	}
-	if !k.set(out.held) {
-		out.held.end(k.timeout)
-		return out.held
+	h := newHolder(k.entry, out.held)
+	if !k.set(h) {
+		h.watch.end(k.timeout)
+		return h
 	}
-	k.push(out.held.outcome.output)
-	return out.held
+	k.push(h.output)
+	return h
 }
 
 // set records what runs, and tells whether it may go on.
-func (k *keeper) set(w *watch) bool {
+func (k *keeper) set(h *holder) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	select {
 	case <-k.ending:
 		return false
 	default:
-		k.current = w
+		k.current = h
 		return true
 	}
 }
@@ -106,7 +107,7 @@ func (k *keeper) end() {
 	defer k.mu.Unlock()
 	close(k.ending)
 	if k.current != nil {
-		k.current.end(k.timeout)
+		k.current.watch.end(k.timeout)
 	}
 }
 
@@ -117,5 +118,5 @@ func (k *keeper) pid() int {
 	if k.current == nil {
 		return 0
 	}
-	return k.current.process.pid
+	return k.current.watch.process.pid
 }

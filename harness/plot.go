@@ -30,7 +30,7 @@ func (s *startup) writeTimeline(command string) {
 	var picture bytes.Buffer
 	err := s.timeline.WriteSVG(&picture)
 	if err == nil {
-		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644, nil)
+		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644)
 	}
 	if err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", reason(err))

@@ -43,6 +43,7 @@ type process struct {
 	pidfd   int  // -1 where the kernel has none
 	lenient bool // an export: what it leaves in the background may go on
 	exited  bool // a zombie that has not been reaped: its ID is still ours
+	held    bool // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
 	status  syscall.WaitStatus
 	reaped  chan struct{}             // closed when it is gone
 	exit    chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
@@ -95,31 +96,38 @@ func (ps *processes) startOnce(p *process, l launch) error {
 	return nil
 }
 
-// stop ends start-up: what runs gets the signal, nothing more is started, and what is left after stopAfter,
-// or when a second signal comes, is killed.
+// stop ends start-up: what runs gets the signal, what is held TERM, nothing more is started, and what is left
+// after stopAfter, or when a second signal comes, is killed.
 func (ps *processes) stop(sig syscall.Signal) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stopped != 0 {
 		ps.insist = true
-		ps.signalAll(syscall.SIGKILL)
+		ps.killAll()
 		return
 	}
 	ps.stopped = sig
 	close(ps.halt)
-	ps.signalAll(sig)
+	for _, p := range ps.running {
+		switch {
+		case p.held:
+			p.terminate()
+		case !p.exited:
+			syscall.Kill(-p.pid, sig)
+		}
+	}
 	time.AfterFunc(stopAfter, func() {
 		ps.mu.Lock()
 		defer ps.mu.Unlock()
-		ps.signalAll(syscall.SIGKILL)
+		ps.killAll()
 	})
 }
 
-// signalAll signals every group whose leader still runs. The caller holds the lock.
-func (ps *processes) signalAll(sig syscall.Signal) {
+// killAll kills every group whose leader still runs. The caller holds the lock.
+func (ps *processes) killAll() {
 	for _, p := range ps.running {
 		if !p.exited {
-			syscall.Kill(-p.pid, sig)
+			syscall.Kill(-p.pid, syscall.SIGKILL)
 		}
 	}
 }
@@ -249,15 +257,32 @@ func (ps *processes) insists() bool {
 	return ps.insist
 }
 
-// signalExports sends TERM to every group that is left, and the CONT that lets a stopped one see it.
+// signalExports sends TERM to every group that is left and has not had it.
 func (ps *processes) signalExports() map[int]bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	groups := map[int]bool{}
 	for _, p := range ps.running {
-		syscall.Kill(-p.pid, syscall.SIGTERM)
-		syscall.Kill(-p.pid, syscall.SIGCONT)
+		if !p.held || ps.stopped == 0 {
+			p.terminate()
+		}
 		groups[p.pid] = true
 	}
 	return groups
+}
+
+// terminate sends TERM to the group, and the CONT that lets a stopped one see it. The caller holds the lock.
+func (p *process) terminate() {
+	syscall.Kill(-p.pid, syscall.SIGTERM)
+	syscall.Kill(-p.pid, syscall.SIGCONT)
+}
+
+// hold records that the process is held from now on.
+func (p *process) hold() {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	p.held = true
+	if p.owner.stopped != 0 {
+		p.terminate() // it was not held yet when the others were told
+	}
 }

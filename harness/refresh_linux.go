@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	gatherFor    = 250 * time.Millisecond // how long changes are gathered before something follows
-	gatherAtMost = 5 * time.Second        // even when they do not stop coming
-	retryRefresh = time.Second            // before a failed refresh is tried again, doubling
+	gatherFor     = 250 * time.Millisecond // how long changes are gathered before something follows
+	gatherAtMost  = 5 * time.Second        // even when they do not stop coming
+	retryFirst    = time.Second            // before what failed is tried again, doubling
+	retryWriteMax = 30 * time.Second       // up to this for the file
 )
 
 // refreshed is the outcome of resolving again.
@@ -49,9 +50,8 @@ func (v *supervisor) onRefreshed(r refreshed) {
 	if r.err != nil {
 		for _, h := range r.startup.discoverers {
 			h.watch.end(v.Timeout)
-			go h.watch.follow(func([]byte) {})
 		}
-		v.refreshDelay = min(max(2*v.refreshDelay, retryRefresh), max(v.Init.Refresh, retryRefresh))
+		v.refreshDelay = backOff(v.refreshDelay, v.Init.Refresh)
 		Each(r.err, func(one error) {
 			v.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", shortDuration(v.refreshDelay))
 		})
@@ -139,45 +139,53 @@ func (v *supervisor) gather() {
 }
 
 // keepDiscoverers keeps the held executables of /environment running.
-func (v *supervisor) keepDiscoverers(held []holder) {
+func (v *supervisor) keepDiscoverers(held []*holder) {
 	for _, h := range held {
 		k := &keeper{
 			entry: h.entry,
 			run: func() (outcome, error) {
 				return v.base.again(v.environment()).execute(h.entry.path, v.environment(), false)
 			},
-			push:    func(output []byte) { v.pushes <- push{h.entry, slices.Clone(output)} },
+			push:    func(output []byte) { v.pushes <- push{h.entry, output} },
 			timeout: v.Timeout,
 			log: func(problem string, delay time.Duration) {
 				v.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", shortDuration(delay))
 			},
 		}
-		if value, err := valueOf(h.entry.name, h.watch.outcome.output); err == nil {
+		if value, err := valueOf(h.entry.name, h.output); err == nil {
 			v.setPushed(h.entry.name, value)
 		}
-		v.discoverers = append(v.discoverers, k.keep(h.watch))
+		v.discoverers = append(v.discoverers, k.keep(h))
 	}
 }
 
-// onChange does what is to follow when values have changed.
+// onChange does what is to follow when values have changed. Nothing does while the file cannot be written:
+// COMMAND keeps the values that it has.
 func (v *supervisor) onChange() {
 	v.gatherUntil = time.Time{}
 	if v.stopping || v.over {
 		return
 	}
+	if err := v.writeEnvironment(); err != nil {
+		v.writeDelay = backOff(v.writeDelay, retryWriteMax)
+		v.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", shortDuration(v.writeDelay))
+		v.gatherTimer.Reset(jitter(v.writeDelay))
+		return
+	}
+	v.writeDelay = 0
 	switch v.Init.OnChange {
 	case ChangeRestart:
 		v.restart()
-		return // the file is written when it starts
+	case ChangeSignal:
+		v.forward(v.Init.Signal)
 	case ChangeExit:
 		v.beginStop(v.Init.stopSignal())
 	}
-	if err := v.writeEnvironment(); err != nil {
-		v.Log.Error("the environment file could not be written", "problem", err.Error())
-	}
-	if v.Init.OnChange == ChangeSignal {
-		v.forward(v.Init.Signal)
-	}
+}
+
+// backOff is the delay after another failure.
+func backOff(delay, most time.Duration) time.Duration {
+	return min(max(2*delay, retryFirst), max(most, retryFirst))
 }
 
 // restart stops COMMAND and lets onExit start it with the new environment.
@@ -187,7 +195,9 @@ func (v *supervisor) restart() {
 	}
 	v.Log.Info("values have changed, the command is restarted")
 	v.restarting = true
+	v.endProbes()
+	v.setReady(false)
 	v.child.killGroupAtExit()
 	v.forward(v.Init.stopSignal())
-	v.killTimer.Reset(v.Init.Grace)
+	v.armKill()
 }

@@ -33,7 +33,7 @@ type Signals struct {
 // is done meanwhile, and a run waits for it before it looks at anything.
 func CatchSignals() *Signals {
 	s := &Signals{
-		arrived:   make(chan os.Signal, 16),
+		arrived:   make(chan os.Signal, 2*lastSignal),
 		held:      make(chan os.Signal, 16),
 		settled:   make(chan os.Signal, 1),
 		begun:     make(chan struct{}),

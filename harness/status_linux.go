@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-func (v *supervisor) setReady() {
+func (v *supervisor) setReady(ready bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.isReady = true
+	v.isReady = ready
 }
 
 func (v *supervisor) setWell(well bool) {

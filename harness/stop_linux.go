@@ -1,6 +1,9 @@
 package harness
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // receive takes a signal as it arrives. Until COMMAND exists, one that would stop it ends start-up, and every
 // other waits for it.
@@ -47,7 +50,7 @@ func (v *supervisor) beginStop(sig syscall.Signal) {
 	v.stopping = true
 	v.mu.Unlock()
 	v.stopSignal = sig
-	v.killTimer.Reset(v.Init.Grace)
+	v.armKill()
 	v.signalTimer.Reset(v.Init.Grace * 3 / 4)
 }
 
@@ -57,6 +60,12 @@ func (v *supervisor) signalStop() {
 		v.signalled = true
 		v.forward(v.stopSignal)
 	}
+}
+
+// armKill begins the grace.
+func (v *supervisor) armKill() {
+	v.graceEnds = time.Now().Add(v.Init.Grace)
+	v.killTimer.Reset(v.Init.Grace)
 }
 
 // kill ends a COMMAND that has had its time, with its group, and a withdrawal that has not ended.
@@ -71,7 +80,7 @@ func (v *supervisor) kill() {
 
 // onExit is COMMAND's end, or the middle of its restart.
 func (v *supervisor) onExit(status syscall.WaitStatus) {
-	close(v.probes)
+	v.endProbes()
 	if v.restarting && !v.stopping {
 		v.restarting = false
 		v.killTimer.Stop()
@@ -82,11 +91,14 @@ func (v *supervisor) onExit(status syscall.WaitStatus) {
 		Each(err, func(one error) { v.Log.Error("the command could not be started again", "problem", one.Error()) })
 		status = syscall.WaitStatus(ExitCode(err) << 8)
 	}
+	if v.inFront() {
+		giveTerminal(syscall.Getpgrp()) // whoever started the harness goes on there
+	}
 	v.mu.Lock()
 	v.over, v.exitStatus = true, status
 	v.mu.Unlock()
 	if !v.stopping {
-		v.killTimer.Reset(v.Init.Grace)
+		v.armKill()
 	}
 }
 
@@ -98,10 +110,18 @@ func (v *supervisor) followSuspension() {
 	s.suspend()
 }
 
-// end ends what is left and gives COMMAND's exit code.
+// end ends what is left, discoverers gently within what is left of the grace, and gives COMMAND's exit code.
 func (v *supervisor) end() error {
 	for _, k := range v.discoverers {
 		k.end()
+	}
+	over := make(chan struct{})
+	time.AfterFunc(time.Until(v.graceEnds), func() { close(over) })
+	for _, k := range v.discoverers {
+		select {
+		case <-k.ended:
+		case <-over:
+		}
 	}
 	killRest()
 	return &ExitError{Code: v.Init.exitCode(v.exitStatus)}

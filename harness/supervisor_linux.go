@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -33,11 +34,12 @@ type supervisor struct {
 
 	refreshTimer, gatherTimer, killTimer, signalTimer *time.Timer
 	refreshing                                        bool
-	refreshDelay                                      time.Duration
+	refreshDelay, writeDelay                          time.Duration // before the next try
 	gatherUntil                                       time.Time
+	graceEnds                                         time.Time // of what killTimer ends
 
 	child      *process
-	probes     chan struct{} // closed when the probes of this COMMAND are to end
+	probes     chan struct{} // closed when the probes of this COMMAND are to end, nil when it was
 	stopSignal syscall.Signal
 	signalled  bool // COMMAND has been sent the signal of a stop
 	restarting bool
@@ -61,9 +63,8 @@ type supervisor struct {
 
 // supervise is Run under Init.
 func (h *Harness) supervise(command []string) error {
+	h.Log = slog.New(unhindered{h.Log.Handler(), h.Stderr})
 	v := newSupervisor(h, command)
-	h.signals.await()
-	h.signals.forwardAll()
 	h.signals.handle = v.receive
 	if h.Init.ParentDeathSignal != 0 {
 		unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(h.Init.ParentDeathSignal), 0, 0, 0)
@@ -113,6 +114,9 @@ func (v *supervisor) start() error {
 	for name := range s.resolved {
 		v.stamp(name, now)
 	}
+	if err := v.writeEnvironment(); err != nil {
+		return err
+	}
 	v.openNotify()
 	if err := v.startCommand(); err != nil {
 		return err
@@ -129,28 +133,33 @@ func (v *supervisor) start() error {
 
 // startCommand starts COMMAND with the current environment, and its probes.
 func (v *supervisor) startCommand() error {
-	if err := v.writeEnvironment(); err != nil {
-		return err
-	}
-	if v.handed {
-		giveTerminal(syscall.Getpgrp()) // the COMMAND before had it
-	}
-	v.handed = ownsTerminal()
+	v.handed = ownsTerminal() || v.inFront()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	child, err := v.current.startCommand(v.command, v.notifyEnviron(), v.exits)
+	child, err := v.current.startCommand(v.command, v.notifyEnviron(), v.handed, v.exits)
 	if err != nil {
 		return err
 	}
 	v.child, v.started, v.isWell = child, true, true
-	v.suspender = nil
-	if v.handed {
-		v.suspender = newSuspender(child)
-	}
+	v.suspender = newSuspender(child)
 	v.isReady = v.Init.Ready == ""
 	v.probes = make(chan struct{})
 	go v.probe(v.probes, v.ready, v.healthy)
 	return nil
+}
+
+// endProbes ends the probes of a COMMAND that ends.
+func (v *supervisor) endProbes() {
+	if v.probes != nil {
+		close(v.probes)
+		v.probes = nil
+	}
+}
+
+// inFront tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
+// left there when nobody else can be.
+func (v *supervisor) inFront() bool {
+	return v.child != nil && (terminalGroup() == v.child.pid || v.handed && v.suspender == nil)
 }
 
 // loop is the life of the harness beside COMMAND.
@@ -175,7 +184,7 @@ func (v *supervisor) loop() error {
 		case r := <-v.refreshes:
 			v.onRefreshed(r)
 		case <-v.ready:
-			v.setReady()
+			v.setReady(!v.restarting) // a COMMAND that is being stopped may still say so
 		case well := <-v.healthy:
 			v.setWell(well)
 		case q := <-v.requests:

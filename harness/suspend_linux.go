@@ -2,21 +2,22 @@ package harness
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// suspender lets a shell that started the harness on its terminal suspend it, as it would COMMAND: when the
-// terminal's Ctrl-Z stops COMMAND, the harness takes the terminal back and stops itself, and when the shell
-// continues the harness, COMMAND gets the terminal and goes on.
+// suspender lets a shell that started the harness on its terminal suspend it, as it would COMMAND: when
+// Ctrl-Z, or a read in the background, stops COMMAND, the harness gives the terminal up and stops itself, and
+// when the shell brings the harness to the front, COMMAND gets the terminal and goes on.
 type suspender struct{ command *process }
 
-// newSuspender is for a command that was handed the terminal. It is nil where nobody could continue the
-// harness: as PID 1 and as leader of its session.
+// newSuspender is nil where nobody could continue the harness: without a terminal, as PID 1 and as leader of
+// its session.
 func newSuspender(command *process) *suspender {
 	session, err := unix.Getsid(0)
-	if os.Getpid() == 1 || err != nil || session == os.Getpid() {
+	if terminalGroup() < 0 || os.Getpid() == 1 || err != nil || session == os.Getpid() {
 		return nil
 	}
 	return &suspender{command: command}
@@ -27,29 +28,52 @@ func (s *suspender) suspend() {
 	if s == nil {
 		return
 	}
-	giveTerminal(syscall.Getpgrp())
-	syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-	if terminalGroup() == syscall.Getpgrp() {
+	if !ownsTerminal() {
+		if terminalGroup() == s.command.pid {
+			giveTerminal(syscall.Getpgrp())
+		}
+		stopHere()
+	}
+	if ownsTerminal() {
 		giveTerminal(s.command.pid)
 	}
 	s.command.signal(syscall.SIGCONT)
 }
 
-// terminalGroup is the foreground process group of the terminal on stdin, or 0.
+// stopHere stops the process. A signal to the whole process might stop it only after some more steps of this
+// thread, one to the thread itself does not.
+func stopHere() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP)
+}
+
+// terminalGroup is the foreground process group of the terminal on stdin, or -1 without one.
+// A group of another PID namespace is 0.
 func terminalGroup() int {
 	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
 	if err != nil {
-		return 0
+		return -1
 	}
 	return group
 }
 
-// giveTerminal makes group the terminal's foreground one. A process in the background is sent SIGTTOU for
-// that, unless it blocks it (tcsetpgrp(3)).
+// ownsTerminal tells whether the harness's own group is in front.
+func ownsTerminal() bool { return terminalGroup() == syscall.Getpgrp() }
+
+// giveTerminal makes group the terminal's foreground one.
 func giveTerminal(group int) {
+	inBackground(func() { unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group) })
+}
+
+// inBackground lets f use a terminal that somebody else is in front of: SIGTTOU, which would stop the process
+// for that, is blocked meanwhile (tcsetpgrp(3)).
+func inBackground(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var before uint64
 	block := sigbit(syscall.SIGTTOU)
 	sigmask(unix.SIG_BLOCK, &block, &before)
-	unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group)
-	sigmask(unix.SIG_SETMASK, &before, nil)
+	defer sigmask(unix.SIG_SETMASK, &before, nil)
+	f()
 }
