@@ -21,7 +21,7 @@ build: ## Build every command, static and stripped, into bin/
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: demo
-demo: build ## Resolve the development environment and become a command, step by step
+demo: build ## The whole story, step by step: an environment, a registry, a service that moves
 	scripts/demo
 
 .PHONY: test

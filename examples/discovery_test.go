@@ -30,10 +30,11 @@ func TestDiscovery(t *testing.T) {
 				"PATH=" + bin + ":" + os.Getenv("PATH"),
 				"ENVDISCOVER_URL=etcd://" + registry.Address,
 				"CONTAINER_HOST=127.0.0.1",
+				"PGHOST=127.0.0.1",
 				fmt.Sprintf("PGPORT=%d", port),
 				"PASSWORD_FILE=" + filepath.Join(directory, "password"),
 			}
-			want := fmt.Sprintf("the database is postgresql://pgdeveloper:pg%%2Fsecret@127.0.0.1:%d/app\n", port)
+			want := whatAppSays(port)
 
 			// The application may come first: it waits.
 			app := harnessed(t, env, "--environment", filepath.Join(directory, "environment"), "--", "app")
@@ -73,7 +74,7 @@ func TestDiscoveryFromScratch(t *testing.T) {
 		"--env", "CONTAINER_HOST=127.0.0.1",
 	}
 	started := docker(t, append(append([]string{"run", "--detach"}, options...),
-		"--env", fmt.Sprintf("PGPORT=%d", port),
+		"--env", "PGHOST=127.0.0.1", "--env", fmt.Sprintf("PGPORT=%d", port),
 		"--volume", filepath.Join(dir, "password")+":/run/secrets/password:ro", db)...)
 	require.Equal(t, 0, started.exitCode, started.stderr)
 	container := strings.TrimSpace(started.stdout)
@@ -81,7 +82,12 @@ func TestDiscoveryFromScratch(t *testing.T) {
 
 	got := docker(t, append(append([]string{"run", "--rm"}, options...), app)...)
 	require.Equal(t, 0, got.exitCode, "%s\n%s", got.stderr, docker(t, "logs", container).stderr)
-	require.Equal(t, fmt.Sprintf("the database is postgresql://pgdeveloper:pg%%2Fsecret@127.0.0.1:%d/app\n", port), got.stdout)
+	require.Equal(t, whatAppSays(port), got.stdout)
+}
+
+// whatAppSays is what the application prints of a database on loopback.
+func whatAppSays(port int) string {
+	return fmt.Sprintf("the database is postgresql://pgdeveloper:pg%%2Fsecret@127.0.0.1:%[1]d/app\nit answers: welcome at 127.0.0.1:%[1]d\n", port)
 }
 
 // discoveryPrograms gives a directory with app beside the programs under test.

@@ -49,6 +49,18 @@ func (b built) Run() int {
 	return b.m.Run()
 }
 
+// envdiscoverd builds the registry beside the other binaries, when first asked, because it takes a while.
+func envdiscoverd(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(envharness), "envdiscoverd")
+	require.NoError(t, buildEnvdiscoverd())
+	return path
+}
+
+var buildEnvdiscoverd = sync.OnceValue(func() error {
+	return build(filepath.Join(filepath.Dir(envharness), "envdiscoverd"), "../cmd/envdiscoverd")
+})
+
 // build makes a static binary of a package.
 func build(binary, source string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-o", binary, source)

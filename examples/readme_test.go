@@ -23,19 +23,22 @@ import (
 // In the output a line of three dots stands for any lines and three dots within a
 // line for any text; times, and the bars that show them, may differ.
 //
-// Each command has a /run of its own, as in a container: that is where --init listens.
+// Each command has a /run of its own, as in a container, where --init listens, and a network of its own, so that
+// a port is free.
 func TestReadmeExamples(t *testing.T) {
 	t.Parallel()
-	needProgram(t, "systemd-notify")
-	needProgram(t, "python3")
+	for _, program := range []string{"systemd-notify", "python3", "curl", "etcdctl", "ip"} {
+		needProgram(t, program)
+	}
+	envdiscoverd(t)
 	examples := consoleExamples(t, readme(t))
 	require.NotEmpty(t, examples)
 
 	dir := t.TempDir()
 	env := []string{"PATH=" + filepath.Dir(envharness) + ":" + os.Getenv("PATH"), "HOME=" + dir}
-	shell := append(unshare(t, "--mount"), "sh", "-c")
+	shell := append(unshare(t, "--mount", "--net"), "sh", "-c")
 	for _, e := range examples {
-		script := "mount -t tmpfs tmpfs /run && cd '" + dir + "' && umask 022 && exec 2>&1\n" + e.command
+		script := "mount -t tmpfs tmpfs /run && ip link set lo up && cd '" + dir + "' && umask 022 && exec 2>&1\n" + e.command
 		got := run(t, env, shell[0], append(shell[1:], script)...)
 		require.Truef(t, matches(e.output, got.stdout), "README.md:%d: $ %s\nprints\n%sand not\n%s", e.line, e.command, got.stdout, e.output)
 	}
@@ -244,6 +247,44 @@ func addHelpOptions(options map[string]option, text string) {
 		}
 		options[match[1]] = o
 	}
+}
+
+// TestReadmeTellsEveryOptionOfEnvdiscoverd compares its two tables with the two texts of --help: options in the same
+// order, each with its argument and its default.
+func TestReadmeTellsEveryOptionOfEnvdiscoverd(t *testing.T) {
+	t.Parallel()
+	ask := func(args ...string) string {
+		got := run(t, nil, envdiscoverd(t), args...)
+		require.Equal(t, 0, got.exitCode, got.stderr)
+		return got.stdout
+	}
+	var helped, told [][3]string
+	help := ask("--help") + ask("--help", "docker")
+	for _, fields := range regexp.MustCompile(`(?m)^  --([a-z-]+)(?: ([A-Z]+))? .*?(?: \(([^)]+)\))?$`).FindAllStringSubmatch(help, -1) {
+		helped = append(helped, [3]string(fields[1:]))
+	}
+	for _, fields := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)(?: ([A-Z]+))?` \\| (.+?) \\| .+ \\|$").FindAllStringSubmatch(section(t, "One machine: envdiscoverd"), -1) {
+		def := strings.ReplaceAll(fields[3], "`", "")
+		if def == "off" {
+			def = ""
+		}
+		told = append(told, [3]string{fields[1], fields[2], def})
+	}
+	require.Len(t, helped, strings.Count(help, "\n  --"))
+	require.Equal(t, helped, told)
+}
+
+// TestReadmeShowsTheProposal: its two scripts word for word, which stand in examples/curl and are run by the
+// registry's tests.
+func TestReadmeShowsTheProposal(t *testing.T) {
+	t.Parallel()
+	var scripts []string
+	for _, path := range []string{"curl/export/DATABASE_URL", "curl/environment/DATABASE_URL"} {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		scripts = append(scripts, string(text))
+	}
+	require.Equal(t, scripts, fenced(section(t, "One machine: envdiscoverd"), "bash"))
 }
 
 func TestReadmeTellsTheExitCodes(t *testing.T) {

@@ -157,7 +157,7 @@ func TestContainers(t *testing.T) {
 
 	for name, files := range map[string]map[string]string{"curl": withPrograms(t, "bash", "curl"), "envdiscover": {"/usr/bin/envdiscover": built(t, "envdiscover")}} {
 		t.Run(name, func(t *testing.T) {
-			image := harnessImage(t, name, files, scripts[name])
+			image := harnessImage(t, name, files, scripts(t, name))
 			exported := docker(t, "run", "--rm", "--network", network, image+":db", "true")
 			require.NotContains(t, exported, "error")
 			learned := docker(t, "run", "--rm", "--network", network, image+":app", "sh", "-c", `printf 'the URL is %s\n' "$DATABASE_URL"`)
@@ -168,20 +168,21 @@ func TestContainers(t *testing.T) {
 }
 
 // scripts are /export/DATABASE_URL and /environment/DATABASE_URL. Those with curl are the proposal's.
-var scripts = map[string][2]string{
-	"curl": {`#!/bin/bash
-
-curl -X POST -d "postgresql://pgdeveloper:pgdeveloper@$CONTAINER_HOST/pgdeveloper" \
-  http://$DOCKERD/environment/DATABASE_URL
-`, `#!/bin/bash
-
-curl http://$DOCKERD/environment/DATABASE_URL
-`},
-	"envdiscover": {`#!/usr/bin/envdiscover
-put DATABASE_URL "postgresql://pgdeveloper:pgdeveloper@$CONTAINER_HOST/pgdeveloper"
-`, `#!/usr/bin/envdiscover
-get DATABASE_URL
-`},
+func scripts(t *testing.T, kind string) [2]string {
+	t.Helper()
+	if kind == "envdiscover" {
+		return [2]string{
+			"#!/usr/bin/envdiscover\nput DATABASE_URL \"postgresql://pgdeveloper:pgdeveloper@$CONTAINER_HOST/pgdeveloper\"\n",
+			"#!/usr/bin/envdiscover\nget DATABASE_URL\n",
+		}
+	}
+	var found [2]string
+	for i, directory := range []string{"export", "environment"} {
+		text, err := os.ReadFile(filepath.Join("../examples/curl", directory, "DATABASE_URL"))
+		require.NoError(t, err)
+		found[i] = string(text)
+	}
+	return found
 }
 
 // built makes one of this project's programs, static.

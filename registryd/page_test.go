@@ -76,10 +76,10 @@ func TestPage(t *testing.T) {
 		put("100s", `{"host":"10.0.0.5","ports":{"http":{"number":8080}},"tags":["<b>blue</b>"],"user":"shop","password":"canary-password","metadata":{"container":"shop-1"}}`)
 		see(t, ctx, `document.querySelector("[data-service=web] [data-id=web-1]")?.innerText.includes("10.0.0.5:8080")`)
 		see(t, ctx, `document.querySelector("#containers [data-container=shop-1]") !== null`)
-		see(t, ctx, `document.querySelector("[data-id=web-1] .lease span").textContent.match(/^[0-9]+ (s|min)$/) !== null`)
+		see(t, ctx, `document.querySelector("[data-id=web-1] .lease span").textContent.match(/^[0-9]+ (s|min) left$/) !== null`)
 		require.Contains(t, evaluate(t, ctx, `document.querySelector("[data-id=web-1]").innerText`), "<b>blue</b>")
 		put("100s", `{"host":"10.0.0.5","state":"failing"}`)
-		see(t, ctx, `document.querySelector("[data-id=web-1] .badge").textContent === "failing"`)
+		see(t, ctx, `document.querySelector("[data-id=web-1] .state").textContent === "failing"`)
 		require.Equal(t, 204, ask(t, "DELETE", url+"/services/web/web-1", "").status)
 		see(t, ctx, `document.querySelector("[data-service=web]") === null && !document.querySelector("#no-services").hidden`)
 
@@ -109,8 +109,10 @@ func TestPage(t *testing.T) {
 		require.NoError(t, chromedp.Run(ctx, // the protocol types the slash that a keyboard would not
 			chromedp.Evaluate(`document.querySelector("#filter").value = ""`, nil), chromedp.KeyEvent("data")))
 		see(t, ctx, `document.querySelector("#services").children.length === 0 && document.querySelector("#values").children.length === 1`)
-		require.NoError(t, chromedp.Run(ctx, chromedp.KeyEvent(strings.Repeat("\b", len("data")))))
-		see(t, ctx, `document.querySelector("#services").children.length === 1`)
+		require.NoError(t, chromedp.Run(ctx, chromedp.KeyEvent("!")))
+		see(t, ctx, `!document.querySelector("#no-match").hidden`)
+		require.NoError(t, chromedp.Run(ctx, chromedp.KeyEvent(strings.Repeat("\b", len("data!")))))
+		see(t, ctx, `document.querySelector("#services").children.length === 1 && document.querySelector("#no-match").hidden`)
 	})
 	require.Equal(t, "yes", evaluate(t, ctx, `window.notReloaded`))
 }
@@ -138,7 +140,8 @@ func TestPageReconnects(t *testing.T) {
 // TestPageLooks: no width makes it scroll sideways, and every control has a name. With the variable set it
 // leaves pictures.
 func TestPageLooks(t *testing.T) {
-	_, url := start(t, Options{Containers: true, Bridges: nil})
+	_, url := start(t, Options{Containers: true})
+	empty, emptyURL := start(t, Options{Insecure: true})
 	for path, body := range map[string]string{
 		"/services/web/web-7f9c-1?ttl=90s":                 `{"host":"10.0.0.5","ports":{"http":{"number":8080},"metrics":{"number":9100}},"tags":["blue","eu-west"],"metadata":{"container":"shop-web-1"}}`,
 		"/services/web/web-7f9c-2?ttl=120s":                `{"host":"10.0.0.6","ports":{"http":{"number":8080}},"state":"starting","tags":["blue"],"metadata":{"container":"shop-web-2"}}`,
@@ -153,6 +156,15 @@ func TestPageLooks(t *testing.T) {
 		require.Equal(t, 204, ask(t, "PUT", url+"/environment/"+name, "postgresql://shop:hidden@10.0.0.12/shop").status)
 	}
 	ctx := browser(t)
+	picture := func(name string) {
+		directory := os.Getenv(screenshotsVariable)
+		if directory == "" {
+			return
+		}
+		var taken []byte
+		require.NoError(t, chromedp.Run(ctx, chromedp.FullScreenshot(&taken, 100)))
+		require.NoError(t, os.WriteFile(filepath.Join(directory, name+".png"), taken, 0o644))
+	}
 	for _, look := range []struct {
 		name   string
 		width  int64
@@ -168,16 +180,21 @@ func TestPageLooks(t *testing.T) {
 		require.Equal(t, "[]", evaluate(t, ctx, `JSON.stringify([...document.querySelectorAll("button, input, progress")].filter(e => !e.getAttribute("aria-label") && !e.labels?.length).map(e => e.outerHTML))`))
 		require.Equal(t, "[]", evaluate(t, ctx, unreadable))
 		require.Contains(t, evaluate(t, ctx, "document.body.innerText"), "one trust domain")
-		if directory := os.Getenv(screenshotsVariable); directory != "" {
-			if look.name == "dark" {
-				require.NoError(t, chromedp.Run(ctx, chromedp.Click("[data-value=DATABASE_URL] button")))
-				see(t, ctx, `document.querySelector(".secret") !== null`)
-			}
-			var picture []byte
-			require.NoError(t, chromedp.Run(ctx, chromedp.FullScreenshot(&picture, 100)))
-			require.NoError(t, os.WriteFile(filepath.Join(directory, look.name+".png"), picture, 0o644))
+		if look.scheme == "dark" {
+			require.NoError(t, chromedp.Run(ctx, chromedp.Click("[data-value=DATABASE_URL] button")))
+			see(t, ctx, `document.querySelector(".secret") !== null`)
+			require.Equal(t, "[]", evaluate(t, ctx, unreadable))
 		}
+		picture(look.name)
 	}
+	require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(1200, 900), chromedp.Navigate(emptyURL)))
+	see(t, ctx, `!document.querySelector("#no-services").hidden && !document.querySelector("#no-containers").hidden`)
+	require.Equal(t, "[]", evaluate(t, ctx, unreadable))
+	picture("empty")
+	empty.Close()
+	see(t, ctx, `document.querySelector("#state").dataset.state === "lost"`)
+	require.Equal(t, "[]", evaluate(t, ctx, unreadable))
+	picture("lost")
 }
 
 // unreadable lists texts whose contrast with what is behind them is less than WCAG's 4.5.

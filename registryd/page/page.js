@@ -50,7 +50,7 @@ function tick() {
     view.classList.toggle("low", left < lease.granted / 4);
     view.firstChild.max = lease.granted;
     view.firstChild.value = left;
-    view.lastChild.textContent = span(left);
+    view.lastChild.textContent = `${span(left)} left`;
   }
 }
 
@@ -125,23 +125,31 @@ function addresses(instance) {
   return instance.host ? [make("span", { className: "address", textContent: instance.host })] : [];
 }
 
+// chips are the tags, and facts, which have a name.
 function chips(instance) {
-  const texts = [...(instance.tags ?? [])];
-  if (instance.shard) texts.push(`shard ${instance.shard}`);
-  if (instance.critical) texts.push("critical");
-  if (instance.metadata?.[CONTAINER]) texts.push(instance.metadata[CONTAINER]);
-  return texts.map((text) => make("span", { className: "chip", textContent: text }));
+  const facts = { shard: instance.shard, container: instance.metadata?.[CONTAINER] };
+  const chip = (className, ...parts) => make("span", { className }, ...parts);
+  return [
+    ...(instance.critical ? [chip("chip fact", "critical")] : []),
+    ...Object.entries(facts).filter(([, text]) => text).map(([name, text]) => chip("chip fact", make("b", { textContent: name }), text)),
+    ...(instance.tags ?? []).map((text) => chip("chip", text)),
+  ];
+}
+
+function stateView(state) {
+  return make("span", { className: "state", textContent: state, data: { state } });
 }
 
 function instanceRow(service, instance) {
-  const state = make("span", { className: "badge", textContent: instance.state, data: { state: instance.state } });
-  const where = make("div", { className: "where" }, ...addresses(instance), ...chips(instance));
+  const where = make("div", { className: "where" }, ...addresses(instance));
   if (instance.has_credentials) {
-    where.append(secret(`the credentials of ${instance.id}`, () => credentials(service, instance.id)));
+    where.append(make("span", { className: "address" }, make("b", { textContent: "credentials" }),
+      secret(`the credentials of ${instance.id}`, () => credentials(service, instance.id))));
   }
   return make("li", { data: { id: instance.id } },
-    make("div", { className: "what" }, make("span", { className: "id", textContent: instance.id }), state),
+    make("div", { className: "what" }, make("span", { className: "id", textContent: instance.id }), stateView(instance.state)),
     where,
+    make("div", { className: "chips" }, ...chips(instance)),
     leaseView(leaseKey(service, instance.id), instance.id));
 }
 
@@ -154,7 +162,7 @@ function place(list, rows) {
 }
 
 function serviceCard(name) {
-  const badge = make("span", { className: "badge" });
+  const badge = stateView("");
   const list = make("ul", { className: "rows", "aria-label": `Instances of ${name}` });
   const card = make("article", { className: "card", data: { service: name } },
     make("h3", {}, make("span", { textContent: name }), badge), list);
@@ -209,8 +217,8 @@ function takeValues(names) {
 function containerRow(name, exported) {
   return make("li", { data: { container: name } },
     make("span", { className: "id", textContent: name }),
-    make("div", { className: "where" }, ...exported.flatMap(({ service, instance }) =>
-      [make("span", { className: "chip", textContent: service }), ...addresses(instance)])));
+    make("div", { className: "exports" }, ...exported.flatMap(({ service, instance }) =>
+      [make("span", { className: "service", textContent: service }), make("div", { className: "where" }, ...addresses(instance))])));
 }
 
 function exportedContainers() {
@@ -273,6 +281,7 @@ function draw() {
   $("no-services").hidden = !caughtUp || services.size > 0;
   $("no-values").hidden = !caughtUp || values.size > 0;
   drawContainers(wanted);
+  $("no-match").hidden = !needle || document.querySelector(".card:not(:empty)") !== null;
   tick();
 }
 
