@@ -20,8 +20,11 @@ type Engine struct {
 	Scheme string
 	Secure bool
 
-	// Help is for people: one line, then what the engine promises.
+	// Help is for people: the form of its URL and what it is in one line, then what else there is to know.
 	Help string
+
+	// Promises are what its users can rely on, told in depth in docs/engines.md.
+	Promises Promises
 
 	// Options are the query keys of the URL that this engine has beside the common ones.
 	Options []Option
@@ -41,8 +44,19 @@ type Engine struct {
 	Open func(context.Context, Config) (Registry, error)
 }
 
+// Promises are what the users of an engine can rely on, in a sentence or two each.
+type Promises struct {
+	Death     string `json:"death"`     // how soon who died without a word is gone
+	Partition string `json:"partition"` // what who is cut off can still do, and what the others see of it
+	Director  string `json:"director"`  // whether there is one at a time, and what an old one can still write
+	Limits    string `json:"limits"`    // what it cannot do, or not beyond a size
+}
+
 // Option is one query key of an engine's URL.
-type Option struct{ Name, Help string }
+type Option struct {
+	Name string `json:"name"`
+	Help string `json:"help"`
+}
 
 // CommonOptions are the query keys that every engine's URL takes.
 var CommonOptions = []Option{

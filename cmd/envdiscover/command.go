@@ -40,6 +40,7 @@ func commands() []command {
 		urlCommand(),
 		watchCommand(),
 		waitCommand(),
+		directCommand(),
 		checkCommand(),
 		enginesCommand(),
 		completionCommand(),

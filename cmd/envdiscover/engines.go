@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -22,10 +23,11 @@ func enginesCommand() command {
 
 // engineAsJSON is what --json shows of an engine.
 type engineAsJSON struct {
-	Schemes []string           `json:"schemes"`
-	Help    string             `json:"help"`
-	Layouts []string           `json:"layouts"`
-	Options []discovery.Option `json:"options"`
+	Schemes  []string           `json:"schemes"`
+	Help     string             `json:"help"`
+	Promises discovery.Promises `json:"promises"`
+	Layouts  []string           `json:"layouts"`
+	Options  []discovery.Option `json:"options"`
 }
 
 func printEngines(_ context.Context, c *call) error {
@@ -34,13 +36,7 @@ func printEngines(_ context.Context, c *call) error {
 	}
 	var text strings.Builder
 	for _, e := range engines.All {
-		fmt.Fprintf(&text, "%s\n", strings.Join(schemes(e), ", "))
-		for line := range strings.Lines(e.Help) {
-			fmt.Fprintf(&text, "  %s", line)
-		}
-		fmt.Fprintf(&text, "\n  layouts: %s\n", strings.Join(e.Layouts, ", "))
-		writeURLOptions(&text, e.Options)
-		text.WriteByte('\n')
+		writeEngine(&text, e)
 	}
 	text.WriteString("every URL takes, as ?NAME=VALUE&…\n")
 	writeURLOptions(&text, discovery.CommonOptions)
@@ -48,10 +44,52 @@ func printEngines(_ context.Context, c *call) error {
 	return err
 }
 
+func writeEngine(text *strings.Builder, e discovery.Engine) {
+	fmt.Fprintf(text, "%s\n", strings.Join(schemes(e), ", "))
+	for line := range strings.Lines(e.Help) {
+		writeWrapped(text, "  ", line)
+	}
+	writeFact(text, "death", e.Promises.Death)
+	writeFact(text, "partition", e.Promises.Partition)
+	writeFact(text, "director", e.Promises.Director)
+	writeFact(text, "limits", e.Promises.Limits)
+	writeFact(text, "layouts", strings.Join(e.Layouts, ", "))
+	writeURLOptions(text, e.Options)
+	text.WriteByte('\n')
+}
+
+// factWidth is that of the column that names what an engine promises, or an option.
+const factWidth = 20
+
+func writeFact(text *strings.Builder, name, fact string) {
+	if fact != "" {
+		writeWrapped(text, fmt.Sprintf("%-*s", factWidth, "  "+name), fact)
+	}
+}
+
 func writeURLOptions(text *strings.Builder, options []discovery.Option) {
 	for _, o := range options {
-		fmt.Fprintf(text, "  %-18s%s\n", o.Name, o.Help)
+		writeFact(text, "?"+o.Name, o.Help)
 	}
+}
+
+// writeWrapped writes a text in lines of a screen, the first behind head and the others below.
+func writeWrapped(text *strings.Builder, head, words string) {
+	const width = 80
+	line := head
+	empty := true
+	for word := range strings.FieldsSeq(words) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			fmt.Fprintln(text, line)
+			line, empty = strings.Repeat(" ", utf8.RuneCountInString(head)), true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	fmt.Fprintln(text, line)
 }
 
 func schemes(e discovery.Engine) []string {
@@ -65,10 +103,11 @@ func allAsJSON() []engineAsJSON {
 	var all []engineAsJSON
 	for _, e := range engines.All {
 		all = append(all, engineAsJSON{
-			Schemes: schemes(e),
-			Help:    e.Help,
-			Layouts: e.Layouts,
-			Options: append(append([]discovery.Option{}, e.Options...), discovery.CommonOptions...),
+			Schemes:  schemes(e),
+			Help:     e.Help,
+			Promises: e.Promises,
+			Layouts:  e.Layouts,
+			Options:  append(append([]discovery.Option{}, e.Options...), discovery.CommonOptions...),
 		})
 	}
 	return all

@@ -1,21 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"os/exec"
-	"syscall"
-	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/follow"
 )
-
-// stopPatience is how long a PROGRAM may take to end at TERM.
-const stopPatience = 2 * time.Second
 
 func watchCommand() command {
 	return command{
@@ -53,8 +47,8 @@ func watch(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if program := c.Args().Slice()[1:]; len(program) > 0 {
-		return c.runAtEach(ctx, snapshots, program)
+	if words := c.Args().Slice()[1:]; len(words) > 0 {
+		return c.runAtEach(ctx, snapshots, words)
 	}
 	for snapshot := range snapshots {
 		line, err := json.Marshal(snapshot)
@@ -71,59 +65,19 @@ func watch(ctx context.Context, c *call) error {
 	return nil
 }
 
-// runAtEach runs the program with each snapshot, one at a time; those that come meanwhile are not waited for, the
-// newest counts. A program that fails is run again with back-off.
-func (c *call) runAtEach(ctx context.Context, snapshots <-chan discovery.Snapshot, program []string) error {
-	if _, err := exec.LookPath(program[0]); err != nil {
+// runAtEach runs the program with each snapshot, see [follow.Each].
+func (c *call) runAtEach(ctx context.Context, snapshots <-chan discovery.Snapshot, words []string) error {
+	if _, err := exec.LookPath(words[0]); err != nil {
 		return err
 	}
-	var newest discovery.Snapshot
-	var backoff discovery.Backoff
-	again := time.NewTimer(0)
-	again.Stop()
-	for {
-		select {
-		case snapshot, ok := <-snapshots:
-			if !ok {
-				return nil
+	each := follow.Program{Words: words, Stdout: c.stdout, Stderr: c.stderr}
+	return follow.Each(ctx, snapshots, func(ctx context.Context, s discovery.Snapshot) (bool, error) {
+		if err := each.Run(ctx, s); err != nil {
+			if ctx.Err() == nil {
+				c.log.Warn("the program failed, it is run again", "program", words[0], "error", err)
 			}
-			if snapshot.Stale {
-				continue // nothing new is known
-			}
-			newest = snapshot
-			backoff.Reset()
-		case <-again.C:
+			return false, nil
 		}
-		err := c.runWith(ctx, newest, program)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			c.log.Warn("the program failed, it is run again", "program", program[0], "error", err)
-			again.Reset(backoff.Next())
-			continue
-		}
-		again.Stop()
-		if err := c.notify("READY=1"); err != nil {
-			return err
-		}
-	}
-}
-
-// runWith runs the program with a snapshot on its stdin. At the end of ctx it gets TERM.
-func (c *call) runWith(ctx context.Context, s discovery.Snapshot, program []string) error {
-	input, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, program[0], program[1:]...)
-	cmd.Stdin = bytes.NewReader(append(input, '\n'))
-	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = stopPatience
-	err = cmd.Run()
-	if errors.Is(err, syscall.EPIPE) { // it did not want to read
-		return nil
-	}
-	return err
+		return true, c.notify("READY=1")
+	})
 }

@@ -23,10 +23,15 @@ const defaultPort = 2379
 var Engine = discovery.Engine{
 	Scheme: "etcd",
 	Secure: true,
-	Help: `etcd://[user:password@]h1,h2/PREFIX: etcd by its v3 protocol, 3.4 or newer.
-A death is seen when the TTL runs out, after a change of leader at most twice that. TTLs are whole
-seconds, at least 1.5 times the cluster's election time-out. Without a quorum nothing is read, unless
-stale=1, and nothing is written; watches keep what they know. A director's writes are fenced.`,
+	Help:   "etcd://[user:password@]h1,h2/PREFIX: etcd by its v3 protocol, 3.4 or newer.",
+	Promises: discovery.Promises{
+		Death: "Gone when its TTL runs out, twice that after a change of etcd's leader. TTLs are whole seconds, at " +
+			"least 1.5 times the cluster's election time-out.",
+		Partition: "Without a quorum nothing is read, unless stale=1, and nothing is written; watches keep the last " +
+			"snapshot, marked stale. Who is cut off is gone for the others when its TTL runs out, and back by itself.",
+		Director: "One at a time, each write fenced by its lease: an old one writes nothing.",
+		Limits:   "A record or value is at most 1.5 MiB, the whole store 2 GiB, unless etcd is told otherwise.",
+	},
 	Layouts: []string{"native"},
 	Check:   check,
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {

@@ -27,13 +27,18 @@ const defaultPort = 2379
 var Engine = discovery.Engine{
 	Scheme: "etcd2",
 	Secure: true,
-	Help: `etcd2://[user:password@]h1,h2/PREFIX: etcd's v2 keys API, up to etcd 3.5 with --enable-v2.
-A death is seen when the TTL runs out, half a second later at most; TTLs are whole seconds. Without a
-quorum nothing is read, unless stale=1, and nothing is written; watches keep what they know. Two directors
-may overlap for a TTL: v2 cannot fence a write to one key by another.
-layout=scalingo: with no host, ETCD_HOSTS and the like say where; TTL 5s, written each 4s; public instances
-share their credentials. layout=totem, layout=containerpilot: one port an instance. Layouts but native
-know no states: who does not pass is not there.`,
+	Help: "etcd2://[user:password@]h1,h2/PREFIX: etcd's v2 keys API, up to etcd 3.5 with --enable-v2.\n" +
+		"layout=scalingo: with no host, ETCD_HOSTS and the like say where; TTL 5s, written each 4s; public " +
+		"instances share their credentials. layout=totem, layout=containerpilot: one port an instance.",
+	Promises: discovery.Promises{
+		Death: "Gone when its TTL runs out, half a second later at most. TTLs are whole seconds.",
+		Partition: "Without a quorum nothing is read, unless stale=1, and nothing is written; watches keep the last " +
+			"snapshot, marked stale. Who is cut off is gone for the others when its TTL runs out, and back by itself.",
+		Director: "Two may overlap for a TTL: v2 cannot fence a write to one key by another, so an old one that " +
+			"stood still between its look and its write still writes once.",
+		Limits: "Everything is in etcd's memory; of its 1,000 last changes it tells who watches, after more they are " +
+			"read anew. Layouts but native know no states: who does not pass is not there.",
+	},
 	Layouts:  []string{"native", "scalingo", "totem", "containerpilot"},
 	Validate: validate,
 	Check:    check,

@@ -19,8 +19,13 @@ import (
 // Engine is memory://NAME.
 var Engine = discovery.Engine{
 	Scheme: "memory",
-	Help: `memory://NAME: in this process, for tests.
-A death is seen when the TTL runs out. Nothing outlives the process.`,
+	Help:   "memory://NAME: in this process, for tests.",
+	Promises: discovery.Promises{
+		Death:     "Gone when its TTL runs out.",
+		Partition: "There is none.",
+		Director:  "One at a time, each write fenced.",
+		Limits:    "Nothing outlives the process, and no other sees it.",
+	},
 	Layouts:  []string{"native"},
 	Validate: validate,
 	Check:    func(context.Context, discovery.Config) error { return nil },
