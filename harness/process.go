@@ -214,11 +214,12 @@ func (ps *processes) ending() []*process {
 	return list
 }
 
-// killGroupAtExit lets nothing of the process's group outlive it.
-func (p *process) killGroupAtExit() {
+// killGroupAtExit lets nothing of the process's group outlive it. It is false when the process has exited.
+func (p *process) killGroupAtExit() bool {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	p.lenient = false
+	return p.owner.running[p.pid] == p
 }
 
 // release reaps the exports that have exited and lets what they left in the background go on: it is

@@ -51,13 +51,14 @@ func (ps *processes) reapNext(stopped func()) bool {
 	}
 	ps.mu.Lock()
 	p := ps.running[pid]
+	killed := false // COMMAND's group, with it
 	switch {
 	case child.code == cldStopped:
 		waitOn(waitPID, pid, waitStopped|waitNoHang)
 	case p == nil:
 		syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 	case p.exit != nil:
-		if !p.lenient {
+		if killed = !p.lenient; killed {
 			syscall.Kill(-p.pid, syscall.SIGKILL)
 		}
 		p.reap()
@@ -72,10 +73,19 @@ func (ps *processes) reapNext(stopped func()) bool {
 	default:
 		<-p.reaped
 		if p.exit != nil {
-			p.exit <- p.status
+			go p.tellExit(killed)
 		}
 	}
 	return true
+}
+
+// tellExit gives COMMAND's exit status to whoever waits for it. A group that was killed with COMMAND is gone by
+// then, so that the next COMMAND does not meet it.
+func (p *process) tellExit(killed bool) {
+	for killed && syscall.Kill(-p.pid, 0) != syscall.ESRCH {
+		time.Sleep(time.Millisecond)
+	}
+	p.exit <- p.status
 }
 
 // changedChild waits for a child that has exited or stopped, and leaves it so.

@@ -89,14 +89,18 @@ func (v *supervisor) armRefresh() {
 	}
 }
 
-// adopt makes a refreshed environment the current one, and tells whether COMMAND would see a difference.
+// adopt makes a refreshed environment the current one, and tells whether COMMAND has another.
 func (v *supervisor) adopt(s *startup) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	before := v.current.commandEnviron().list()
 	s.discoverers, s.exporters, s.pushed = nil, nil, nil
 	v.current = s
-	return !slices.Equal(slices.Sorted(slices.Values(before)), slices.Sorted(slices.Values(s.commandEnviron().list())))
+	return !slices.Equal(v.told, s.forCommand())
+}
+
+// forCommand is what COMMAND gets, in an order that tells two environments apart.
+func (s *startup) forCommand() []string {
+	return slices.Sorted(slices.Values(s.commandEnviron().list()))
 }
 
 // push is one new value of a held executable of /environment.
@@ -131,6 +135,9 @@ func (v *supervisor) onPush(p push) {
 // gather waits for more changes before one thing follows all of them: until none came for gatherFor, but not
 // for ever.
 func (v *supervisor) gather() {
+	if v.writeDelay > 0 {
+		return // they wait for the file, too
+	}
 	now := time.Now()
 	if v.gatherUntil.IsZero() {
 		v.gatherUntil = now.Add(gatherAtMost)
@@ -159,28 +166,43 @@ func (v *supervisor) keepDiscoverers(held []*holder) {
 	}
 }
 
-// onChange does what is to follow when values have changed. Nothing does while the file cannot be written:
-// COMMAND keeps the values that it has.
+// onChange does what is to follow when COMMAND has other values than it should.
 func (v *supervisor) onChange() {
 	v.gatherUntil = time.Time{}
-	if v.stopping || v.over {
+	current := v.currentForCommand()
+	if v.stopping || v.over || slices.Equal(v.told, current) || !v.write() {
 		return
 	}
-	if err := v.writeEnvironment(); err != nil {
-		v.writeDelay = backOff(v.writeDelay, retryWriteMax)
-		v.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", shortDuration(v.writeDelay))
-		v.gatherTimer.Reset(jitter(v.writeDelay))
-		return
-	}
-	v.writeDelay = 0
 	switch v.Init.OnChange {
 	case ChangeRestart:
 		v.restart()
+		return
 	case ChangeSignal:
 		v.forward(v.Init.Signal)
 	case ChangeExit:
 		v.beginStop(v.Init.stopSignal())
 	}
+	v.told = current
+}
+
+func (v *supervisor) currentForCommand() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.current.forCommand()
+}
+
+// write writes the environment file, and tells whether it is there. COMMAND is not told of a change before it is:
+// onChange comes again.
+func (v *supervisor) write() bool {
+	err := v.writeEnvironment()
+	if err == nil {
+		v.writeDelay = 0
+		return true
+	}
+	v.writeDelay = backOff(v.writeDelay, retryWriteMax)
+	v.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", shortDuration(v.writeDelay))
+	v.gatherTimer.Reset(jitter(v.writeDelay))
+	return false
 }
 
 // backOff is the delay after another failure.
@@ -190,14 +212,13 @@ func backOff(delay, most time.Duration) time.Duration {
 
 // restart stops COMMAND and lets onExit start it with the new environment.
 func (v *supervisor) restart() {
-	if v.restarting {
+	if v.restarting || !v.child.killGroupAtExit() {
 		return
 	}
 	v.Log.Info("values have changed, the command is restarted")
 	v.restarting = true
 	v.endProbes()
 	v.setReady(false)
-	v.child.killGroupAtExit()
 	v.forward(v.Init.stopSignal())
 	v.armKill()
 }

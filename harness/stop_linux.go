@@ -82,9 +82,7 @@ func (v *supervisor) kill() {
 func (v *supervisor) onExit(status syscall.WaitStatus) {
 	v.endProbes()
 	if v.restarting && !v.stopping {
-		v.restarting = false
-		v.killTimer.Stop()
-		err := v.startCommand()
+		err := v.startAgain()
 		if err == nil {
 			return
 		}
@@ -100,6 +98,18 @@ func (v *supervisor) onExit(status syscall.WaitStatus) {
 	if !v.stopping {
 		v.armKill()
 	}
+}
+
+// startAgain starts COMMAND with the current environment.
+func (v *supervisor) startAgain() error {
+	v.restarting = false
+	v.killTimer.Stop()
+	written := v.write()
+	err := v.startCommand()
+	if !written {
+		v.told = nil // it is to be told when the file is there
+	}
+	return err
 }
 
 // followSuspension lets the harness stop and go on together with COMMAND.

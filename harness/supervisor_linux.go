@@ -47,6 +47,7 @@ type supervisor struct {
 	exitStatus syscall.WaitStatus
 	waiting    []request
 
+	told     []string   // what COMMAND has, sorted; nil when it does not know
 	mu       sync.Mutex // for what follows, which status reads
 	current  *startup   // what COMMAND gets
 	pushed   map[string]string
@@ -140,7 +141,7 @@ func (v *supervisor) startCommand() error {
 	if err != nil {
 		return err
 	}
-	v.child, v.started, v.isWell = child, true, true
+	v.child, v.started, v.isWell, v.told = child, true, true, v.current.forCommand()
 	v.suspender = newSuspender(child)
 	v.isReady = v.Init.Ready == ""
 	v.probes = make(chan struct{})

@@ -255,8 +255,9 @@ trap 'echo $name TERM >>log; sleep 0.2; echo $name gone >>log; exit 0' TERM
 echo $name start >>log
 echo $$ >$name.pid
 [ "$1" ] && echo "$1"
+sleep 1000 &
 probe notify READY=1 || echo $name unheard >>log
-sleep 1000 & wait
+wait
 `
 
 // teardown withdraws, and takes its time.

@@ -1,11 +1,14 @@
 package main_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 )
@@ -39,7 +42,19 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	catchIgnored()
+	runManyAtOnce()
 	return m.Run()
+}
+
+// runManyAtOnce lets more tests run in parallel than there are processors, unless -parallel says how many: most of
+// the time they wait.
+func runManyAtOnce() {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	}
 }
 
 // catchIgnored undoes what nohup, or a shell that runs the tests in the background, has done: a signal that is
