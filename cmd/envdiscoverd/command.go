@@ -122,13 +122,18 @@ func activated() ([]net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot take the sockets that systemd opened: %w", err)
 	}
-	if slices.Contains(listeners, nil) {
+	if slices.ContainsFunc(listeners, isNoStream) {
 		return nil, &registryd.Error{
 			Problem: "systemd passed a socket that is none to listen at",
 			Next:    "use ListenStream= in the socket unit",
 		}
 	}
 	return listeners, nil
+}
+
+// isNoStream finds sockets that nobody connects to: some of them are no net.Listener, others only look like one.
+func isNoStream(l net.Listener) bool {
+	return l == nil || !slices.Contains([]string{"tcp", "unix"}, l.Addr().Network())
 }
 
 // announce tells people and systemd that the registry serves.
