@@ -59,9 +59,7 @@ func TestSubnet(t *testing.T) {
 // TestOtherNetworks has namespaces in place of other machines: one on the bridge, which is a container as far as
 // the kernel knows, and others that know the way to the bridge's address and are not on it.
 func TestOtherNetworks(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("making networks needs root")
-	}
+	needRoot(t)
 	run := func(args ...string) { t.Helper(); output(t, "ip", args...) }
 	id := fmt.Sprint(os.Getpid() % 100000)
 	bridge, third := "b"+id, os.Getpid()%200

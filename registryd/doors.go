@@ -91,8 +91,11 @@ func listen(address string) (net.Listener, error) {
 // served is not.
 func listenUnix(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-		if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		conn, err := net.DialTimeout("unix", path, time.Second)
+		if err == nil {
 			conn.Close()
+		}
+		if !errors.Is(err, unix.ECONNREFUSED) { // somebody serves there, even if not us
 			return nil, unix.EADDRINUSE
 		}
 		if err := os.Remove(path); err != nil {
@@ -227,7 +230,7 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    64 << 10,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: 1000,
+			MaxConcurrentStreams: 250, // each may hold a megabyte and a half
 			SendPingTimeout:      30 * time.Second,
 			PingTimeout:          15 * time.Second,
 			WriteByteTimeout:     stuckTime,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sys/unix"
 )
@@ -77,9 +78,7 @@ func write(t *testing.T, client *clientv3.Client, url, name string, n int64) boo
 
 // TestFullDisk: writes are refused, what was acknowledged can be read, and all goes on once there is room.
 func TestFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
+	needRoot(t)
 	disk := t.TempDir()
 	require.NoError(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=160m"))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(disk, unix.MNT_DETACH)) })
@@ -125,6 +124,9 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	all()
+	require.NoError(t, os.Truncate(filler, room/2)) // once there is room, all goes on by itself
+	require.Equal(t, 204, ask(t, "PUT", url+"/environment/ROOM", value).status)
+	require.Equal(t, 200, ask(t, "GET", url+"/readyz", "").status)
 	require.NoError(t, allocate(filler, 2*reserveBytes)) // when others take the rest too, etcd may end
 	require.NoError(t, os.Remove(filler))
 	process.Kill(t)
@@ -136,6 +138,32 @@ func TestFullDisk(t *testing.T) {
 	process.Start(t)
 	all()
 	require.Equal(t, "x", ask(t, "GET", url+"/environment/AGAIN", "").body)
+}
+
+// TestQuota: what etcd does when its data are too many is told, and an operator can undo it.
+func TestQuota(t *testing.T) {
+	_, url := start(t, Options{})
+	require.Equal(t, 204, ask(t, "PUT", url+"/environment/KEPT", "x").status)
+	client := etcdClient(t, url)
+	alarm := func(action etcdserverpb.AlarmRequest_AlarmAction) {
+		t.Helper()
+		_, err := etcdserverpb.NewMaintenanceClient(client.ActiveConnection()).Alarm(t.Context(),
+			&etcdserverpb.AlarmRequest{Action: action, Alarm: etcdserverpb.AlarmType_NOSPACE})
+		require.NoError(t, err)
+	}
+	alarm(etcdserverpb.AlarmRequest_ACTIVATE)
+	refused(t, 507, ask(t, "PUT", url+"/environment/A", "x"))
+	refused(t, 507, ask(t, "PUT", url+"/services/web/a", "{}"))
+	ready := ask(t, "GET", url+"/readyz", "")
+	require.Equal(t, 503, ready.status)
+	require.Contains(t, ready.reason, "NOSPACE")
+	require.Contains(t, ready.body, `"quota":2147483648`)
+	require.Contains(t, ready.body, "etcdctl defrag")
+	require.Equal(t, "x", ask(t, "GET", url+"/environment/KEPT", "").body)
+	require.Equal(t, 204, ask(t, "DELETE", url+"/environment/KEPT", "").status, "it can be made less")
+	alarm(etcdserverpb.AlarmRequest_DEACTIVATE)
+	require.Equal(t, 204, ask(t, "PUT", url+"/environment/A", "x").status)
+	require.Equal(t, 200, ask(t, "GET", url+"/readyz", "").status)
 }
 
 // allocate makes a file of a size, or as large as there is room for.

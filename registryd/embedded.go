@@ -209,7 +209,12 @@ func (e *embedded) health(context.Context) health {
 		h.report("etcd has no leader")
 	}
 	for _, alarm := range server.Alarms() {
-		h.report("etcd's alarm " + alarm.Alarm.String())
+		switch alarm.Alarm {
+		case etcdserverpb.AlarmType_NOSPACE:
+			h.report("etcd's alarm NOSPACE: the data are more than the quota; delete some, then etcdctl compact, etcdctl defrag and etcdctl alarm disarm")
+		default:
+			h.report("etcd's alarm " + alarm.Alarm.String())
+		}
 	}
 	if e.disk.full() {
 		h.report(fmt.Sprintf("the disk is full: nothing is written while less than %d MiB are free", reserveBytes>>20))

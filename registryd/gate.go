@@ -93,6 +93,31 @@ func (g *gate) stranger(r *http.Request) error {
 	return askForLogin("a user and a password are asked for")
 }
 
+// operator keeps from others what is for who runs this registry. Its etcd is of one member and stays so, because it
+// would stand still with a second one that is not there. Users and the like are for this machine to make; once there
+// are some, etcd asks for its root.
+func (g *gate) operator(r *http.Request) error {
+	service, call, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/etcdserverpb."), "/")
+	switch service {
+	case "Cluster":
+		if call == "MemberList" {
+			return nil
+		}
+		return problem(http.StatusForbidden, "this etcd has one member and stays so: for a cluster run etcd, and --etcd in front of it")
+	case "Auth", "Maintenance":
+		if call == "AuthStatus" || call == "Status" || doorOf(r).local {
+			return nil
+		}
+	default:
+		return nil
+	}
+	enabled, err := g.backend.authEnabled(r.Context())
+	if err == nil && !enabled {
+		err = problem(http.StatusForbidden, "only the machine itself may do this, as long as etcd has no users")
+	}
+	return err
+}
+
 // login checks credentials.
 func (g *gate) login(r *http.Request, who caller) error {
 	err := g.check(r, who)

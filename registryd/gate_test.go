@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -135,6 +136,60 @@ func TestStaleSocket(t *testing.T) {
 	_, err = Start(t.Context(), Options{Data: t.TempDir(), Listen: []string{"unix:" + file}})
 	require.Error(t, err)
 	require.FileExists(t, file)
+}
+
+// TestForeignSocket: one that somebody else serves in a way of his own stays.
+func TestForeignSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	served, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	require.NoError(t, err)
+	defer served.Close()
+	_, err = Start(t.Context(), Options{Data: t.TempDir(), Listen: []string{"unix:" + path}})
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	_, err = os.Lstat(path)
+	require.NoError(t, err)
+}
+
+// TestOperator: nobody adds a member to this etcd, and only the machine itself makes users or looks after the data,
+// until there are users.
+func TestOperator(t *testing.T) {
+	server, near := start(t, Options{Insecure: true, Listen: []string{"127.0.0.1:0", ownAddress(t) + ":0"}})
+	far := "http://" + server.Addresses()[1]
+	for url, refusal := range map[string]string{near: "", far: "only the machine itself"} {
+		client := etcdClient(t, url)
+		_, err := client.MemberAdd(t.Context(), []string{"http://192.0.2.77:2380"})
+		require.ErrorContains(t, err, "one member")
+		_, err = client.MemberAddAsLearner(t.Context(), []string{"http://192.0.2.77:2380"})
+		require.ErrorContains(t, err, "one member")
+		members, err := client.MemberList(t.Context())
+		require.NoError(t, err)
+		require.Len(t, members.Members, 1)
+		_, err = client.MemberRemove(t.Context(), members.Members[0].ID)
+		require.ErrorContains(t, err, "one member")
+		_, err = client.AuthStatus(t.Context())
+		require.NoError(t, err)
+		_, err = client.Status(t.Context(), strings.TrimPrefix(url, "http://"))
+		require.NoError(t, err)
+		for name, do := range map[string]func() error{
+			"users":  func() error { _, err := client.UserList(t.Context()); return err },
+			"alarms": func() error { _, err := client.AlarmList(t.Context()); return err },
+			"defrag": func() error {
+				_, err := client.Defragment(t.Context(), strings.TrimPrefix(url, "http://"))
+				return err
+			},
+		} {
+			if err := do(); refusal == "" {
+				require.NoError(t, err, name)
+			} else {
+				require.ErrorContains(t, err, refusal, name)
+			}
+		}
+	}
+	makeUsers(t, etcdClient(t, near))
+	_, err := login(t, far, "root", "rootpw").UserAdd(t.Context(), "another", "pw")
+	require.NoError(t, err)
+	_, err = login(t, far, "web", "webpw").UserAdd(t.Context(), "third", "pw")
+	require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
 }
 
 func overUnix(path string) *http.Client {

@@ -1,7 +1,9 @@
 package registryd
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,11 +15,12 @@ import (
 
 // The calls of etcd's protocol that are open to those who have no token yet.
 const (
+	mostLogin        = 64 << 10 // bytes of it
 	grpcAuthenticate = "/etcdserverpb.Auth/Authenticate"
 	grpcHealth       = "/grpc.health.v1.Health/"
 )
 
-// isGRPC recognizes etcd's protocol. No browser speaks it.
+// isGRPC recognizes etcd's protocol.
 func isGRPC(r *http.Request) bool {
 	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }
@@ -28,6 +31,14 @@ func (h *handler) serveGRPC(w http.ResponseWriter, r *http.Request) {
 	if etcd == nil {
 		refuseGRPC(w, codes.Unimplemented, "etcd clients go to etcd itself: this registry stands in front of it for HTTP only")
 		return
+	}
+	if new(http.CrossOriginProtection).Check(r) != nil { // no browser speaks this, as far as is known
+		h.metrics.refused("origin")
+		refuseGRPC(w, codes.PermissionDenied, "another web page may not call this")
+		return
+	}
+	if !sendsForLong(r.URL.Path) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, grpcHealth):
@@ -43,9 +54,17 @@ func (h *handler) serveGRPC(w http.ResponseWriter, r *http.Request) {
 	etcd.ServeHTTP(w, r)
 }
 
+// sendsForLong knows the calls in which a client goes on to say more. All others are said at once.
+func sendsForLong(call string) bool {
+	return call == "/etcdserverpb.Watch/Watch" || call == "/etcdserverpb.Lease/LeaseKeepAlive"
+}
+
 // enterGRPC is gate.enter for a call: its credentials are the token alone, and etcd checks it again.
 func (h *handler) enterGRPC(r *http.Request) error {
 	if err := h.gate.certificate(r); err != nil {
+		return err
+	}
+	if err := h.gate.operator(r); err != nil {
 		return err
 	}
 	token := r.Header.Get("Token")
@@ -75,7 +94,10 @@ func (h *handler) authenticateGRPC(w http.ResponseWriter, r *http.Request, etcd 
 		refuseGRPC(w, codes.PermissionDenied, err.Error())
 		return
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime)) // it has a turn
+	if err := readAhead(w, r); err != nil {
+		refuseGRPC(w, codes.InvalidArgument, err.Error())
+		return
+	}
 	err := h.store.logins.attempt(r.Context(), peerOf(r.RemoteAddr), func() error {
 		etcd.ServeHTTP(w, r)
 		if w.Header().Get("Grpc-Status") == strconv.Itoa(int(codes.InvalidArgument)) {
@@ -86,6 +108,15 @@ func (h *handler) authenticateGRPC(w http.ResponseWriter, r *http.Request, etcd 
 	if refused := new(refusal); errors.As(err, &refused) {
 		refuseGRPC(w, codes.ResourceExhausted, refused.reason)
 	}
+}
+
+// readAhead takes the whole of a short call, so that a slow client does not hold up those who log in after it.
+func readAhead(w http.ResponseWriter, r *http.Request) error {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime))
+	r.Body = http.MaxBytesReader(w, r.Body, mostLogin)
+	body, err := readBody(r)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err
 }
 
 func refuseEntry(w http.ResponseWriter, err error) {

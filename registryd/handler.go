@@ -182,7 +182,7 @@ func problem(status int, format string, args ...any) error {
 func (h *handler) refuse(w *reply, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		w.status = statusGone
-		return
+		panic(http.ErrAbortHandler) // else it would be answered by an empty 200, if the client is there after all
 	}
 	if w.written {
 		panic(http.ErrAbortHandler) // cut: half an answer must not look like a whole one
@@ -197,7 +197,7 @@ func (h *handler) refuse(w *reply, r *http.Request, err error) {
 	h.log.Debug("refused", "method", r.Method, "topic", topic(r.URL.Path), "from", r.RemoteAddr, "status", refused.status)
 }
 
-// statusGone counts requests whose client did not wait for the answer.
+// statusGone counts requests whose client did not wait for the answer, or was cut off.
 const statusGone = 499
 
 // headerText makes any text fit for a header.

@@ -1,11 +1,13 @@
 package registryd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -69,6 +71,7 @@ type mirror struct {
 	readers int // of mirrors
 
 	lock      sync.Mutex
+	news      bool          // there are changes that are not published
 	change    int64         // the newest
 	changed   chan struct{} // closed at the next
 	services  map[string]*mirrored
@@ -87,9 +90,10 @@ type mirrored struct {
 	encoded   []byte // of a discovery.Snapshot
 }
 
+// mirroredInstance is kept as it is told, because one of many changes at a time.
 type mirroredInstance struct {
-	discovery.Instance
-	lease clientv3.LeaseID
+	encoded []byte // of a discovery.Instance
+	lease   clientv3.LeaseID
 }
 
 func newMirror(s *store, end context.CancelFunc) *mirror {
@@ -222,7 +226,9 @@ func (m *mirror) take(events []*clientv3.Event) {
 func (m *mirror) tell() {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	m.publish()
+	if m.news {
+		m.publish()
+	}
 }
 
 // put takes over one record. One that is malformed is as good as none.
@@ -230,7 +236,7 @@ func (m *mirror) put(kv *mvccpb.KeyValue) {
 	key := string(kv.Key)
 	if name, err := m.store.keys.ValueName(key); err == nil {
 		if _, known := m.values[name]; !known {
-			m.valuesAt = m.change + 1
+			m.valuesAt, m.news = m.change+1, true
 		}
 		m.values[name] = clientv3.LeaseID(kv.Lease)
 		return
@@ -245,8 +251,12 @@ func (m *mirror) put(kv *mvccpb.KeyValue) {
 		service = &mirrored{instances: map[string]mirroredInstance{}}
 		m.services[in.Service] = service
 	}
-	service.dirty = true
-	service.instances[in.ID] = mirroredInstance{shown(in), clientv3.LeaseID(kv.Lease)}
+	encoded, err := json.Marshal(shown(in))
+	if err != nil { // it was decoded from JSON
+		return
+	}
+	service.dirty, m.news = true, true
+	service.instances[in.ID] = mirroredInstance{encoded, clientv3.LeaseID(kv.Lease)}
 }
 
 // shown is an instance for the page: it says that there are credentials, and not which.
@@ -262,7 +272,7 @@ func shown(in discovery.Instance) discovery.Instance {
 func (m *mirror) drop(key string) {
 	if name, err := m.store.keys.ValueName(key); err == nil {
 		delete(m.values, name)
-		m.valuesAt = m.change + 1
+		m.valuesAt, m.news = m.change+1, true
 		return
 	}
 	in, err := m.store.keys.Decode(key, []byte("{}")) // the key alone says which it was
@@ -271,13 +281,14 @@ func (m *mirror) drop(key string) {
 	}
 	if service := m.services[in.Service]; service != nil {
 		delete(service.instances, in.ID)
-		service.dirty = true
+		service.dirty, m.news = true, true
 	}
 }
 
 // publish numbers what has changed and wakes the readers.
 func (m *mirror) publish() {
 	m.change++
+	m.news = false
 	for name, service := range m.services {
 		if !service.dirty && len(service.instances) == 0 && service.at < m.change-rememberedChanges {
 			delete(m.services, name)
@@ -291,15 +302,17 @@ func (m *mirror) publish() {
 	m.changed = make(chan struct{})
 }
 
+// encodeService writes a discovery.Snapshot, sorted by ID.
 func encodeService(name string, instances map[string]mirroredInstance) []byte {
-	snapshot := discovery.Snapshot{Service: name, Instances: []discovery.Instance{}}
-	for _, in := range instances {
-		snapshot.Instances = append(snapshot.Instances, in.Instance)
+	quoted, _ := json.Marshal(name) // any string can be encoded
+	var encoded bytes.Buffer
+	fmt.Fprintf(&encoded, `{"service":%s,"instances":[`, quoted)
+	for i, id := range slices.Sorted(maps.Keys(instances)) {
+		if i > 0 {
+			encoded.WriteByte(',')
+		}
+		encoded.Write(instances[id].encoded)
 	}
-	slices.SortFunc(snapshot.Instances, func(a, b discovery.Instance) int { return strings.Compare(a.ID, b.ID) })
-	encoded, err := json.Marshal(snapshot)
-	if err != nil {
-		return nil
-	}
-	return encoded
+	encoded.WriteString("]}")
+	return encoded.Bytes()
 }

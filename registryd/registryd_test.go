@@ -1,6 +1,7 @@
 package registryd
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -59,6 +60,14 @@ func serveForTest(text string) error {
 	err = server.Wait(ctx)
 	server.Close()
 	return err
+}
+
+// needRoot is for tests that mount or make networks.
+func needRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		testservers.Missing(t, "root", "run this test as root")
+	}
 }
 
 // startProcess runs a registry in a process of its own, that can be killed.
@@ -292,6 +301,41 @@ func TestStop(t *testing.T) {
 	<-waiting
 	_, err = net.Dial("tcp", server.Addresses()[0])
 	require.Error(t, err)
+}
+
+// TestStopFinishes lets a call that is under way come to its end.
+func TestStopFinishes(t *testing.T) {
+	data := t.TempDir()
+	server, url := start(t, Options{Data: data})
+	conn, err := net.Dial("tcp", server.Addresses()[0])
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "PUT /environment/LAST HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+	require.NoError(t, err)
+	reader := bufio.NewReader(conn)
+	line, err := reader.ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, "100 Continue") // its handler reads the body
+	closed := make(chan struct{})
+	go func() { server.Close(); close(closed) }()
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", server.Addresses()[0])
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	}, patience, time.Millisecond)
+	_, err = io.WriteString(conn, "half-whole")
+	require.NoError(t, err)
+	_, err = reader.ReadString('\n')
+	require.NoError(t, err)
+	line, err = reader.ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, " 204 ")
+	<-closed
+	require.NotEmpty(t, url)
+	_, url = start(t, Options{Data: data})
+	require.Equal(t, "half-whole", ask(t, "GET", url+"/environment/LAST", "").body)
 }
 
 func TestRestart(t *testing.T) {

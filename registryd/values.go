@@ -45,7 +45,9 @@ func (h *handler) getValue(w http.ResponseWriter, r *http.Request, key string) e
 	if err != nil {
 		return err
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + bodyTime))
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // it is read to see whether the client is there, for as long as it waits
+	_ = control.SetWriteDeadline(time.Now().Add(wait + bodyTime))
 	ctx, cancel := h.untilClosed(r.Context())
 	defer cancel()
 	value, found, err := h.store.getValue(ctx, key, wait)

@@ -1,7 +1,9 @@
 package registryd
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -127,6 +129,32 @@ func TestValueWait(t *testing.T) {
 	require.Equal(t, 200, a.status)
 	require.Equal(t, "at last", a.body)
 	require.Equal(t, "at last", ask(t, "GET", url+"/environment/A?wait=30", "").body)
+}
+
+// TestValueLongWait waits for longer than a client has for sending a request.
+func TestValueLongWait(t *testing.T) {
+	t.Parallel()
+	_, url := start(t, Options{})
+	got := make(chan answer, 1)
+	go func() { got <- ask(t, "GET", url+"/environment/A?wait=10m", "") }()
+	select {
+	case a := <-got:
+		t.Fatalf("it did not wait: %d %q", a.status, a.reason)
+	case <-time.After(bodyTime + 2*time.Second):
+	}
+	require.Equal(t, 204, ask(t, "PUT", url+"/environment/A", "at last").status)
+	require.Equal(t, "at last", (<-got).body)
+}
+
+// TestCutOff: a request that ended before its answer is never answered as if all were well.
+func TestCutOff(t *testing.T) {
+	server, _ := start(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{"/environment/A", "/environment/A?wait=1m", "/environment", "/services", "/services/web"} {
+		request := httptest.NewRequestWithContext(ctx, "GET", "http://localhost"+path, nil)
+		require.PanicsWithValue(t, http.ErrAbortHandler, func() { server.ServeHTTP(httptest.NewRecorder(), request) }, path)
+	}
 }
 
 // TestSameData: what HTTP writes is what clients of package discovery see, and the other way round.

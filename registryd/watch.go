@@ -108,10 +108,11 @@ func (s *stream) gather() <-chan struct{} {
 	m := s.mirror
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	for name, service := range m.services {
-		if service.at > s.seen && (s.all || name == s.only) && (s.seen > 0 || len(service.instances) > 0 || !s.all) {
-			s.add("service", service.encoded)
-		}
+	if service := m.services[s.only]; !s.all && service != nil && service.at > s.seen {
+		s.add("service", service.encoded)
+	}
+	if s.all {
+		s.gatherServices()
 	}
 	if s.all && m.valuesAt > s.seen {
 		names := slices.Sorted(maps.Keys(m.values))
@@ -125,6 +126,15 @@ func (s *stream) gather() <-chan struct{} {
 	}
 	s.seen = m.change
 	return m.changed
+}
+
+// gatherServices takes all of them, but at first not those that are gone.
+func (s *stream) gatherServices() {
+	for _, service := range s.mirror.services {
+		if service.at > s.seen && (s.seen > 0 || len(service.instances) > 0) {
+			s.add("service", service.encoded)
+		}
+	}
 }
 
 func (s *stream) addCurrent() {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -89,8 +91,8 @@ func serve(c *urfave.Context, options registryd.Options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
-	if options.Listeners, err = activation.Listeners(); err != nil {
-		return fmt.Errorf("cannot take the sockets that systemd opened: %w", err)
+	if options.Listeners, err = activated(); err != nil {
+		return err
 	}
 	server, err := registryd.Start(ctx, options)
 	if err != nil {
@@ -112,6 +114,26 @@ func serve(c *urfave.Context, options registryd.Options) error {
 	}
 	options.Log.Info("stopped")
 	return nil
+}
+
+// activated takes the sockets that systemd has opened, if it has.
+func activated() ([]net.Listener, error) {
+	listeners, err := activation.Listeners()
+	if err != nil {
+		return nil, fmt.Errorf("cannot take the sockets that systemd opened: %w", err)
+	}
+	if slices.ContainsFunc(listeners, isNoStream) {
+		return nil, &registryd.Error{
+			Problem: "systemd passed a socket that is none to listen at",
+			Next:    "use ListenStream= in the socket unit",
+		}
+	}
+	return listeners, nil
+}
+
+// isNoStream finds sockets that nobody connects to: some of them are no net.Listener, others only look like one.
+func isNoStream(l net.Listener) bool {
+	return l == nil || !slices.Contains([]string{"tcp", "unix"}, l.Addr().Network())
 }
 
 // announce tells people and systemd that the registry serves.

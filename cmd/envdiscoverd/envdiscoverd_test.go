@@ -25,7 +25,10 @@ import (
 // mainVariable tells this test binary that it is envdiscoverd.
 const mainVariable = "ENVHARNESS_TEST_ENVDISCOVERD"
 
-const patience = time.Minute
+const (
+	patience = time.Minute
+	tick     = 50 * time.Millisecond // between two looks
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(mainVariable) != "" {
@@ -215,32 +218,4 @@ func get(url string, body *string) error {
 		*body = string(text)
 	}
 	return err
-}
-
-// TestUnit lets systemd read the unit, with the binary where the unit says.
-func TestUnit(t *testing.T) {
-	verify, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		testservers.Missing(t, "systemd-analyze", "apt-get install systemd")
-	}
-	unit, err := os.ReadFile("../../examples/envdiscoverd/envdiscoverd.service")
-	require.NoError(t, err)
-	const installed = "/usr/local/bin/envdiscoverd"
-	require.Contains(t, string(unit), "ExecStart="+installed)
-	path := filepath.Join(t.TempDir(), "envdiscoverd.service")
-	require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), "ExecStart="+installed, "ExecStart="+os.Args[0])), 0o644))
-	text, err := exec.Command(verify, "verify", "--man=no", path).CombinedOutput()
-	require.NoError(t, err, "%s", text)
-	require.NotContains(t, string(text), "Unknown")
-	require.NotContains(t, string(text), "envdiscoverd.service:")
-}
-
-func TestCompose(t *testing.T) {
-	compose, err := exec.LookPath("docker-compose")
-	if err != nil {
-		testservers.Missing(t, "docker-compose", "apt-get install docker-compose")
-	}
-	text, err := exec.Command(compose, "-f", "../../examples/envdiscoverd/docker-compose.yml", "config").CombinedOutput()
-	require.NoError(t, err, "%s", text)
-	require.Contains(t, string(text), "network_mode: host")
 }

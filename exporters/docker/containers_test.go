@@ -24,7 +24,10 @@ func TestLife(t *testing.T) {
 	exporter := l.export(registry, func(c *Config) { c.HostIP = l.gateway() }).follows()
 	timeout := 0
 
-	id := l.run("web:8080, gone", publish("8080/tcp", ""))
+	id := l.run("web:8080, gone", publish("8080/tcp", ""), func(o *client.ContainerCreateOptions) {
+		o.Config.Env = append(o.Config.Env, "PASSWORD=canary-77") // nobody's business
+		o.Config.Labels["password"] = "canary-77"
+	})
 	entry := func() string { return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), l.gateway(), l.port(id)) }
 	l.announced(registry, "web", entry())
 	name := exporter.Exported()[0].Name
@@ -71,6 +74,7 @@ func TestLife(t *testing.T) {
 	l.announced(registry, "web", entry())
 	l.remove(id)
 	l.announced(registry, "web")
+	require.NotContains(t, exporter.logs.String(), "canary-77")
 }
 
 // TestPublished: every way of being reached, and of not being.

@@ -76,9 +76,16 @@ func TestKilled(t *testing.T) {
 	exporter.Start(t)
 	l.announced(registry, "web", want)
 
-	exporter.Kill(t) // and at once again: the same entry, no second one
-	exporter.Start(t)
+	// And at once again: the same entry, no second one, and never none, also when what was left has run out.
+	exporter.Kill(t)
+	quick := l.process(process{RegistryURL: url, TTL: 10 * time.Second})
+	time.Sleep(5 * time.Second) // until it has taken over
+	watching := l.watch(registry, "web")
+	quick.Kill(t)
+	quick.Start(t)
+	time.Sleep(15 * time.Second) // past the TTL
 	l.announced(registry, "web", want)
+	watching.noGap(t)
 	l.kill(id)
 	l.announced(registry, "web")
 }

@@ -16,8 +16,12 @@ const (
 	serviceLabel  = "envharness.service." // and the service's name; the value is PORT[/proto]
 )
 
-// maxName bounds the name of a service: what a container says is nobody's but its own.
-const maxName = 255
+// What a container says is nobody's but its own, so the length of a service's name and the parts that are read are
+// bounded: each would be a lease in the registry or a line in the log.
+const (
+	maxName  = 255
+	maxParts = 100
+)
 
 // service is one part of a declaration: what listens on a port within the container.
 type service struct {
@@ -30,7 +34,10 @@ type service struct {
 // labels by name, each once. What is malformed is left out; complaints tell of it.
 func declared(variable string, env []string, labels map[string]string) (services []service, complaints []error) {
 	read := func(s service, err error) {
-		switch {
+		switch parts := len(services) + len(complaints); {
+		case parts > maxParts:
+		case parts == maxParts:
+			complaints = append(complaints, fmt.Errorf("skipping what is declared after %d parts", maxParts))
 		case err != nil:
 			complaints = append(complaints, err)
 		case !slices.Contains(services, s):

@@ -1,11 +1,28 @@
 package docker
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
+
+// TestDeclaresTooMuch: a container cannot fill the registry, or the log.
+func TestDeclaresTooMuch(t *testing.T) {
+	var good, bad strings.Builder
+	for n := range 10000 {
+		fmt.Fprintf(&good, "web:%d ", 1+n)
+		fmt.Fprintf(&bad, "web%d ", n)
+	}
+	services, complaints := declared("DISCOVER", []string{"DISCOVER=" + good.String()}, nil)
+	require.Len(t, services, maxParts)
+	require.Len(t, complaints, 1)
+	require.ErrorContains(t, complaints[0], "after 100 parts")
+	services, complaints = declared("DISCOVER", []string{"DISCOVER=" + bad.String()}, map[string]string{"envharness.service.web": "80"})
+	require.Empty(t, services)
+	require.Len(t, complaints, maxParts+1)
+}
 
 func TestDeclared(t *testing.T) {
 	tests := map[string]struct {
