@@ -110,6 +110,7 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 // guard makes nodes that only the user web with the password webpw may use.
 func guard(t testing.TB, address string, paths ...string) {
 	other := newOtherClient(t, address)
+	defer other.close() // no goroutine of it is to be found as a leak
 	for _, one := range paths {
 		other.put(t, one, nil)
 		_, err := other.conn.SetACL(one, zk.DigestACL(zk.PermAll, "web", "webpw"), -1)
@@ -118,7 +119,10 @@ func guard(t testing.TB, address string, paths ...string) {
 }
 
 // otherClient is a plain client of ZooKeeper, as others have.
-type otherClient struct{ conn *zk.Conn }
+type otherClient struct {
+	conn   *zk.Conn
+	events <-chan zk.Event
+}
 
 type silence struct{}
 
@@ -127,12 +131,16 @@ func (silence) Printf(string, ...any) {}
 func newOtherClient(t testing.TB, address string) *otherClient {
 	conn, events, err := zk.Connect([]string{address}, 10*time.Second, zk.WithLogger(silence{}))
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		conn.Close()
-		for range events {
-		}
-	})
-	return &otherClient{conn}
+	other := &otherClient{conn, events}
+	t.Cleanup(other.close)
+	return other
+}
+
+// close may be called twice.
+func (o *otherClient) close() {
+	o.conn.Close()
+	for range o.events {
+	}
 }
 
 // put makes a node that is not ephemeral, and those above it.
