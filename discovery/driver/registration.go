@@ -40,7 +40,7 @@ type Loser interface {
 }
 
 // Leaver is a Lease that something keeps alive beside Renew. Leave stops that, and leaves the record to its
-// TTL; it is called once, instead of Withdraw.
+// TTL, or to who has taken it over; it is called once, instead of Withdraw.
 type Leaver interface {
 	Leave()
 }
@@ -387,8 +387,8 @@ func (r *registration) release(end error) error {
 	r.lock.Lock()
 	left := r.left
 	r.lock.Unlock()
-	if !left {
-		return r.withdraw(end)
+	if !left && !errors.Is(end, discovery.ErrConflict) { // then the announcement is another's
+		return r.withdraw()
 	}
 	if l, ok := r.lease.(Leaver); ok {
 		l.Leave()
@@ -396,8 +396,8 @@ func (r *registration) release(end error) error {
 	return nil
 }
 
-func (r *registration) withdraw(end error) error {
-	if !r.tried || errors.Is(end, discovery.ErrConflict) {
+func (r *registration) withdraw() error {
+	if !r.tried {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), withdrawTimeout)

@@ -8,6 +8,7 @@ import (
 	"github.com/envharness/envharness/discovery/etcd"
 	"github.com/envharness/envharness/discovery/etcd2"
 	"github.com/envharness/envharness/discovery/memory"
+	"github.com/envharness/envharness/discovery/zookeeper"
 )
 
 // All is every engine there is, one a line.
@@ -15,6 +16,7 @@ var All = discovery.NewEngines(
 	etcd.Engine,
 	etcd2.Engine,
 	memory.Engine,
+	zookeeper.Engine,
 )
 
 // Open opens the registry that a URL names: see [discovery.Engines.Open].

@@ -29,18 +29,10 @@ func (c ContainerPilot) ServicePrefix(service string) (string, error) {
 	if err := plainSegments(service); err != nil {
 		return "", err
 	}
-	if c.reserved(service) {
+	if c.reserved(c.root, service) {
 		return "", invalid("a service cannot be called %q here: values, credentials and elections stand there", service)
 	}
 	return c.root + service + "/", nil
-}
-
-// reserved reports whether what Keys names stands where a service of that name would.
-func (c ContainerPilot) reserved(service string) bool {
-	if c.root != c.prefix+"/" {
-		return false
-	}
-	return service == "environment" || service == "credentials" || service == "director"
 }
 
 func (c ContainerPilot) Identify(in discovery.Instance) (discovery.Instance, error) {
@@ -99,7 +91,7 @@ func (c ContainerPilot) Encode(in discovery.Instance) ([]Record, error) {
 func (c ContainerPilot) Decode(key string, value []byte) (discovery.Instance, error) {
 	segments := cut(key, c.root)
 	switch {
-	case len(segments) > 0 && c.reserved(segments[0]), len(segments) == 3 && segments[2] != containerPilotRecord:
+	case len(segments) > 0 && c.reserved(c.root, segments[0]), len(segments) == 3 && segments[2] != containerPilotRecord:
 		return discovery.Instance{}, ErrForeign
 	case len(segments) != 3:
 		return discovery.Instance{}, invalid("not NAME/ID/%s", containerPilotRecord)

@@ -60,3 +60,12 @@ func (k Keys) ElectionKey(name string) (string, error) {
 	}
 	return k.prefix + "/director/" + Escape(name), nil
 }
+
+// reserved reports whether what Keys names stands where a service would, in a layout whose services stand
+// right below root.
+func (k Keys) reserved(root, service string) bool {
+	if root != k.prefix+"/" {
+		return false
+	}
+	return service == "environment" || service == "credentials" || service == "director"
+}

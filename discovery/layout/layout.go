@@ -63,6 +63,8 @@ func New(name, prefix, hostname string) (Layout, error) {
 		return NewTotem(prefix, hostname), nil
 	case "containerpilot":
 		return NewContainerPilot(prefix, hostname), nil
+	case "lighthouse":
+		return NewLighthouse(prefix, hostname), nil
 	}
 	return nil, invalid("there is no layout %q", name)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // names are all layouts of this package that New knows.
-var names = []string{"native", "scalingo", "totem", "containerpilot"}
+var names = []string{"native", "scalingo", "totem", "containerpilot", "lighthouse"}
 
 func newLayout(t testing.TB, name, prefix string) layout.Layout {
 	t.Helper()
@@ -90,6 +90,13 @@ var written = []struct {
 	}},
 	{"containerpilot", "containerpilot-tags", discovery.Instance{
 		ID: "app-host1", Service: "app", Host: "10.0.0.5", Ports: ports("default", 8000), Tags: []string{"blue"}, State: discovery.Passing,
+	}},
+	{"lighthouse", "lighthouse-plain", discovery.Instance{
+		ID: "redis1.int.local:6379", Service: "redis", Host: "10.0.1.8", Ports: ports("default", 6379), State: discovery.Passing,
+	}},
+	{"lighthouse", "lighthouse-metadata", discovery.Instance{
+		ID: "redis1.int.local:6379", Service: "redis", Host: "10.0.1.8", Ports: ports("default", 6379),
+		Metadata: map[string]string{"type": "master"}, State: discovery.Passing,
 	}},
 }
 
@@ -178,6 +185,7 @@ func TestPrefixes(t *testing.T) {
 		"scalingo":       {"/services/", "/a/b/services/"},
 		"totem":          {"/discover/service/", "/a/b/service/"},
 		"containerpilot": {"/containerpilot/", "/a/b/"},
+		"lighthouse":     {"/lighthouse/", "/a/b/"},
 	} {
 		require.Equal(t, want[0], newLayout(t, name, "").ServicesPrefix())
 		for _, prefix := range []string{"a/b", "/a/b/"} {
@@ -223,6 +231,18 @@ func TestIdentify(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got.ID)
 	}
+
+	lighthouse := newLayout(t, "lighthouse", "")
+	for id, want := range map[string]string{
+		"": "this-machine:80", "web-this-machine-80": "this-machine:80", "h:x": "this-machine:80", "h:81": "h:81", "fd00::1:81": "fd00::1:81",
+	} {
+		got, err := lighthouse.Identify(discovery.Instance{ID: id, Service: "s", Host: "fd00::5", Ports: ports("http", 80)})
+		require.NoError(t, err)
+		require.Equal(t, want, got.ID)
+	}
+	named, err := lighthouse.Identify(discovery.Instance{Service: "s", Host: "redis1.int.local", Ports: ports("http", 80)})
+	require.NoError(t, err)
+	require.Equal(t, "redis1.int.local:80", named.ID)
 }
 
 // TestNotPassing: a layout without states announces only who passes.
@@ -246,7 +266,13 @@ func TestHostileNames(t *testing.T) {
 			continue
 		}
 		l := newLayout(t, w.layout, "")
-		for _, name := range []string{"", ".", "..", "a/b", "/", "_a", "a\x00b", "\xff"} {
+		names := []string{"", ".", "..", "a/b", "/", "a\x00b", "\xff"}
+		if w.layout == "lighthouse" {
+			names = append(names, "a\nb", "\u0085", "\uf000")
+		} else {
+			names = append(names, "_a") // hidden by etcd's v2
+		}
+		for _, name := range names {
 			_, err := l.ServicePrefix(name)
 			require.ErrorIs(t, err, discovery.ErrInvalid, "%s %q", w.layout, name)
 			in := w.instance
@@ -254,8 +280,13 @@ func TestHostileNames(t *testing.T) {
 			_, err = l.Encode(in)
 			require.ErrorIs(t, err, discovery.ErrInvalid, "%s service %q", w.layout, name)
 			in = w.instance
-			if in.ID = name; w.layout == "totem" {
+			switch in.ID = name; w.layout {
+			case "totem":
 				in.ID = "host:" + name
+			case "lighthouse":
+				if name != "" && name != "." && name != ".." {
+					in.ID = name + ":80"
+				}
 			}
 			_, err = l.Encode(in)
 			require.ErrorIs(t, err, discovery.ErrInvalid, "%s ID %q", w.layout, name)
@@ -277,11 +308,12 @@ func TestHostileNames(t *testing.T) {
 		_, err := totem.Encode(in)
 		require.ErrorIs(t, err, discovery.ErrInvalid)
 	}
-	pilot := newLayout(t, "containerpilot", "pilot")
-	_, err := pilot.ServicePrefix("environment")
-	require.ErrorIs(t, err, discovery.ErrInvalid)
-	_, err = newLayout(t, "containerpilot", "").ServicePrefix("environment")
-	require.NoError(t, err)
+	for _, name := range []string{"containerpilot", "lighthouse"} {
+		_, err := newLayout(t, name, "own").ServicePrefix("environment")
+		require.ErrorIs(t, err, discovery.ErrInvalid)
+		_, err = newLayout(t, name, "").ServicePrefix("environment")
+		require.NoError(t, err)
+	}
 }
 
 // TestUnwritable: what a layout would write as something else.
@@ -298,9 +330,9 @@ func TestUnwritable(t *testing.T) {
 		}
 		require.ErrorIs(t, err, discovery.ErrInvalid)
 	}
-	for _, name := range []string{"totem", "containerpilot"} {
+	for _, name := range []string{"totem", "containerpilot", "lighthouse"} {
 		l := newLayout(t, name, "")
-		in := discovery.Instance{ID: "h:a", Service: "web", Host: "10.0.0.5", State: discovery.Passing}
+		in := discovery.Instance{ID: "h:1", Service: "web", Host: "10.0.0.5", State: discovery.Passing}
 		_, err := l.Encode(in)
 		require.ErrorIs(t, err, discovery.ErrInvalid, "no port")
 		in.Ports = map[string]discovery.Port{"http": {Number: 80}, "https": {Number: 443}}
@@ -325,6 +357,9 @@ var lenient = []struct {
 	{"totem", "/discover/service/s/r/h/c", "10.0.0.5:49157", "10.0.0.5", discovery.Port{Number: 49157, Protocol: "tcp"}},
 	{"totem", "/discover/service/s/r/h/c", "udp://[fd00::1]:99999", "fd00::1", discovery.Port{Number: 99999, Protocol: "udp"}},
 	{"containerpilot", "/containerpilot/s/s-h/service", `{"id":"other","name":"other","address":"a","port":"8000"}`, "a", discovery.Port{Number: 8000, Protocol: "tcp"}},
+	{"lighthouse", "/lighthouse/s/h:80", `{"host": "h", "ip": "10.0.1.8", "metadata": "{\"a\": 1, \"b\": \"c\"}", "peer": "{\"ip\": \"10.0.1.8\", \"name\": \"h\", \"port\": 1024}", "port": 80}`, "10.0.1.8", discovery.Port{Number: 80, Protocol: "tcp"}},
+	{"lighthouse", "/lighthouse/s/h:80", `{"host": "h", "ip": "10.0.1.8", "metadata": "{}", "port": "6379"}`, "10.0.1.8", discovery.Port{Number: 6379, Protocol: "tcp"}},
+	{"lighthouse", "/lighthouse/s/h:80", `{"host": "h", "port": 99999, "peer": null, "new": {}}`, "h", discovery.Port{Number: 99999, Protocol: "tcp"}},
 	{"containerpilot", "/containerpilot/s/s-h/service", `{"address":"a","port":0,"tags":[]}`, "a", discovery.Port{Number: 0, Protocol: "tcp"}},
 }
 
@@ -344,6 +379,9 @@ func TestLenient(t *testing.T) {
 	in, err := newLayout(t, "scalingo", "").Decode("/services/s/u", []byte(`{}`))
 	require.NoError(t, err)
 	require.Equal(t, discovery.Instance{ID: "u", Service: "s", State: discovery.Passing}, in)
+	in, err = newLayout(t, "lighthouse", "").Decode("/lighthouse/s/h:80", []byte(`{"port":80,"metadata":"{\"a\": 1, \"b\": \"c\"}"}`))
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"a": "1", "b": "c"}, in.Metadata)
 }
 
 // TestMalformed: one malformed record is skipped with a warning that shows no part of its value.
@@ -354,6 +392,7 @@ func TestMalformed(t *testing.T) {
 		"scalingo":       {{Key: "/services/s/b", Value: []byte(`{"name":1,"password":"` + canary + `"}`)}, {Key: "/services/s/c", Value: []byte(`{"ports":{"http":"` + canary + `"}}`)}, {Key: "/services/s/d/e", Value: []byte(`{}`)}, {Key: "/services/s/f", Value: []byte(`null`)}, {Key: "/services/s", Value: []byte(canary)}},
 		"totem":          {{Key: "/discover/service/web/r/h/b", Value: []byte(canary)}, {Key: "/discover/service/web/r/h", Value: []byte("tcp://h:1")}, {Key: "/discover/service/web/r/h/b", Value: []byte("tcp://u:" + canary + "@h:1")}, {Key: "/discover/service/web/r/h/b", Value: []byte("tcp://h:" + canary)}, {Key: "/discover/service/web/r/h/b:c", Value: []byte("tcp://h:1")}},
 		"containerpilot": {{Key: "/containerpilot/app/b/service", Value: []byte(canary)}, {Key: "/containerpilot/app/b", Value: []byte(`{}`)}, {Key: "/containerpilot/app/b/service", Value: []byte(`{"port":"` + canary + `"}`)}, {Key: "/containerpilot/app/b/service", Value: []byte(`[]`)}},
+		"lighthouse":     {{Key: "/lighthouse/redis/h:1", Value: []byte(canary)}, {Key: "/lighthouse/redis/h:1", Value: []byte(`{"ip":"h"}`)}, {Key: "/lighthouse/redis/h:1", Value: []byte(`{"port":"` + canary + `"}`)}, {Key: "/lighthouse/redis/h:1", Value: []byte(`{"port":1,"metadata":"` + canary + `"}`)}, {Key: "/lighthouse/redis/h:1", Value: []byte(`{"port":1,"metadata":{"a":"` + canary + `"}}`)}, {Key: "/lighthouse/redis/h:1/deep", Value: []byte(`{"port":1}`)}},
 	}
 	for _, w := range written {
 		l := newLayout(t, w.layout, "")
@@ -432,6 +471,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add(1, "s", "", "public.dev", "", "", 1, false)
 	f.Add(2, "web", "h:c", "fd00::1", "", "default", 65535, true)
 	f.Add(3, "app", "app-h", "h", "<&>\"\\", "x", 8000, true)
+	f.Add(4, "redis", "h:6379", "10.0.1.8", "", "x", 6379, true)
 	f.Fuzz(func(t *testing.T, which int, service, id, host, text, portName string, number int, public bool) {
 		name := names[(which%len(names)+len(names))%len(names)]
 		l := newLayout(t, name, "")
@@ -458,7 +498,7 @@ func FuzzRoundTrip(f *testing.F) {
 			return // JSON that is no UTF-8 is not its matter here
 		case "totem":
 			in = discovery.Instance{ID: in.ID, Service: in.Service, Host: in.Host, Metadata: map[string]string{"realm": "default"}, Ports: in.Ports, State: in.State}
-		case "containerpilot":
+		case "containerpilot", "lighthouse":
 			in = discovery.Instance{ID: in.ID, Service: in.Service, Host: in.Host, Ports: in.Ports, State: in.State}
 		}
 		if name != "scalingo" {

@@ -1,0 +1,80 @@
+package zookeeper
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+)
+
+// hosts are the servers that the URL names, and how it went with each: for the error of a call that had no
+// answer.
+type hosts struct {
+	addresses []string
+
+	lock  sync.Mutex
+	tried map[string]error
+}
+
+// note remembers how it went with an address; nil when a session was begun there.
+func (h *hosts) note(address string, err error) {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	h.tried[address] = err
+}
+
+// report says how it went with every address.
+func (h *hosts) report() string {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	var parts []string
+	for _, address := range h.addresses {
+		err, known := h.tried[address]
+		switch {
+		case !known:
+			parts = append(parts, address+" (not tried)")
+		case err != nil:
+			parts = append(parts, fmt.Sprintf("%s (%v)", address, err))
+		default:
+			parts = append(parts, address+" (connected)")
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// round is one session's way around the servers, in an order of its own so that they share the load. It is
+// the library's host provider; unlike the library's own it leaves names to each dialling, so that a name that
+// is unknown now or changes later does no harm.
+type round struct {
+	addresses []string
+	next      int
+	left      int // how many are to be tried before the library takes a rest
+}
+
+func (h *hosts) round() *round {
+	r := &round{left: len(h.addresses)}
+	for _, i := range rand.Perm(len(h.addresses)) {
+		r.addresses = append(r.addresses, h.addresses[i])
+	}
+	return r
+}
+
+// Init is given what it has already.
+func (r *round) Init([]string) error { return nil }
+
+// Len is how many servers there are.
+func (r *round) Len() int { return len(r.addresses) }
+
+// Next gives the server to try, and whether all have been tried in vain.
+func (r *round) Next() (server string, all bool) {
+	server = r.addresses[r.next]
+	r.next = (r.next + 1) % len(r.addresses)
+	if all = r.left == 0; all {
+		r.left = len(r.addresses)
+	}
+	r.left--
+	return server, all
+}
+
+// Connected begins a new round.
+func (r *round) Connected() { r.left = len(r.addresses) }

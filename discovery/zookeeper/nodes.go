@@ -1,0 +1,225 @@
+package zookeeper
+
+import (
+	"context"
+	"errors"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/layout"
+)
+
+// maxRequest is what a server takes in one request, with some room for what is around the data: its
+// jute.maxbuffer is a megabyte, and a longer request costs the connection.
+const maxRequest = 1_000_000
+
+func validSize(key string, data []byte) error {
+	if len(key)+len(data) > maxRequest {
+		return invalid("the record has %d bytes, ZooKeeper takes %d at most", len(key)+len(data), maxRequest)
+	}
+	return nil
+}
+
+// access says who may use what is written; the empty word decides by whether there is a user.
+type access func() []zk.ACL
+
+var accesses = map[string]access{
+	"":        nil,
+	"creator": func() []zk.ACL { return zk.AuthACL(zk.PermAll) },
+	"read":    func() []zk.ACL { return append(zk.AuthACL(zk.PermAll), zk.WorldACL(zk.PermRead)...) },
+	"open":    func() []zk.ACL { return zk.WorldACL(zk.PermAll) },
+}
+
+func accessFor(word string, login discovery.Credentials) (access, error) {
+	switch {
+	case word == "" && login.IsZero():
+		word = "open"
+	case word == "":
+		word = "creator"
+	case word != "open" && login.IsZero():
+		return nil, invalid("acl=%s needs a user", word)
+	}
+	return accesses[word], nil
+}
+
+// node is what a node holds.
+type node struct {
+	data []byte
+	stat *zk.Stat
+}
+
+// list is what stands below a node.
+type list struct {
+	names []string
+	stat  *zk.Stat
+}
+
+// nodePath is a layout's prefix or key as a node.
+func nodePath(key string) string { return "/" + strings.Trim(key, "/") }
+
+// join gives the path of a node below another. The name is one that the server gave, so nothing is cleaned.
+func join(directory, name string) string { return strings.TrimSuffix(directory, "/") + "/" + name }
+
+func missing(err error) bool { return errors.Is(err, zk.ErrNoNode) }
+
+func ignoreMissing(err error) error {
+	if missing(err) {
+		return nil
+	}
+	return err
+}
+
+func (s *session) sync(ctx context.Context) error {
+	_, err := ask(ctx, s, func(c *zk.Conn) (string, error) { return c.Sync("/") })
+	return err
+}
+
+func (s *session) get(ctx context.Context, at string) (node, error) {
+	return ask(ctx, s, func(c *zk.Conn) (node, error) {
+		data, stat, err := c.Get(at)
+		return node{data, stat}, err
+	})
+}
+
+func (s *session) children(ctx context.Context, at string) (list, error) {
+	return ask(ctx, s, func(c *zk.Conn) (list, error) {
+		names, stat, err := c.Children(at)
+		return list{names, stat}, err
+	})
+}
+
+// stat is nil when there is no such node.
+func (s *session) stat(ctx context.Context, at string) (*zk.Stat, error) {
+	return ask(ctx, s, func(c *zk.Conn) (*zk.Stat, error) {
+		exists, stat, err := c.Exists(at)
+		if !exists {
+			stat = nil
+		}
+		return stat, err
+	})
+}
+
+func (s *session) set(ctx context.Context, at string, data []byte, version int32) (*zk.Stat, error) {
+	return ask(ctx, s, func(c *zk.Conn) (*zk.Stat, error) { return c.Set(at, data, version) })
+}
+
+func (s *session) delete(ctx context.Context, at string, version int32) error {
+	_, err := ask(ctx, s, func(c *zk.Conn) (any, error) { return nil, c.Delete(at, version) })
+	return err
+}
+
+// create makes a node, and those above it, and gives the name that it got.
+func (s *session) create(ctx context.Context, at string, data []byte, flags int32) (string, error) {
+	for {
+		made, err := ask(ctx, s, func(c *zk.Conn) (string, error) {
+			return c.Create(at, data, flags, s.registry.access())
+		})
+		if !missing(err) {
+			return made, err
+		}
+		if err := s.makeParents(ctx, at); err != nil {
+			return "", err
+		}
+	}
+}
+
+// makeParents makes the nodes above one, from below: who may write there may not be let in further up.
+func (s *session) makeParents(ctx context.Context, at string) error {
+	parent := path.Dir(at)
+	if parent == "/" {
+		return nil
+	}
+	_, err := s.create(ctx, parent, nil, zk.FlagPersistent)
+	if errors.Is(err, zk.ErrNodeExists) {
+		return nil
+	}
+	return err
+}
+
+func (s *session) creation(at string, data []byte, flags int32) *zk.CreateRequest {
+	return &zk.CreateRequest{Path: at, Data: data, Acl: s.registry.access(), Flags: flags}
+}
+
+// together does several operations or none. The index is that of the one that could not be done.
+func (s *session) together(ctx context.Context, operations ...any) ([]zk.MultiResponse, int, error) {
+	results, err := ask(ctx, s, func(c *zk.Conn) ([]zk.MultiResponse, error) { return c.Multi(operations...) })
+	for i, result := range results {
+		if result.Error != nil {
+			return results, i, result.Error
+		}
+	}
+	return results, -1, err
+}
+
+// replace puts a node in the place of another, which must not have changed since. Its version is another than
+// the former one's, so that a change meant for that does not hit it.
+func (s *session) replace(ctx context.Context, at string, data []byte, flags int32, former *zk.Stat, before ...any) (int, error) {
+	operations := append(before, &zk.DeleteRequest{Path: at, Version: former.Version})
+	if former.Version == 0 {
+		operations = append(operations, s.creation(at, nil, flags), &zk.SetDataRequest{Path: at, Data: data, Version: 0})
+	} else {
+		operations = append(operations, s.creation(at, data, flags))
+	}
+	_, at2, err := s.together(ctx, operations...)
+	return at2, err
+}
+
+// changed reports whether what an operation was meant for is no longer what it was.
+func changed(err error) bool {
+	return errors.Is(err, zk.ErrBadVersion) || errors.Is(err, zk.ErrNodeExists) || errors.Is(err, zk.ErrNoNode)
+}
+
+// readAll gives the records below a node, read by get, and the newest change of them and of the list.
+func readAll(ctx context.Context, directory string, below list, get func(context.Context, string) (node, error)) ([]layout.Record, int64, error) {
+	nodes := make([]node, len(below.names))
+	err := inParallel(ctx, len(nodes), func(ctx context.Context, i int) error {
+		var err error
+		nodes[i], err = get(ctx, join(directory, below.names[i]))
+		if missing(err) {
+			nodes[i] = node{}
+		}
+		return ignoreMissing(err)
+	})
+	newest := below.stat.Pzxid
+	records := make([]layout.Record, 0, len(nodes))
+	for i, n := range nodes {
+		if n.stat == nil {
+			continue // gone meanwhile
+		}
+		newest = max(newest, n.stat.Mzxid)
+		records = append(records, layout.Record{Key: join(directory, below.names[i]), Value: n.data})
+	}
+	return records, newest, err
+}
+
+// pipeline is how many requests are under way at once: each is answered in its turn, so waiting for one
+// before the next costs a round trip each.
+const pipeline = 32
+
+// inParallel does n things, several at once, and gives the first error.
+func inParallel(ctx context.Context, n int, do func(context.Context, int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(n, pipeline) {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return context.Cause(ctx)
+}

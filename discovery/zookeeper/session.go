@@ -1,0 +1,354 @@
+package zookeeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// session is one session at the ensemble. It begins when it is first connected, outlives broken connections
+// unless it is fleeting, and ends when the server says that it has expired or when it is closed.
+type session struct {
+	registry *registry
+	asked    time.Duration // its time-out
+	fleeting bool          // it ends with its first connection
+	room     int           // for a request, in bytes
+	news     *news         // of what it watches
+
+	conn   *zk.Conn
+	events <-chan zk.Event
+	life   context.Context // of dialling
+	stop   context.CancelFunc
+	heard  atomic.Int64 // when the server last said something
+	ended  chan struct{}
+	gone   chan struct{} // closed when nothing of it is left to run
+
+	// Of the library's goroutine that dials.
+	backoff discovery.Backoff
+	failed  bool
+
+	lock      sync.Mutex
+	socket    *socket
+	login     discovery.Credentials
+	loggedIn  bool
+	connected bool
+	up        chan struct{} // closed while it can be asked
+	id        int64
+	granted   time.Duration
+	over      bool
+	why       error
+	calls     sync.WaitGroup
+}
+
+// The library's buffers: what it reads and writes at a time. Registrations are many and need little.
+const (
+	sharedRoom = 3 << 19
+	leastRoom  = 4 << 10
+)
+
+// begin starts a session. Who has it closes or abandons it.
+func (r *registry) begin(asked time.Duration, fleeting bool, room int) (*session, error) {
+	login, err := r.config.Login()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{
+		registry: r,
+		asked:    asked,
+		fleeting: fleeting,
+		room:     room,
+		news:     newNews(),
+		login:    login,
+		up:       make(chan struct{}),
+		ended:    make(chan struct{}),
+		gone:     make(chan struct{}),
+	}
+	s.life, s.stop = context.WithCancel(context.Background())
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if r.closed {
+		return nil, errClosed
+	}
+	answers := room
+	if fleeting {
+		answers = 0 // any size: it reads what others wrote
+	}
+	s.lock.Lock() // the library's goroutines may be there before this one has noted them
+	defer s.lock.Unlock()
+	s.conn, s.events, err = zk.Connect(r.hosts.addresses, asked,
+		zk.WithDialer(s.dial),
+		zk.WithHostProvider(r.hosts.round()),
+		zk.WithLogger(logger{r.config.Log}),
+		zk.WithLogInfo(false),
+		zk.WithEventCallback(s.event),
+		zk.WithMaxConnBufferSize(room),
+		zk.WithMaxBufferSize(answers),
+	)
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	r.sessions.Add(1)
+	return s, nil
+}
+
+// logger takes what the library says: connections that come and go, which the errors of calls tell too.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Printf(format string, args ...any) {
+	l.log.Debug("zookeeper client", "message", fmt.Sprintf(format, args...))
+}
+
+// dial connects to one server, for the library.
+func (s *session) dial(network, address string, _ time.Duration) (net.Conn, error) {
+	r := s.registry
+	if err := s.rest(); err != nil {
+		return nil, err
+	}
+	s.failed = true // until there is a session
+	conn, err := r.config.Dial(s.life, network, address)
+	if s.life.Err() != nil {
+		if err == nil {
+			conn.Close()
+		}
+		return nil, s.life.Err()
+	}
+	if err != nil {
+		r.hosts.note(address, err)
+		return nil, err
+	}
+	k := &socket{
+		Conn:  conn,
+		limit: time.Now().Add(max(discovery.ConnectTimeout, r.config.Timeout/time.Duration(len(r.hosts.addresses)))),
+		noted: func(err error) { r.hosts.note(address, err) },
+		heard: &s.heard,
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.over {
+		conn.Close()
+		return nil, s.why
+	}
+	s.socket = k
+	return k, nil
+}
+
+// rest waits before another try. A session must not lose its life by that.
+func (s *session) rest() error {
+	if !s.failed {
+		return nil
+	}
+	timer := time.NewTimer(min(s.backoff.Next(), s.asked/4))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.life.Done():
+		return s.life.Err()
+	}
+}
+
+// event takes what the library tells, in its own goroutines: it must not block.
+func (s *session) event(e zk.Event) {
+	if e.Type != zk.EventSession {
+		s.news.tell(e)
+		return
+	}
+	switch e.State {
+	case zk.StateHasSession:
+		s.failed = false
+		s.backoff.Reset()
+		s.connect()
+	case zk.StateDisconnected:
+		s.disconnect()
+	case zk.StateExpired:
+		s.end(zk.ErrSessionExpired)
+	}
+}
+
+func (s *session) connect() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.over {
+		return
+	}
+	s.connected, s.id, s.granted = true, s.conn.SessionID(), s.socket.granted
+	if s.login.IsZero() || s.loggedIn { // the library logs in again by itself
+		close(s.up)
+		return
+	}
+	s.calls.Go(s.firstLogin)
+}
+
+func (s *session) disconnect() {
+	s.lock.Lock()
+	if s.connected {
+		s.connected = false
+		select {
+		case <-s.up:
+			s.up = make(chan struct{})
+		default:
+		}
+	}
+	lost := s.fleeting && s.id != 0
+	s.lock.Unlock()
+	if lost {
+		s.end(zk.ErrConnectionClosed)
+	}
+}
+
+// firstLogin logs in before anything is asked.
+func (s *session) firstLogin() {
+	err := s.addLogin(s.login)
+	if errors.Is(err, zk.ErrAuthFailed) {
+		s.end(err)
+		return
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.loggedIn = err == nil
+	if err == nil && s.connected && !s.over {
+		close(s.up)
+	}
+}
+
+func (s *session) addLogin(login discovery.Credentials) error {
+	return s.conn.AddAuth("digest", []byte(login.User+":"+string(login.Password)))
+}
+
+// loginAnew logs in with what the user file now says and reports whether that is something else. To
+// ZooKeeper a session is all users at once whom it has logged in.
+func (s *session) loginAnew(ctx context.Context) bool {
+	login, err := s.registry.config.Login()
+	s.lock.Lock()
+	same := login == s.login
+	s.login = login
+	s.lock.Unlock()
+	if err != nil || same || login.IsZero() {
+		return false
+	}
+	_, err = ask(ctx, s, func(*zk.Conn) (any, error) { return nil, s.addLogin(login) })
+	return err == nil
+}
+
+// end ends the session for a reason. What of it remains, at the server too, ends soon.
+func (s *session) end(why error) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.over {
+		return
+	}
+	s.over, s.why = true, why
+	close(s.ended)
+	s.stop()
+	go s.finish()
+}
+
+func (s *session) finish() {
+	defer s.registry.sessions.Done()
+	s.conn.Close() // it tells the server, if there is a connection, and waits for a second at most
+	s.hangUp()
+	for range s.events { // until the library has done
+	}
+	s.calls.Wait()
+	close(s.gone)
+}
+
+// hangUp breaks the connection.
+func (s *session) hangUp() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.socket != nil {
+		s.socket.Close()
+	}
+}
+
+// close ends the session at the server too, with its ephemeral nodes. It returns when that is done, or could
+// not be.
+func (s *session) close() {
+	s.end(errClosed)
+	<-s.gone
+}
+
+// abandon ends the session here; at the server it lasts until its time-out.
+func (s *session) abandon() {
+	s.stop() // before hanging up: it must not dial again
+	s.hangUp()
+	s.close()
+}
+
+// isOver reports whether the session has ended.
+func (s *session) isOver() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// identity gives the session's number, 0 before it has begun, and its time-out.
+func (s *session) identity() (int64, time.Duration) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.id, s.granted
+}
+
+// errEnded is the answer of a session that is over.
+var errEnded = errors.New("the session has ended")
+
+// await blocks until the session can be asked.
+func (s *session) await(ctx context.Context) error {
+	s.lock.Lock()
+	up := s.up
+	s.lock.Unlock()
+	select {
+	case <-s.ended:
+		if errors.Is(s.why, zk.ErrAuthFailed) {
+			return s.why
+		}
+		return errEnded
+	case <-up:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ask calls the library, which knows no contexts. When ctx ends first, the call goes on without anybody.
+func ask[T any](ctx context.Context, s *session, f func(*zk.Conn) (T, error)) (T, error) {
+	var none T
+	if err := s.await(ctx); err != nil {
+		return none, err
+	}
+	s.lock.Lock()
+	if s.over {
+		s.lock.Unlock()
+		return none, errEnded
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	s.calls.Go(func() {
+		value, err := f(s.conn)
+		answers <- answer{value, err}
+	})
+	s.lock.Unlock()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
