@@ -78,8 +78,9 @@ lint-platforms:
 	GOOS=darwin go build -tags $(TAGS) ./...
 
 .PHONY: install-test-tools
-install-test-tools: ## Install the Debian packages that the tests use (needs root, quick when all is there)
+install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there
 	scripts/install-test-tools
+	scripts/build-consul
 
 .PHONY: clean
 clean: ## Remove what the other targets built

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul"
 	"github.com/envharness/envharness/discovery/etcd"
 	"github.com/envharness/envharness/discovery/etcd2"
 	"github.com/envharness/envharness/discovery/memory"
@@ -13,6 +14,7 @@ import (
 
 // All is every engine there is, one a line.
 var All = discovery.NewEngines(
+	consul.Engine,
 	etcd.Engine,
 	etcd2.Engine,
 	memory.Engine,

@@ -1,0 +1,99 @@
+package consul
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/discovery/registrytest"
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+func TestConformance(t *testing.T) {
+	server := testservers.ConsulAgent(t, nil)
+	raw := rawClient(t, server.Address)
+	link := testservers.NewLink(t, server.Address)
+	dead := testservers.FreeAddress(t)
+	at := func(address string) func(string) string {
+		return func(prefix string) string { return "consul://" + address + "/" + prefix }
+	}
+	registrytest.Run(t, registrytest.Server{
+		Engine:  Engine,
+		URL:     at(server.Address),
+		FarURL:  at(link.Address),
+		MinTTL:  minTTL,
+		Kill:    server.Kill,
+		Restart: server.Start,
+		Pause:   server.Pause,
+		Resume:  server.Resume,
+		Cut:     link.Cut,
+		Mend:    link.Mend,
+		Compact: func(t testing.TB) { restore(t, raw, save(t, raw)) }, // which forgets all that wait
+		Revoke:  func(t testing.TB, prefix string) { revoke(t, raw, prefix) },
+		Malform: func(t testing.TB, prefix, service string) {
+			session, _, err := raw.Session().CreateNoChecks(&api.SessionEntry{TTL: "1h"}, nil)
+			require.NoError(t, err)
+			for key, value := range map[string]string{
+				"/services/" + service + "/empty":     "",
+				"/services/" + service + "/text":      "10.0.0.5:80",
+				"/services/" + service + "/list":      "[]",
+				"/services/" + service + "/null":      "null",
+				"/services/" + service + "/ports":     `{"ports":{"http":"eighty"}}`,
+				"/services/" + service + "/tags":      `{"tags":"blue"}`,
+				"/services/" + service + "/":          `{}`,
+				"/services/" + service + "/a/b":       `{}`,
+				"/services/" + service + "/%zz":       `{}`,
+				"/services/" + service + "/un_escape": `{}`,
+				"/services/" + service:                `{}`,
+				"/services/":                          `{}`,
+			} {
+				held := &api.KVTxnOp{Verb: api.KVLock, Key: prefix + key, Value: []byte(value), Session: session}
+				require.NoError(t, write(t.Context(), raw, &api.KVTxnOp{Verb: api.KVDelete, Key: prefix + key}, held))
+			}
+			nobodys := &api.KVTxnOp{Verb: api.KVSet, Key: prefix + "/services/" + service + "/nobodys", Value: []byte(`{}`)}
+			require.NoError(t, write(t.Context(), raw, nobodys))
+		},
+		DeniedURL:   "consul://" + guardedConsul(t).Address + "/denied?token-file=" + tokenFile(t, "canary-d6b1f2"),
+		DeadURL:     "consul://" + dead + "/dead?timeout=2s",
+		DeadAddress: dead,
+	})
+}
+
+// rawClient is the official client with nothing of ours.
+func rawClient(t testing.TB, address string) *api.Client {
+	t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true}
+	client, err := api.NewClient(&api.Config{Address: address, Transport: transport, HttpClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	return client
+}
+
+// revoke ends every session that holds something below a prefix.
+func revoke(t testing.TB, raw *api.Client, prefix string) {
+	entries, _, err := raw.KV().List(prefix+"/", nil)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if entry.Session != "" {
+			_, err := raw.Session().Destroy(entry.Session, nil)
+			require.NoError(t, err)
+		}
+	}
+}
+
+// save gives all that the server knows, and restore makes it know that alone again.
+func save(t testing.TB, raw *api.Client) string {
+	snapshot, _, err := raw.Snapshot().Save(nil)
+	require.NoError(t, err)
+	defer snapshot.Close()
+	all, err := io.ReadAll(snapshot)
+	require.NoError(t, err)
+	return string(all)
+}
+
+func restore(t testing.TB, raw *api.Client, snapshot string) {
+	require.NoError(t, raw.Snapshot().Restore(nil, strings.NewReader(snapshot)))
+}

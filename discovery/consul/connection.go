@@ -1,0 +1,170 @@
+package consul
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// maxCalls bounds the connections for calls; queries that wait have their own. An agent grants one address
+// 200 connections in all.
+const maxCalls = 32
+
+// client is the official one.
+type client = api.Client
+
+var errClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry is closed"))
+
+// connection is the agent.
+type connection struct {
+	settings settings
+	calls    *client // that are answered at once
+	polls    *client // that wait for changes
+	idle     func()  // closes connections that nobody uses
+
+	lock   sync.Mutex
+	tried  bool
+	err    error // of the last attempt to connect
+	closed bool
+}
+
+func newConnection(s settings) (*connection, error) {
+	c := &connection{settings: s}
+	calls := &http.Transport{MaxConnsPerHost: maxCalls, MaxIdleConnsPerHost: maxCalls}
+	polls := &http.Transport{}
+	c.idle = func() {
+		calls.CloseIdleConnections()
+		polls.CloseIdleConnections()
+	}
+	var err error
+	if c.calls, err = c.newClient(calls); err != nil {
+		return nil, err
+	}
+	c.polls, err = c.newClient(polls)
+	return c, err
+}
+
+func (c *connection) newClient(t *http.Transport) (*client, error) {
+	t.DialContext, t.DialTLSContext = c.dial, c.dialTLS
+	config := &api.Config{
+		Address:    c.settings.address,
+		PathPrefix: c.settings.pathPrefix,
+		Scheme:     "http",
+		HttpClient: &http.Client{Transport: &transport{t, &c.settings}},
+		Transport:  t,
+		Datacenter: c.settings.datacenter,
+		Namespace:  c.settings.namespace,
+		Partition:  c.settings.partition,
+	}
+	if c.settings.Secure {
+		config.Scheme = "https"
+	}
+	if c.settings.network == "unix" {
+		config.Address = "localhost"
+	}
+	made, err := api.NewClient(config)
+	if err != nil {
+		return nil, invalid("%w", err)
+	}
+	return made, nil
+}
+
+func (c *connection) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, c.settings.network, c.settings.address)
+	c.note(err)
+	return conn, err
+}
+
+func (c *connection) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
+	defer cancel()
+	config, err := c.settings.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.dial(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		c.note(err)
+		return nil, err
+	}
+	return secure, nil
+}
+
+// note remembers how it went with connecting, for the error of a call that had no answer.
+func (c *connection) note(err error) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	c.tried, c.err = true, err
+}
+
+// report says how it went.
+func (c *connection) report() string {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	switch {
+	case !c.tried:
+		return c.settings.address + " (no connection)"
+	case c.err != nil:
+		return fmt.Sprintf("%s (%v)", c.settings.address, c.err)
+	}
+	return c.settings.address + " (connected, no answer)"
+}
+
+// open is an error once the registry was closed.
+func (c *connection) open() error {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if c.closed {
+		return errClosed
+	}
+	return nil
+}
+
+func (c *connection) close() {
+	c.lock.Lock()
+	c.closed = true
+	c.lock.Unlock()
+	c.idle()
+}
+
+// transport shows who we are at each request, so that a changed token file counts at once.
+type transport struct {
+	*http.Transport
+	settings *settings
+}
+
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	token, err := t.settings.token()
+	if err != nil {
+		return nil, err
+	}
+	login, err := t.settings.login()
+	if err != nil {
+		return nil, err
+	}
+	request = request.Clone(request.Context())
+	request.Header.Del("X-Consul-Token") // what the client read in the environment by itself
+	request.Header.Del("Authorization")
+	if token != "" {
+		request.Header.Set("X-Consul-Token", string(token))
+	}
+	if login.User != "" {
+		request.SetBasicAuth(login.User, string(login.Password))
+	}
+	return t.Transport.RoundTrip(request)
+}

@@ -1,0 +1,214 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
+)
+
+// pilotTTL is the TTL of a registration that asks for none, in the layout containerpilot.
+const pilotTTL = 30 * time.Second
+
+// pilotName refuses what cannot be part of a path for every version of the agent.
+func pilotName(name string) error {
+	odd := func(c rune) bool { return c == '%' || c == '/' || !unicode.IsPrint(c) }
+	if name == "" || name == "." || name == ".." || strings.ContainsFunc(name, odd) {
+		return invalid("this layout cannot write the name %q: no /, %%, ., .. and nothing that cannot be printed", name)
+	}
+	return nil
+}
+
+// pilotLease is one registration in the layout containerpilot: a service with a check that has the same ID. An
+// instance that does not pass is one whose check is critical.
+type pilotLease struct {
+	registry *registry
+	face     face
+	name     string
+	ttl      time.Duration
+}
+
+func newPilotLease(r *registry, ttl time.Duration) *pilotLease {
+	if ttl == 0 {
+		ttl = pilotTTL
+	}
+	return &pilotLease{
+		registry: r,
+		face:     face{registry: r, owner: 1 + rand.Uint64N(1<<63)},
+		ttl:      (ttl + time.Second - 1).Truncate(time.Second),
+	}
+}
+
+func (l *pilotLease) Announce(ctx context.Context, in discovery.Instance, takeOver bool) (driver.Grant, error) {
+	return driver.Grant{TTL: l.ttl}, l.do(ctx, "register", in, func(ctx context.Context, client *client) error {
+		if err := l.registry.atHome(ctx, client); err != nil {
+			return err
+		}
+		if !takeOver {
+			if err := l.check(ctx, client, in.ID); err != nil && !errors.Is(err, driver.ErrLost) {
+				return err
+			}
+		}
+		return l.show(ctx, client, in)
+	})
+}
+
+func (l *pilotLease) Renew(ctx context.Context, in discovery.Instance) error {
+	return l.do(ctx, "renew", in, func(ctx context.Context, client *client) error {
+		if err := l.check(ctx, client, in.ID); err != nil {
+			return err
+		}
+		return l.face.beat(ctx, client, status(in))
+	})
+}
+
+func (l *pilotLease) Update(ctx context.Context, in discovery.Instance) error {
+	return l.do(ctx, "update", in, func(ctx context.Context, client *client) error {
+		if err := l.check(ctx, client, in.ID); err != nil {
+			return err
+		}
+		return l.show(ctx, client, in)
+	})
+}
+
+func (l *pilotLease) Withdraw(ctx context.Context) error {
+	_, err := call(ctx, l.registry, "withdraw", l.name, func(ctx context.Context, client *client) (any, error) {
+		if err := l.face.hide(ctx, client); err != nil || l.name == "" {
+			return nil, err
+		}
+		return nil, l.face.settled(ctx, client, l.name, func(entries []*api.ServiceEntry) bool {
+			return !slices.ContainsFunc(entries, l.isOurs)
+		})
+	})
+	return err
+}
+
+// do takes one step.
+func (l *pilotLease) do(ctx context.Context, op string, in discovery.Instance, step func(context.Context, *client) error) error {
+	if _, err := l.registry.layout.Encode(in); err != nil {
+		return l.registry.fail(op, in.Service, err)
+	}
+	l.name, l.face.check = in.Service, in.ID
+	_, err := call(ctx, l.registry, op, in.Service, func(ctx context.Context, client *client) (any, error) {
+		return nil, step(ctx, client)
+	})
+	return err
+}
+
+// check is ErrLost when the service is gone from the agent and ErrConflict when it is another's.
+func (l *pilotLease) check(ctx context.Context, client *client, id string) error {
+	service, err := find(ctx, client, id)
+	switch {
+	case err != nil:
+		return err
+	case service == nil:
+		return driver.ErrLost
+	case ownerOf(service.Meta) != l.face.owner:
+		return discovery.ErrConflict
+	}
+	return nil
+}
+
+// status is what the check of an instance says.
+func status(in discovery.Instance) string {
+	if in.State == discovery.Passing {
+		return api.HealthPassing
+	}
+	return api.HealthCritical
+}
+
+// show makes the catalogue what the instance says, and waits until it is.
+func (l *pilotLease) show(ctx context.Context, client *client, in discovery.Instance) error {
+	service := l.face.service(in.ID, in.Service, in)
+	service.Check = l.face.ttlCheck(wholeSeconds(l.ttl), in.ID, "TTL for "+in.Service+" set by envharness", status(in))
+	if err := l.face.show(ctx, client, service, status(in)); err != nil {
+		return err
+	}
+	return l.face.settled(ctx, client, in.Service, func(entries []*api.ServiceEntry) bool {
+		return slices.ContainsFunc(entries, func(entry *api.ServiceEntry) bool {
+			return l.isOurs(entry) && entry.Service.Port == service.Port && entry.Service.Address == service.Address &&
+				(service.EnableTagOverride || slices.Equal(entry.Service.Tags, service.Tags)) && l.statusOf(entry) == status(in)
+		})
+	})
+}
+
+func (l *pilotLease) isOurs(entry *api.ServiceEntry) bool {
+	return entry.Service != nil && ownerOf(entry.Service.Meta) == l.face.owner
+}
+
+// statusOf is that of our own check.
+func (l *pilotLease) statusOf(entry *api.ServiceEntry) string {
+	for _, check := range entry.Checks {
+		if check.CheckID == l.face.check {
+			return check.Status
+		}
+	}
+	return ""
+}
+
+func (s *service) queryPilots(_ context.Context, client *client, q *api.QueryOptions) (func() bool, uint64, error) {
+	entries, meta, err := client.Health().Service(s.name, "", true, q)
+	if err == nil && len(entries) == 0 && meta.ResultsFilteredByACLs {
+		err = discovery.Mark(discovery.ErrDenied, errors.New("the token may not read the service, or its nodes"))
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return func() bool { return s.takePilots(entries, meta.LastIndex) }, meta.LastIndex, nil
+}
+
+// takePilots takes those that pass. One ID at two agents is the one that was written last.
+func (s *service) takePilots(entries []*api.ServiceEntry, index uint64) (changed bool) {
+	newest := map[string]*api.ServiceEntry{}
+	for _, entry := range entries {
+		if entry.Service == nil || entry.Service.Service != s.name { // Consul ignores case
+			continue
+		}
+		if other := newest[entry.Service.ID]; other == nil || other.Service.ModifyIndex < entry.Service.ModifyIndex {
+			newest[entry.Service.ID] = entry
+		}
+	}
+	s.index, s.pilots = index, nil
+	for _, id := range slices.Sorted(maps.Keys(newest)) {
+		s.pilots = append(s.pilots, pilot(newest[id]))
+	}
+	return true
+}
+
+// pilot is the instance of an entry. A service without an address is at its node's.
+func pilot(entry *api.ServiceEntry) discovery.Instance {
+	in := discovery.Instance{
+		ID:      entry.Service.ID,
+		Service: entry.Service.Service,
+		Host:    entry.Service.Address,
+		State:   discovery.Passing,
+	}
+	if in.Host == "" && entry.Node != nil {
+		in.Host = entry.Node.Address
+	}
+	if len(entry.Service.Tags) > 0 {
+		in.Tags = entry.Service.Tags
+	}
+	if entry.Service.Port != 0 {
+		in.Ports = map[string]discovery.Port{discovery.DefaultPort: {Number: entry.Service.Port, Protocol: "tcp"}}
+	}
+	return in
+}
+
+// pilotServices are those of the catalogue, but for Consul itself.
+func pilotServices(client *client, q *api.QueryOptions) ([]string, error) {
+	services, _, err := client.Catalog().Services(q)
+	delete(services, "consul")
+	names := slices.AppendSeq([]string{}, maps.Keys(services))
+	slices.Sort(names)
+	return names, err
+}

@@ -1,0 +1,281 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
+)
+
+// minTTL is the least TTL of a registration: it takes three calls to the agent to renew one.
+const minTTL = time.Second
+
+// stateCheck is the name of the check that keeps an instance out of the catalogue's answers while it does not
+// pass. It is there only then, always critical, and not for us: our state is in the record.
+const stateCheck = "state"
+
+// lease is one registration in the native layout: a service with a TTL check, a session that ends with the
+// check, and the record that the session holds.
+type lease struct {
+	registry *registry
+	face     face
+	whole    string // the whole ID of the service
+	id       string // of the service at this agent; "": not chosen yet
+	key      string // of the record
+	ttl      time.Duration
+	session  string // "": none
+	former   string // the session that had the record before, to be ended
+}
+
+func newLease(r *registry, in discovery.Instance, ttl time.Duration) *lease {
+	if ttl == 0 {
+		ttl = discovery.DefaultTTL
+	}
+	whole := wholeID(r.keys, in.Service, in.ID)
+	return &lease{
+		registry: r,
+		face:     face{registry: r, owner: 1 + rand.Uint64N(1<<63), check: whole + ":alive"},
+		whole:    whole,
+		ttl:      max(ttl, minTTL),
+	}
+}
+
+func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bool) (driver.Grant, error) {
+	grant := driver.Grant{TTL: l.ttl, Every: min(l.ttl, maxSession) / 3}
+	return grant, l.do(ctx, "register", in, func(ctx context.Context, client *client) error {
+		if err := l.registry.atHome(ctx, client); err != nil {
+			return err
+		}
+		if !takeOver {
+			if err := l.check(ctx, client); err != nil && !errors.Is(err, driver.ErrLost) {
+				return err
+			}
+		}
+		l.id = "" // meanwhile another may have it
+		if err := l.show(ctx, client, in); err != nil {
+			return err
+		}
+		return l.write(ctx, client, in, takeOver)
+	})
+}
+
+func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
+	return l.do(ctx, "renew", in, func(ctx context.Context, client *client) error {
+		if err := l.check(ctx, client); err != nil {
+			return err
+		}
+		there, err := renewSession(ctx, client, l.session)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return driver.ErrLost
+		}
+		return l.face.beat(ctx, client, api.HealthPassing)
+	})
+}
+
+func (l *lease) Update(ctx context.Context, in discovery.Instance) error {
+	return l.do(ctx, "update", in, func(ctx context.Context, client *client) error {
+		if err := l.check(ctx, client); err != nil {
+			return err
+		}
+		if err := l.show(ctx, client, in); err != nil {
+			return err
+		}
+		return l.write(ctx, client, in, false)
+	})
+}
+
+// Withdraw ends the session, and with it the record that it holds, if it is its own; and takes the service
+// away, if it is its own.
+func (l *lease) Withdraw(ctx context.Context) error {
+	_, err := call(ctx, l.registry, "withdraw", "", func(ctx context.Context, client *client) (any, error) {
+		return nil, errors.Join(endSession(ctx, client, l.session), l.face.hide(ctx, client))
+	})
+	return err
+}
+
+// do takes one step. Who learns that another has its ID leaves nothing behind.
+func (l *lease) do(ctx context.Context, op string, in discovery.Instance, step func(context.Context, *client) error) error {
+	records, err := l.registry.layout.Encode(in)
+	if err != nil {
+		return l.registry.fail(op, in.Service, err)
+	}
+	l.key = plain(records[0].Key)
+	_, err = call(ctx, l.registry, op, in.Service, func(ctx context.Context, client *client) (any, error) {
+		err := step(ctx, client)
+		if errors.Is(err, discovery.ErrConflict) {
+			rest := errors.Join(endSession(ctx, client, l.session), l.face.hide(ctx, client))
+			if rest != nil {
+				l.registry.config.Log.Debug("something of a registration stays until its TTL", "key", l.key, "error", rest)
+			}
+		}
+		return nil, err
+	})
+	return err
+}
+
+// check is ErrLost when the record is gone and ErrConflict when it is another's.
+func (l *lease) check(ctx context.Context, client *client) error {
+	entry, err := read(client, l.key, strong(ctx))
+	switch {
+	case err != nil:
+		return err
+	case !isKept(entry):
+		return driver.ErrLost
+	case entry.Flags != l.face.owner:
+		return discovery.ErrConflict
+	}
+	return nil
+}
+
+// show makes the catalogue what the instance says.
+func (l *lease) show(ctx context.Context, client *client, in discovery.Instance) error {
+	if l.id == "" {
+		if err := l.choose(ctx, client, in); err != nil {
+			return err
+		}
+	}
+	service := l.face.service(l.id, catalogueName(in.Service), in)
+	service.Checks = api.AgentServiceChecks{
+		l.face.ttlCheck(l.ttl.String(), "alive", "critical when the process has not renewed it for its TTL", api.HealthPassing),
+	}
+	if in.State != discovery.Passing {
+		service.Checks = append(service.Checks, &api.AgentServiceCheck{
+			CheckID: l.whole + ":" + stateCheck,
+			Name:    stateCheck,
+			Notes:   fmt.Sprintf("the process says that it is %s", in.State),
+			TTL:     l.ttl.String(),
+			Status:  api.HealthCritical,
+		})
+	}
+	return l.face.show(ctx, client, service, api.HealthPassing)
+}
+
+// choose chooses the ID of the service: the instance's, unless that is another service's at this agent.
+func (l *lease) choose(ctx context.Context, client *client, in discovery.Instance) error {
+	l.id = l.whole
+	short := shortID(l.registry.keys, in.ID)
+	if short == "" {
+		return nil
+	}
+	// This is asked as a list because the agent logs it as an error when it has no service of an ID.
+	services, err := client.Agent().ServicesWithFilterOpts(`ID == "`+short+`"`, strong(ctx))
+	if err != nil {
+		l.id = ""
+		return err
+	}
+	there := services[short]
+	if there == nil || there.Service == catalogueName(in.Service) && ownerOf(there.Meta) != 0 {
+		l.id = short
+	}
+	return nil
+}
+
+// open makes a session, if there is none. That works as soon as the agent has brought the check into the
+// catalogue.
+func (l *lease) open(ctx context.Context, client *client) error {
+	var rest pause
+	for l.session == "" {
+		id, _, err := client.Session().Create(newSession(l.key, l.ttl, l.face.check), writing(ctx))
+		if err == nil {
+			l.session = id
+			return nil
+		}
+		if !isStatus(err, 0, "Missing check") && !isStatus(err, 0, "Missing node") && !isStatus(err, 0, "in critical state") {
+			return err
+		}
+		if rest.wait(ctx) != nil {
+			return discovery.Mark(discovery.ErrUnavailable, errNotSynced)
+		}
+		if err := l.face.beat(ctx, client, api.HealthPassing); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write makes the record what the instance says, held by the session, in place of none or its own; with takeOver
+// also of another's.
+func (l *lease) write(ctx context.Context, client *client, in discovery.Instance, takeOver bool) error {
+	err := changing(ctx, func() error {
+		if err := l.open(ctx, client); err != nil {
+			return err
+		}
+		entry, err := read(client, l.key, strong(ctx))
+		if err != nil {
+			return err
+		}
+		if isKept(entry) && entry.Flags != l.face.owner && !takeOver {
+			return discovery.ErrConflict
+		}
+		operations, err := l.replace(entry, in)
+		if err != nil {
+			return err
+		}
+		if isKept(entry) && entry.Session != l.session {
+			l.former = entry.Session
+		}
+		err = write(ctx, client, operations...)
+		if errors.Is(err, errNoSession) {
+			l.session = ""
+			return discovery.Mark(errChanged, err)
+		}
+		return err
+	})
+	if err != nil || l.former == "" {
+		return err
+	}
+	// The check that our session ends with may be the former one's, too, which would then never end.
+	if err = endFormerSession(ctx, client, l.former, l.key); err == nil {
+		l.former = ""
+	}
+	return err
+}
+
+// replace gives the operations that make entry, nil for none, the instance's record.
+func (l *lease) replace(entry *api.KVPair, in discovery.Instance) (api.KVTxnOps, error) {
+	if entry != nil && entry.Flags == l.face.owner {
+		was, err := l.registry.layout.Decode("/"+entry.Key, entry.Value)
+		if err == nil {
+			in = in.KeepUnknown(was)
+		}
+	}
+	records, err := l.registry.layout.Encode(in)
+	if err != nil {
+		return nil, err
+	}
+	lock := &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Value: records[0].Value, Flags: l.face.owner, Session: l.session}
+	if entry == nil {
+		return api.KVTxnOps{{Verb: api.KVCheckNotExists, Key: l.key}, lock}, nil
+	}
+	operations := api.KVTxnOps{{Verb: api.KVCheckIndex, Key: l.key, Index: entry.ModifyIndex}}
+	if isKept(entry) && entry.Session != l.session {
+		operations = append(operations, &api.KVTxnOp{Verb: api.KVUnlock, Key: l.key, Session: entry.Session})
+	}
+	return append(operations, lock), nil
+}
+
+// atHome is an error when the URL names another datacenter than the agent's: a service can register at its agent
+// alone.
+func (r *registry) atHome(ctx context.Context, client *client) error {
+	if r.settings.datacenter == "" {
+		return nil
+	}
+	var self struct{ Config struct{ Datacenter string } }
+	if _, err := client.Raw().Query("/v1/agent/self", &self, strong(ctx)); err != nil {
+		return err
+	}
+	if home := self.Config.Datacenter; home != r.settings.datacenter {
+		return discovery.Mark(discovery.ErrUnsupported,
+			fmt.Errorf("the agent is of the datacenter %q: a service registers there, not in %q", home, r.settings.datacenter))
+	}
+	return nil
+}

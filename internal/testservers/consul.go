@@ -1,0 +1,102 @@
+package testservers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// consulVersion is what scripts/build-consul builds: tools/consul/go.mod says so, too.
+const consulVersion = "v1.12.9"
+
+// Consul is one Consul agent, which is the only server of its datacenter.
+type Consul struct {
+	*Process
+	Address string // host:port of its HTTP API
+}
+
+// ConsulBinary gives the path of the agent that scripts/build-consul built.
+func ConsulBinary(t testing.TB) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(cache, "envharness", "consul-"+consulVersion)
+	if _, err := os.Stat(binary); err != nil {
+		Missing(t, "Consul "+consulVersion, "scripts/build-consul")
+	}
+	return binary
+}
+
+// ConsulAgent starts a Consul agent. more is further configuration, a setting a key, such as acl.
+func ConsulAgent(t testing.TB, more map[string]any) *Consul {
+	t.Helper()
+	binary, directory := ConsulBinary(t), t.TempDir()
+	ports := map[string]int{"https": -1, "serf_wan": -1, "grpc": -1}
+	for _, name := range []string{"http", "dns", "server", "serf_lan"} {
+		ports[name] = FreePort(t)
+	}
+	settings := map[string]any{
+		"server":               true,
+		"bootstrap":            true,
+		"node_name":            "test",
+		"bind_addr":            "127.0.0.1",
+		"client_addr":          "127.0.0.1",
+		"data_dir":             filepath.Join(directory, "data"),
+		"ports":                ports,
+		"log_level":            "warn",
+		"disable_update_check": true,
+		"connect":              map[string]any{"enabled": false},
+		"performance":          map[string]any{"raft_multiplier": 1},
+		"limits":               map[string]any{"http_max_conns_per_client": 10000}, // all tests come from one address
+	}
+	maps.Copy(settings, more)
+	text, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(directory, "agent.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := func() *exec.Cmd { return exec.Command(binary, "agent", "-config-file", file) }
+	address := fmt.Sprintf("127.0.0.1:%d", ports["http"])
+	return &Consul{StartProcess(t, "Consul", command, leading(address)), address}
+}
+
+// leading asks an agent for what only a leader that has caught up can answer, and that the agent's node is
+// registered, without which nothing can be. An agent that wants a token has said enough.
+func leading(address string) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/v1/health/node/test?consistent", nil)
+		if err != nil {
+			return err
+		}
+		response, err := noKeepAlive.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if response.StatusCode == http.StatusForbidden {
+			return nil
+		}
+		var checks []any
+		if err := json.NewDecoder(response.Body).Decode(&checks); err != nil {
+			return fmt.Errorf("%s: %w", response.Status, err)
+		}
+		if len(checks) == 0 && response.Header.Get("X-Consul-Default-Acl-Policy") != "deny" {
+			return fmt.Errorf("the node is not registered")
+		}
+		return nil
+	}
+}
