@@ -138,9 +138,16 @@ type harnessProcess struct {
 func harnessed(t *testing.T, env []string, args ...string) *harnessProcess {
 	t.Helper()
 	none := t.TempDir()
-	p := &harnessProcess{ended: make(chan struct{})}
-	p.cmd = exec.Command(envharness, append([]string{"--environment", none, "--export", none}, args...)...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, &p.stdout, &p.stderr
+	cmd := exec.Command(envharness, append([]string{"--environment", none, "--export", none}, args...)...)
+	cmd.Env = env
+	return startHarness(t, cmd)
+}
+
+// startHarness starts a command line of the harness; it is ended with the test.
+func startHarness(t *testing.T, cmd *exec.Cmd) *harnessProcess {
+	t.Helper()
+	p := &harnessProcess{cmd: cmd, ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		p.err = p.cmd.Wait()
