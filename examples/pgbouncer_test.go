@@ -45,7 +45,11 @@ func TestPgBouncerIsDirected(t *testing.T) {
 	// The machine of the pool dies: the other pool is the URL.
 	pool.kill(t)
 	c.eventuallyAnswers(t, standby.port, secondPort)
+
+	require.NoError(t, standby.cmd.Process.Signal(syscall.SIGTERM))
+	_ = standby.wait(t)
 	require.NotContains(t, standby.stderr.String(), "pg/secret")
+	require.NotContains(t, standby.stderr.String(), "pg%2Fsecret")
 }
 
 // databaseCluster is a registry, and how its servers are run: by the user postgres where the test is root, which
