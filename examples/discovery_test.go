@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -166,4 +167,36 @@ func (p *harnessProcess) wait(t *testing.T) error {
 		t.Fatal("the command does not end")
 	}
 	return p.err
+}
+
+// die ends the harness at once, and its command and exporter, which would have gone with their container.
+func (p *harnessProcess) die(t *testing.T) {
+	t.Helper()
+	children := childrenOf(t, p.cmd.Process.Pid)
+	require.Len(t, children, 2)
+	for _, pid := range append(children, p.cmd.Process.Pid) {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // none of them is to see another go
+	}
+	for _, pid := range append(children, p.cmd.Process.Pid) {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	_ = p.wait(t)
+}
+
+// childrenOf asks the kernel, which lists them by the thread that has started them.
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	require.NoError(t, err)
+	var children []int
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		require.NoError(t, err)
+		for _, word := range strings.Fields(string(text)) {
+			child, err := strconv.Atoi(word)
+			require.NoError(t, err)
+			children = append(children, child)
+		}
+	}
+	return children
 }

@@ -43,7 +43,7 @@ func TestPgBouncerIsDirected(t *testing.T) {
 	c.eventuallyAnswers(t, pool.port, secondPort)
 
 	// The machine of the pool dies: the other pool is the URL.
-	pool.kill(t)
+	pool.die(t)
 	c.eventuallyAnswers(t, standby.port, secondPort)
 
 	require.NoError(t, standby.cmd.Process.Signal(syscall.SIGTERM))
@@ -189,38 +189,6 @@ func (c *databaseCluster) startPool(t *testing.T) *pool {
 		<-p.ended
 	})
 	return p
-}
-
-// kill ends the machine at once: the harness, and what would have gone with its container.
-func (p *pool) kill(t *testing.T) {
-	t.Helper()
-	children := childrenOf(t, p.cmd.Process.Pid)
-	require.Len(t, children, 2, "pgbouncer and the director")
-	for _, pid := range append(children, p.cmd.Process.Pid) {
-		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // none of them is to see another go
-	}
-	for _, pid := range append(children, p.cmd.Process.Pid) {
-		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	}
-	_ = p.wait(t)
-}
-
-// childrenOf asks the kernel, which lists them by the thread that has started them.
-func childrenOf(t *testing.T, pid int) []int {
-	t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	require.NoError(t, err)
-	var children []int
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		require.NoError(t, err)
-		for _, word := range strings.Fields(string(text)) {
-			child, err := strconv.Atoi(word)
-			require.NoError(t, err)
-			children = append(children, child)
-		}
-	}
-	return children
 }
 
 // eventuallyAnswers asks as an application does, by DATABASE_URL, which pool that is and which server answers.
