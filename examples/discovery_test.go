@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,9 +145,16 @@ type harnessProcess struct {
 func harnessed(t *testing.T, env []string, args ...string) *harnessProcess {
 	t.Helper()
 	none := t.TempDir()
-	p := &harnessProcess{ended: make(chan struct{})}
-	p.cmd = exec.Command(envharness, append([]string{"--environment", none, "--export", none}, args...)...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, &p.stdout, &p.stderr
+	cmd := exec.Command(envharness, append([]string{"--environment", none, "--export", none}, args...)...)
+	cmd.Env = env
+	return startHarness(t, cmd)
+}
+
+// startHarness starts a command line of the harness; it is ended with the test.
+func startHarness(t *testing.T, cmd *exec.Cmd) *harnessProcess {
+	t.Helper()
+	p := &harnessProcess{cmd: cmd, ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		p.err = p.cmd.Wait()
@@ -165,4 +173,36 @@ func (p *harnessProcess) wait(t *testing.T) error {
 		t.Fatal("the command does not end")
 	}
 	return p.err
+}
+
+// die ends the harness at once, and its command and exporter, which would have gone with their container.
+func (p *harnessProcess) die(t *testing.T) {
+	t.Helper()
+	children := childrenOf(t, p.cmd.Process.Pid)
+	require.Len(t, children, 2)
+	for _, pid := range append(children, p.cmd.Process.Pid) {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // none of them is to see another go
+	}
+	for _, pid := range append(children, p.cmd.Process.Pid) {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	_ = p.wait(t)
+}
+
+// childrenOf asks the kernel, which lists them by the thread that has started them.
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	require.NoError(t, err)
+	var children []int
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		require.NoError(t, err)
+		for _, word := range strings.Fields(string(text)) {
+			child, err := strconv.Atoi(word)
+			require.NoError(t, err)
+			children = append(children, child)
+		}
+	}
+	return children
 }

@@ -61,21 +61,20 @@ func eventually(t *testing.T, what func() bool) {
 	require.Eventually(t, what, patience, 10*time.Millisecond)
 }
 
-// onBothEtcds runs a test on etcd's v3 and v2 protocol.
-func onBothEtcds(t *testing.T, test func(t *testing.T, url string)) {
-	t.Run("etcd", func(t *testing.T) {
-		t.Parallel()
-		test(t, "etcd://"+testservers.EmbeddedEtcd(t).Address)
-	})
-	t.Run("etcd2", func(t *testing.T) {
-		t.Parallel()
-		test(t, "etcd2://"+testservers.DebianEtcd(t, "--enable-v2").Address)
-	})
+// onEachServer runs a test on every engine that has one.
+func onEachServer(t *testing.T, test func(t *testing.T, url string)) {
+	require.NotEmpty(t, testservers.Registries)
+	for scheme, start := range testservers.Registries {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
 }
 
 // TestAKilledDirectorIsFollowed by one that stood by.
 func TestAKilledDirectorIsFollowed(t *testing.T) {
-	onBothEtcds(t, func(t *testing.T, url string) {
+	onEachServer(t, func(t *testing.T, url string) {
 		_, values := held(t, url, "", "get", "ADDRESS", "--follow", "--wait", "60s")
 		first := startDirector(t, url, "first", "2s")
 		eventually(t, func() bool { return values.String() == "first\n" })
@@ -87,7 +86,7 @@ func TestAKilledDirectorIsFollowed(t *testing.T) {
 
 // TestAStaleDirectorCannotWrite: one that stood still past its TTL, its value made and not written yet.
 func TestAStaleDirectorCannotWrite(t *testing.T) {
-	onBothEtcds(t, func(t *testing.T, url string) {
+	onEachServer(t, func(t *testing.T, url string) {
 		_, values := held(t, url, "", "get", "ADDRESS", "--follow", "--wait", "60s")
 		stale := startDirector(t, url, "stale", "2s")
 		eventually(t, func() bool { return values.String() == "stale\n" })
@@ -115,7 +114,7 @@ func TestAStaleDirectorCannotWrite(t *testing.T) {
 
 // TestADirectorResigns at TERM: its program and what that has started end, another takes over at once.
 func TestADirectorResigns(t *testing.T) {
-	onBothEtcds(t, func(t *testing.T, url string) {
+	onEachServer(t, func(t *testing.T, url string) {
 		_, values := held(t, url, "", "get", "ADDRESS", "--follow", "--wait", "60s")
 		socket, next := notifications(t)
 		leader := envdiscover(url, "direct", "db", "--value", "ADDRESS", "--ttl", "1h", "--wait", "10s",

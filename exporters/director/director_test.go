@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/discovery/memory"
 	"github.com/envharness/envharness/exporters/director"
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -26,17 +26,18 @@ const patience = time.Minute
 
 func TestMain(m *testing.M) { testservers.Main(m) }
 
-// onEachEngine runs a test on every engine, with a prefix of its own.
+// onEachEngine runs a test on every engine, each with a server of its own.
 func onEachEngine(t *testing.T, test func(t *testing.T, registry discovery.Registry)) {
-	urls := map[string]func(t *testing.T) string{
-		"memory": func(t *testing.T) string { return "memory://" + filepath.Base(t.TempDir()) + t.Name() },
-		"etcd":   func(t *testing.T) string { return "etcd://" + testservers.EmbeddedEtcd(t).Address },
-		"etcd2":  func(t *testing.T) string { return "etcd2://" + testservers.DebianEtcd(t, "--enable-v2").Address },
-	}
-	for name, url := range urls {
-		t.Run(name, func(t *testing.T) {
+	for _, engine := range engines.All {
+		t.Run(engine.Scheme, func(t *testing.T) {
 			t.Parallel()
-			test(t, open(t, url(t)))
+			if engine.Scheme == memory.Engine.Scheme {
+				test(t, open(t, "memory://"+strings.ReplaceAll(t.Name(), "/", "-")))
+				return
+			}
+			start := testservers.Registries[engine.Scheme]
+			require.NotNil(t, start, "testservers.Registries needs a line for this engine")
+			test(t, open(t, start(t)))
 		})
 	}
 }
