@@ -4,11 +4,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/stretchr/testify/require"
 
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -96,4 +99,77 @@ func save(t testing.TB, raw *api.Client) string {
 
 func restore(t testing.TB, raw *api.Client, snapshot string) {
 	require.NoError(t, raw.Snapshot().Restore(nil, strings.NewReader(snapshot)))
+}
+
+// The layout containerpilot has the catalogue alone, where nothing keeps one test's services from another's: so
+// each test has an agent of its own. What is long and the same for all layouts is left to the other.
+func TestConformanceContainerPilot(t *testing.T) {
+	dead := testservers.FreeAddress(t)
+	fleet := &fleet{T: t, servers: map[string]*testservers.Consul{}, link: testservers.NewLink(t, dead)}
+	const query = "?layout=containerpilot"
+	registrytest.Run(t, registrytest.Server{
+		Engine: Engine,
+		URL: func(prefix string) string {
+			return "consul://" + fleet.server(prefix).Address + "/" + prefix + query
+		},
+		FarURL: func(prefix string) string {
+			fleet.link.Aim(fleet.server(prefix).Address)
+			return "consul://" + fleet.link.Address + "/" + prefix + query
+		},
+		MinTTL:     time.Second,
+		PlainNames: true,
+		Count:      200,
+		Watchers:   50,
+		Fit:        onePort,
+		Cut:        fleet.link.Cut,
+		Mend:       fleet.link.Mend,
+		Revoke: func(t testing.TB, prefix string) {
+			raw := rawClient(t, fleet.server(prefix).Address)
+			revoke(t, raw, prefix)
+			services, err := raw.Agent().Services()
+			require.NoError(t, err)
+			for id := range services {
+				require.NoError(t, raw.Agent().ServiceDeregister(id))
+			}
+		},
+		Malform: func(t testing.TB, prefix, service string) {
+			raw := rawClient(t, fleet.server(prefix).Address)
+			for _, odd := range []*api.AgentServiceRegistration{
+				{ID: "critical", Name: service, Check: &api.AgentServiceCheck{TTL: "1h"}},
+				{ID: "warning", Name: service, Check: &api.AgentServiceCheck{TTL: "1h", Status: api.HealthWarning}},
+				{ID: "upper", Name: strings.ToUpper(service)},
+			} {
+				require.NoError(t, raw.Agent().ServiceRegister(odd))
+			}
+		},
+		DeniedURL:   "consul://" + guardedConsul(t).Address + "/denied" + query + "&token-file=" + tokenFile(t, "canary-d6b1f2"),
+		DeadURL:     "consul://" + dead + "/dead" + query + "&timeout=2s",
+		DeadAddress: dead,
+	})
+}
+
+// onePort is what the layout can write.
+func onePort(in discovery.Instance) discovery.Instance {
+	fit := discovery.Instance{ID: in.ID, Service: in.Service, Host: in.Host, Tags: in.Tags, State: discovery.Passing}
+	for _, port := range in.Ports {
+		fit.Ports = map[string]discovery.Port{discovery.DefaultPort: port}
+	}
+	return fit
+}
+
+// fleet has an agent for each prefix, started when it is asked for, and a link to one of them.
+type fleet struct {
+	*testing.T
+	lock    sync.Mutex
+	servers map[string]*testservers.Consul
+	link    *testservers.Link
+}
+
+func (f *fleet) server(prefix string) *testservers.Consul {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if f.servers[prefix] == nil {
+		f.servers[prefix] = testservers.ForgetfulConsul(f)
+	}
+	return f.servers[prefix]
 }

@@ -20,6 +20,7 @@ const consulVersion = "v1.12.9"
 type Consul struct {
 	*Process
 	Address string // host:port of its HTTP API
+	DNS     int    // port of its DNS, on loopback
 }
 
 // ConsulBinary gives the path of the agent that scripts/build-consul built.
@@ -39,23 +40,38 @@ func ConsulBinary(t testing.TB) string {
 // ConsulAgent starts a Consul agent. more is further configuration, a setting a key, such as acl.
 func ConsulAgent(t testing.TB, more map[string]any) *Consul {
 	t.Helper()
-	binary, directory := ConsulBinary(t), t.TempDir()
+	settings := map[string]any{
+		"server":      true,
+		"bootstrap":   true,
+		"data_dir":    filepath.Join(t.TempDir(), "data"),
+		"performance": map[string]any{"raft_multiplier": 1},
+	}
+	maps.Copy(settings, more)
+	return startConsul(t, settings)
+}
+
+// ForgetfulConsul starts a Consul agent that keeps everything in memory: it is ready in no time, and a restart
+// loses all.
+func ForgetfulConsul(t testing.TB) *Consul {
+	t.Helper()
+	return startConsul(t, nil, "-dev")
+}
+
+func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul {
+	t.Helper()
+	binary := ConsulBinary(t)
 	ports := map[string]int{"https": -1, "serf_wan": -1, "grpc": -1}
 	for _, name := range []string{"http", "dns", "server", "serf_lan"} {
 		ports[name] = FreePort(t)
 	}
 	settings := map[string]any{
-		"server":               true,
-		"bootstrap":            true,
 		"node_name":            "test",
 		"bind_addr":            "127.0.0.1",
 		"client_addr":          "127.0.0.1",
-		"data_dir":             filepath.Join(directory, "data"),
 		"ports":                ports,
 		"log_level":            "warn",
 		"disable_update_check": true,
 		"connect":              map[string]any{"enabled": false},
-		"performance":          map[string]any{"raft_multiplier": 1},
 		"limits":               map[string]any{"http_max_conns_per_client": 10000}, // all tests come from one address
 	}
 	maps.Copy(settings, more)
@@ -63,13 +79,15 @@ func ConsulAgent(t testing.TB, more map[string]any) *Consul {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(directory, "agent.json")
+	file := filepath.Join(t.TempDir(), "agent.json")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := func() *exec.Cmd { return exec.Command(binary, "agent", "-config-file", file) }
+	command := func() *exec.Cmd {
+		return exec.Command(binary, append([]string{"agent", "-config-file", file}, arguments...)...)
+	}
 	address := fmt.Sprintf("127.0.0.1:%d", ports["http"])
-	return &Consul{StartProcess(t, "Consul", command, leading(address)), address}
+	return &Consul{StartProcess(t, "Consul", command, leading(address)), address, ports["dns"]}
 }
 
 // leading asks an agent for what only a leader that has caught up can answer, and that the agent's node is

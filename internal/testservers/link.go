@@ -12,11 +12,11 @@ import (
 type Link struct {
 	Address string // where to connect
 
-	target   string
 	listener net.Listener
 	wait     sync.WaitGroup
 
 	lock    sync.Mutex
+	target  string
 	open    chan struct{} // closed while the link is up
 	conns   map[net.Conn]bool
 	stopped bool
@@ -40,6 +40,20 @@ func NewLink(t testing.TB, target string) *Link {
 	l.wait.Go(l.accept)
 	t.Cleanup(l.close)
 	return l
+}
+
+// Aim lets new connections go to another server.
+func (l *Link) Aim(target string) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.target = target
+}
+
+// aim is where connections go.
+func (l *Link) aim() string {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return l.target
 }
 
 // Cut lets nothing pass until Mend.
@@ -90,7 +104,7 @@ func (l *Link) carry(near net.Conn) {
 	}
 	defer l.forget(near)
 	l.up()
-	far, err := net.Dial("tcp", l.target)
+	far, err := net.Dial("tcp", l.aim())
 	if err != nil {
 		return
 	}
