@@ -1,14 +1,10 @@
 package etcd2
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,57 +38,11 @@ func TestLogin(t *testing.T) {
 	require.ErrorIs(t, engines.Check(t.Context(), "etcd2://"+server.Address+"/web"), discovery.ErrDenied)
 }
 
-// tlsFront is a way to a server by TLS, for clients with a certificate.
-func tlsFront(t *testing.T, target string, certificates testservers.Certificates) string {
-	pair, err := tls.LoadX509KeyPair(certificates.ServerCert, certificates.ServerKey)
-	require.NoError(t, err)
-	ca, err := os.ReadFile(certificates.CA)
-	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	require.True(t, pool.AppendCertsFromPEM(ca))
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
-	})
-	require.NoError(t, err)
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			wait.Go(func() { join(near, target) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		wait.Wait()
-	})
-	return listener.Addr().String()
-}
-
-func join(near net.Conn, target string) {
-	defer near.Close()
-	far, err := net.Dial("tcp", target)
-	if err != nil {
-		return
-	}
-	defer far.Close()
-	var back sync.WaitGroup
-	back.Go(func() {
-		_, _ = io.Copy(near, far)
-		near.Close()
-	})
-	_, _ = io.Copy(far, near)
-	far.Close()
-	back.Wait()
-}
-
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	server := testservers.DebianEtcd(t, "--enable-v2")
 	certificates := testservers.NewCertificates(t)
-	address := tlsFront(t, server.Address, certificates)
+	address := testservers.TLSFront(t, server.Address, certificates)
 	engines := discovery.NewEngines(Engine)
 	query := "?timeout=3s&ca=" + certificates.CA + "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
 	require.NoError(t, engines.Check(t.Context(), "etcd2s://"+address+"/"+query))
@@ -113,7 +63,7 @@ func TestScalingoEnvironment(t *testing.T) {
 	t.Parallel()
 	server := testservers.DebianEtcd(t, "--enable-v2")
 	certificates := testservers.NewCertificates(t)
-	secure := tlsFront(t, server.Address, certificates)
+	secure := testservers.TLSFront(t, server.Address, certificates)
 	host, port, err := net.SplitHostPort(server.Address)
 	require.NoError(t, err)
 	encoded := func(path string) string {

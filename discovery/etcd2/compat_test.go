@@ -535,7 +535,7 @@ func TestShortConnections(t *testing.T) {
 			})
 			wait.Go(func() {
 				defer timer.Stop()
-				join(near, server.Address)
+				testservers.Carry(near, server.Address)
 			})
 		}
 	})

@@ -1,0 +1,164 @@
+package zookeeper
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+// patience is how long a thing that must come may take on a busy machine.
+const patience = 90 * time.Second
+
+func openForTest(t *testing.T, url string, settings ...discovery.Setting) *registry {
+	t.Helper()
+	r, err := discovery.NewEngines(Engine).Open(t.Context(), url, settings...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, r.Close()) })
+	return r.(*registry)
+}
+
+func web(id string, port int) discovery.Instance {
+	return discovery.Instance{
+		ID: id, Service: "web", Host: "10.0.0.5", Ports: map[string]discovery.Port{"http": {Number: port, Protocol: "tcp"}},
+	}
+}
+
+func register(t *testing.T, r discovery.Registry, in discovery.Instance) discovery.Registration {
+	t.Helper()
+	registration, err := r.Register(t.Context(), in, 3*time.Second)
+	require.NoError(t, err)
+	await(t, registration)
+	return registration
+}
+
+func await(t *testing.T, registration discovery.Registration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, registration.WaitReady(ctx))
+}
+
+// TestLogin: a wrong password is a clear error, that tells nothing of it; the user file is read again.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	server := testservers.DebianZooKeeper(t)
+	guard(t, server.Address, "/team/services/web", "/team/environment")
+	file := filepath.Join(t.TempDir(), "user")
+	require.NoError(t, os.WriteFile(file, []byte("web:wrong-canary\n"), 0o600))
+	r := openForTest(t, "zk://"+server.Address+"/team?user-file="+file)
+	_, err := r.Instances(t.Context(), "web", discovery.Query{})
+	require.ErrorIs(t, err, discovery.ErrDenied)
+	require.NotContains(t, err.Error(), "wrong-canary")
+	require.Contains(t, discovery.Hint(err), "user-file")
+	registration, err := r.Register(t.Context(), web("a", 80), 0)
+	require.NoError(t, err)
+	require.ErrorIs(t, registration.WaitReady(t.Context()), discovery.ErrDenied)
+	require.ErrorIs(t, r.Put(t.Context(), "NAME", nil, 0), discovery.ErrDenied)
+	require.ErrorIs(t, r.Put(t.Context(), "NAME", nil, time.Second), discovery.ErrDenied)
+	_, err = r.Watch(t.Context(), "web", discovery.Query{})
+	require.ErrorIs(t, err, discovery.ErrDenied)
+	_, err = r.WatchValue(t.Context(), "NAME")
+	require.NoError(t, err, "that a missing node is missing, ZooKeeper tells everybody")
+
+	require.NoError(t, os.WriteFile(file, []byte("web:webpw\n"), 0o600))
+	_, err = r.Watch(t.Context(), "web", discovery.Query{})
+	require.NoError(t, err)
+	register(t, r, web("a", 80))
+	require.NoError(t, r.Put(t.Context(), "NAME", []byte("1"), time.Minute))
+
+	engines := discovery.NewEngines(Engine)
+	require.NoError(t, engines.Check(t.Context(), "zk://web:webpw@"+server.Address+"/team"))
+	require.ErrorIs(t, engines.Check(t.Context(), "zk://"+server.Address+"/team"), discovery.ErrDenied)
+}
+
+// TestACL: who may use what was written.
+func TestACL(t *testing.T) {
+	t.Parallel()
+	server := testservers.DebianZooKeeper(t)
+	for word, want := range map[string]struct{ read, write error }{
+		"":             {discovery.ErrDenied, discovery.ErrDenied},
+		"?acl=creator": {discovery.ErrDenied, discovery.ErrDenied},
+		"?acl=read":    {nil, discovery.ErrDenied},
+		"?acl=open":    {nil, nil},
+	} {
+		prefix := "/p" + word[min(len(word), 5):]
+		owner := openForTest(t, "zk://web:webpw@"+server.Address+prefix+word)
+		register(t, owner, web("a", 80))
+		require.NoError(t, owner.Put(t.Context(), "NAME", []byte("1"), 0))
+		for _, user := range []string{"", "other:otherpw@"} {
+			other := openForTest(t, "zk://"+user+server.Address+prefix)
+			_, err := other.Instances(t.Context(), "web", discovery.Query{})
+			require.ErrorIs(t, err, want.read, word)
+			_, err = other.Get(t.Context(), "NAME")
+			require.ErrorIs(t, err, want.read, word)
+			require.ErrorIs(t, other.Put(t.Context(), "NAME", []byte("2"), 0), want.write, word)
+		}
+		same := openForTest(t, "zk://web:webpw@"+server.Address+prefix)
+		register(t, same, web("a", 81)) // takes it over
+	}
+	for _, wrong := range []string{"zk://h/p?acl=odd", "zk://h/p?acl=creator", "zk://h/p?acl=read"} {
+		_, err := discovery.NewEngines(Engine).Open(t.Context(), wrong, discovery.WithGetenv(func(string) string { return "" }))
+		require.ErrorIs(t, err, discovery.ErrInvalid, wrong)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	server := testservers.DebianZooKeeper(t)
+	certificates := testservers.NewCertificates(t)
+	address := testservers.TLSFront(t, server.Address, certificates)
+	engines := discovery.NewEngines(Engine)
+	query := "?timeout=3s&ca=" + certificates.CA + "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
+	require.NoError(t, engines.Check(t.Context(), "zks://"+address+"/"+query))
+	require.NoError(t, engines.Check(t.Context(), "zks://"+address+"/"+query+"&server-name=server.test"))
+	register(t, openForTest(t, "zks://"+address+"/"+query), web("a", 80))
+	for _, wrong := range []string{
+		"zks://" + address + "/" + query + "&server-name=other.example",
+		"zks://" + address + "/?timeout=3s&ca=" + certificates.CA,
+		"zks://" + address + "/?timeout=3s",
+		"zk://" + address + "/?timeout=3s",
+		"zks://" + server.Address + "/" + query,
+	} {
+		err := engines.Check(t.Context(), wrong)
+		require.ErrorIs(t, err, discovery.ErrUnavailable, wrong)
+		require.ErrorContains(t, err, "127.0.0.1:")
+		require.NotEmpty(t, discovery.Hint(err))
+	}
+	_, err := engines.Open(t.Context(), "zks://"+address+"/?ca=/none")
+	require.ErrorIs(t, err, discovery.ErrInvalid)
+}
+
+// TestPrefix: it is a root of its own, made when it is not there, and whoever is let in only there gets in.
+func TestPrefix(t *testing.T) {
+	t.Parallel()
+	server := testservers.DebianZooKeeper(t)
+	deep, beside := openForTest(t, "zk://"+server.Address+"/a/b/c"), openForTest(t, "zk://"+server.Address+"/a/b")
+	register(t, deep, web("a", 80))
+	other := newOtherClient(t, server.Address)
+	_, stat, err := other.conn.Get("/a/b/c/services/web/a")
+	require.NoError(t, err)
+	require.NotZero(t, stat.EphemeralOwner)
+	services, err := beside.Services(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, services)
+
+	other.put(t, "/locked/team", nil)
+	_, err = other.conn.SetACL("/locked", zk.DigestACL(zk.PermAll, "admin", "adminpw"), -1)
+	require.NoError(t, err)
+	team := openForTest(t, "zk://"+server.Address+"/locked/team")
+	register(t, team, web("a", 80))
+	require.NoError(t, team.Put(t.Context(), "NAME", []byte("1"), 0))
+
+	for _, wrong := range []string{"/a//b", "/a/../b", "/a/./b", "/zookeeper/x", "/a%00", "/a%0Ab", "/%FF"} {
+		_, err := discovery.NewEngines(Engine).Open(t.Context(), "zk://h"+wrong)
+		require.ErrorIs(t, err, discovery.ErrInvalid, wrong)
+	}
+}
