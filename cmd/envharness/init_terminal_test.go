@@ -214,7 +214,7 @@ const prompt = `ready> (\x1b\[6n)?$`
 // jobControl sits at an interactive shell, suspends a job and takes it back.
 func jobControl(screen *terminal) {
 	screen.shows(prompt)
-	screen.types("sh -c 'echo job begins; read line; echo \"job got $line\"; sleep 1000'\n")
+	screen.types("sh -c 'echo job begins; read line; echo \"job got $line\"; exec sleep 1000'\n")
 	screen.shows(`job begins\n`)
 	screen.types(suspend)
 	screen.shows(`Stopped[^\n]*\n`)
@@ -273,7 +273,7 @@ func TestTerminalOfAnotherShell(t *testing.T) {
 		need(t, "bash")
 		screen := start(t, "bash", "--norc", "--noprofile", "-i")
 		screen.shows(prompt)
-		screen.types("envharness" + options + "sh -c 'echo job begins; read line; echo \"job got $line\"; sleep 1000'\n")
+		screen.types("envharness" + options + "sh -c 'echo job begins; read line; echo \"job got $line\"; exec sleep 1000'\n")
 		screen.shows(`job begins\n`)
 		screen.types(suspend)
 		screen.shows(`Stopped[^\n]*\n`)
