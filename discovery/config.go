@@ -268,3 +268,13 @@ func readSecret(what, path string) (string, error) {
 	line, _, _ := bytes.Cut(data, []byte("\n"))
 	return strings.TrimSuffix(string(line), "\r"), nil
 }
+
+// Hostname is what this machine calls itself to others: HOSTNAME, which a container may be given, else the
+// kernel's name for it.
+func (c Config) Hostname() string {
+	if name := c.Getenv("HOSTNAME"); name != "" {
+		return name
+	}
+	name, _ := os.Hostname()
+	return name
+}

@@ -11,7 +11,6 @@ package consul
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -36,16 +35,17 @@ var Engine = discovery.Engine{
 	Help: `consul://HOST:8500/PREFIX: the local Consul agent, 1.7 or newer; with no host as CONSUL_HTTP_ADDR says.
 Consul's own variables hold where the URL says nothing: CONSUL_HTTP_ADDR, _TOKEN, _TOKEN_FILE, _AUTH, _SSL,
 _SSL_VERIFY, CONSUL_CACERT, CAPATH, CLIENT_CERT, CLIENT_KEY, TLS_SERVER_NAME, NAMESPACE, PARTITION.
-A death is seen when the TTL runs out, by Consul's own readers too; the death of a whole machine as soon as
-the other agents notice. The dead service stays in the catalogue as critical until deregister-after.
-An agent that is cut off from the servers can announce nothing; what it announced is gone once the others
-take it for failed. Without a leader nothing is read, unless stale=1, and nothing is written; watches keep
-what they know. After a restart of the agent all is announced again.
-Values with a TTL and directors are kept by sessions, of 10s at least, which end at their TTL or up to twice
-that: a value lasts that long, a dead director is followed that late. A director's writes are fenced.
-layout=native: the record is in the KV store, credentials are nowhere else. layout=containerpilot: the
-catalogue alone, one port an instance; who does not pass is not there; one ID at two agents is two services.
 The token needs key:write and session:write, service:write and node:read; in KV only PREFIX is touched.`,
+	Promises: discovery.Promises{
+		Death: "Gone when its TTL runs out, for Consul's own readers too; a whole machine as soon as the other agents " +
+			"notice. The dead service stays in the catalogue as critical until deregister-after.",
+		Partition: "An agent cut off from the servers announces nothing new; what it announced is gone once the others " +
+			"take it for failed. Without a leader nothing is read, unless stale=1; watches keep the last snapshot, marked stale.",
+		Director: "One at a time, each write fenced by its session. A dead one is followed when the session ends: " +
+			"after its TTL, 10s at least, or up to twice that.",
+		Limits: "A value with a TTL is kept by a session: it lasts 10s at least and up to twice its TTL. containerpilot " +
+			"has one port an instance and no states: who does not pass is not there.",
+	},
 	Layouts: []string{"native", "containerpilot"},
 	Options: []discovery.Option{
 		{Name: optionDatacenter, Help: "read there; services register in the agent's own"},
@@ -141,7 +141,7 @@ func (r *registry) connect() (err error) {
 	if r.pilot() {
 		prefix = "" // the catalogue has none
 	}
-	if r.layout, err = layout.New(r.config.Layout, prefix, hostname(r.config)); err != nil {
+	if r.layout, err = layout.New(r.config.Layout, prefix, r.config.Hostname()); err != nil {
 		return err
 	}
 	if r.settings, err = newSettings(r.config); err != nil {
@@ -153,15 +153,6 @@ func (r *registry) connect() (err error) {
 
 // pilot reports whether the layout is containerpilot.
 func (r *registry) pilot() bool { return r.config.Layout == "containerpilot" }
-
-// hostname is what this machine calls itself to others.
-func hostname(config discovery.Config) string {
-	if name := config.Getenv("HOSTNAME"); name != "" {
-		return name
-	}
-	name, _ := os.Hostname()
-	return name
-}
 
 func check(ctx context.Context, config discovery.Config) error {
 	r, err := open(config)

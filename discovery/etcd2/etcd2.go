@@ -7,7 +7,6 @@ package etcd2
 
 import (
 	"context"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +69,7 @@ type registry struct {
 }
 
 func open(config discovery.Config) (*registry, error) {
-	keys, err := layout.New(config.Layout, config.Prefix, hostname(config))
+	keys, err := layout.New(config.Layout, config.Prefix, config.Hostname())
 	var members []*member
 	if err == nil {
 		members, err = newMembers(config)
@@ -89,15 +88,6 @@ func open(config discovery.Config) (*registry, error) {
 	}
 	r.feeds = newFeeds(r)
 	return r, nil
-}
-
-// hostname is what this machine calls itself to others.
-func hostname(config discovery.Config) string {
-	if name := config.Getenv("HOSTNAME"); name != "" {
-		return name
-	}
-	name, _ := os.Hostname()
-	return name
 }
 
 func check(ctx context.Context, config discovery.Config) error {

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -28,14 +27,16 @@ var Engine = discovery.Engine{
 	Scheme: "zk",
 	Secure: true,
 	Help: `zk://[user:password@]h1,h2/PREFIX: ZooKeeper 3.5 or newer, the user by its digest scheme.
-A death is seen when the TTL runs out, a tick later at most; after a change of leader at most twice that.
-A TTL is a session's time-out: the server grants 2 to 20 of its ticks (4 s to 40 s), so a long one may
-become shorter. Every registration is a session and a connection of its own: mind the server's
-maxClientCnxns. A server without a quorum answers nothing, not even with stale=1; watches keep what they
-know, and nothing that was announced is lost. Within a quorum a read is as new as its call. A value with a
-TTL of up to 20 ticks lasts that long; a longer one needs its writer, and goes with it. A record and a
-request have at most 1 MB. A director's writes are fenced.
-layout=lighthouse: one port an instance, no states: who does not pass is not there.`,
+Every registration is a session and a connection of its own: mind the server's maxClientCnxns.`,
+	Promises: discovery.Promises{
+		Death: "Gone when its TTL runs out, a tick later at most, twice that after a change of leader. The server " +
+			"grants 2 to 20 of its ticks, 4s to 40s by default: a longer TTL becomes shorter.",
+		Partition: "A server without a quorum answers nothing, not even with stale=1; watches keep the last snapshot, " +
+			"marked stale. Who is cut off is gone for the others when its TTL runs out, and back by itself.",
+		Director: "One at a time, each write fenced by its session: an old one writes nothing.",
+		Limits: "A record or request is at most 1 MB. A value with a TTL of more than 20 ticks goes with its writer. " +
+			"lighthouse has one port an instance and no states: who does not pass is not there.",
+	},
 	Options: []discovery.Option{
 		{Name: "acl", Help: "who may use what is written: creator, read (all read it), or open; creator when there is a user"},
 	},
@@ -93,7 +94,7 @@ func open(config discovery.Config) (*registry, error) {
 }
 
 func newRegistry(config discovery.Config) (*registry, error) {
-	keys, err := layout.New(config.Layout, config.Prefix, hostname(config))
+	keys, err := layout.New(config.Layout, config.Prefix, config.Hostname())
 	if err != nil {
 		return nil, err
 	}
@@ -120,15 +121,6 @@ func newRegistry(config discovery.Config) (*registry, error) {
 	r.connection = &connection{registry: r}
 	r.life, r.end = context.WithCancel(context.Background())
 	return r, nil
-}
-
-// hostname is what this machine calls itself to others.
-func hostname(config discovery.Config) string {
-	if name := config.Getenv("HOSTNAME"); name != "" {
-		return name
-	}
-	name, _ := os.Hostname()
-	return name
 }
 
 func check(ctx context.Context, config discovery.Config) error {
