@@ -2,6 +2,7 @@ package harness
 
 import (
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -213,12 +214,13 @@ func (w *watch) lookForExit(signalled bool) {
 
 // readOutput takes what is in the pipe. One read a turn: what does not fit comes with the next.
 func (w *watch) readOutput() {
-	const room = 512 // most values are short, and fresh memory has its price
-	out := w.outcome.output
-	if cap(out)-len(out) < room {
-		out = append(make([]byte, 0, 2*cap(out)+room), out...)
+	var short [512]byte // most values are, and fresh memory has its price
+	out, room := w.outcome.output, short[:]
+	if len(out) > 0 {
+		out = slices.Grow(out, len(out)+len(short))
+		room = out[len(out):cap(out)]
 	}
-	n, err := syscall.Read(w.line.read, out[len(out):cap(out)])
+	n, err := syscall.Read(w.line.read, room)
 	switch {
 	case err == syscall.EINTR || err == syscall.EAGAIN:
 		return
@@ -226,7 +228,7 @@ func (w *watch) readOutput() {
 		w.line.closeRead()
 		return
 	}
-	w.outcome.output = out[:len(out)+n]
+	w.outcome.output = append(out, room[:n]...)
 	if len(w.outcome.output) > maxCapture {
 		w.outcome.flooded = true
 		w.outcome.output = nil

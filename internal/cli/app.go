@@ -33,6 +33,11 @@ func (e *UsageError) Hint() string { return "usage: " + e.Usage }
 // split at commas, and which leaves help, exit and printing of errors to its caller.
 func New(name, usage string, flags []urfave.Flag, action func(*urfave.Context) error) *urfave.App {
 	urfave.HelpFlag = nil // else urfave/cli answers --help itself, before Action sees it
+	// Each flag is rendered for a help page that is nobody's, at every start, unless this is cheap.
+	urfave.FlagStringer = func(flag urfave.Flag) string {
+		name, _ := names(flag)
+		return name
+	}
 	return &urfave.App{
 		Name:                      name,
 		UsageText:                 usage,
