@@ -53,7 +53,7 @@ The token needs key:write and session:write, service:write and node:read; in KV 
 		{Name: optionOverride, Help: "1: others may change the tags in the catalogue"},
 	},
 	Validate: validate,
-	Check:    check,
+	Check:    driver.Check(open),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
 		return open(config)
 	},
@@ -154,16 +154,6 @@ func (r *registry) connect() (err error) {
 // pilot reports whether the layout is containerpilot.
 func (r *registry) pilot() bool { return r.config.Layout == "containerpilot" }
 
-func check(ctx context.Context, config discovery.Config) error {
-	r, err := open(config)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	_, err = r.List(ctx)
-	return err
-}
-
 func (r *registry) Close() error {
 	r.group.Close()
 	r.connection.close()
@@ -171,42 +161,25 @@ func (r *registry) Close() error {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	asked := ttl
-	in, err := in.Normalize()
-	if err == nil {
-		in, err = r.identify(in)
-	}
-	if err == nil {
-		_, err = r.layout.Encode(in)
-	}
-	if err == nil {
-		ttl, err = discovery.ValidTTL(ttl)
-	}
+	what, err := driver.Accept(r.config, in, ttl, r.fit)
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
-	}
-	what := driver.Registering{
-		Instance: in,
-		TTL:      ttl,
-		Timeout:  r.config.Timeout,
-		Engine:   r.config.String(),
-		Log:      r.config.Log,
 	}
 	if discovery.NewRegisterOptions(options).SyncCredentials {
 		what.Credentials = credentials{r}
 	}
-	return driver.Register(ctx, r.group, r.newLease(in, asked), what), nil
+	return driver.Register(ctx, r.group, r.newLease(what.Instance, ttl), what), nil
 }
 
-// identify gives an instance its ID.
-func (r *registry) identify(in discovery.Instance) (discovery.Instance, error) {
+// fit gives an instance its ID, and refuses one that cannot be written.
+func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
 	if r.pilot() {
 		if err := pilotName(in.Service); err != nil {
 			return in, err
 		}
 	}
 	chosen := in.ID != ""
-	in, err := r.layout.Identify(in)
+	in, err := layout.Fit(r.layout)(in)
 	switch {
 	case err != nil:
 		return in, err

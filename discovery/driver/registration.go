@@ -71,6 +71,26 @@ type Registering struct {
 	Log         *slog.Logger
 }
 
+// Accept checks what a registry's Register was given, and makes it what a lease keeps: the instance normalized
+// and fitted, the TTL within its bounds. fit gives the instance its ID and refuses one that the engine cannot
+// write. Whether credentials are shared is left to the engine.
+func Accept(config discovery.Config, in discovery.Instance, ttl time.Duration, fit func(discovery.Instance) (discovery.Instance, error)) (Registering, error) {
+	in, err := in.Normalize()
+	if err == nil {
+		in, err = fit(in)
+	}
+	if err == nil {
+		ttl, err = discovery.ValidTTL(ttl)
+	}
+	return Registering{
+		Instance: in,
+		TTL:      ttl,
+		Timeout:  config.Timeout,
+		Engine:   config.String(),
+		Log:      config.Log,
+	}, err
+}
+
 // Register keeps a lease in the group until ctx ends or the registration is closed. It implements the
 // contract of discovery.Registration.
 func Register(ctx context.Context, group *Group, lease Lease, what Registering) discovery.Registration {

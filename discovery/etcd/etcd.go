@@ -33,7 +33,7 @@ var Engine = discovery.Engine{
 		Limits:   "A record or value is at most 1.5 MiB, the whole store 2 GiB, unless etcd is told otherwise.",
 	},
 	Layouts: []string{"native"},
-	Check:   check,
+	Check:   driver.Check(open),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
 		return open(config)
 	},
@@ -75,46 +75,20 @@ func open(config discovery.Config) (*registry, error) {
 	return r, nil
 }
 
-func check(ctx context.Context, config discovery.Config) error {
-	r, err := open(config)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	_, err = r.List(ctx)
-	return err
-}
-
 func (r *registry) Close() error {
 	r.group.Close()
 	return r.connection.close()
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	in, err := in.Normalize()
-	if err == nil {
-		in, err = r.layout.Identify(in)
-	}
-	if err == nil {
-		_, err = r.layout.Encode(in)
-	}
-	if err == nil {
-		ttl, err = discovery.ValidTTL(ttl)
-	}
+	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout))
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
-	}
-	what := driver.Registering{
-		Instance: in,
-		TTL:      ttl,
-		Timeout:  r.config.Timeout,
-		Engine:   r.config.String(),
-		Log:      r.config.Log,
 	}
 	if discovery.NewRegisterOptions(options).SyncCredentials {
 		what.Credentials = credentials{r}
 	}
-	return driver.Register(ctx, r.group, &lease{registry: r, ttl: ttl}, what), nil
+	return driver.Register(ctx, r.group, &lease{registry: r, ttl: what.TTL}, what), nil
 }
 
 func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {

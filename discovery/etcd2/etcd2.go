@@ -40,7 +40,7 @@ var Engine = discovery.Engine{
 	},
 	Layouts:  []string{"native", "scalingo", "totem", "containerpilot"},
 	Validate: validate,
-	Check:    check,
+	Check:    driver.Check(open),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
 		return open(config)
 	},
@@ -90,16 +90,6 @@ func open(config discovery.Config) (*registry, error) {
 	return r, nil
 }
 
-func check(ctx context.Context, config discovery.Config) error {
-	r, err := open(config)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	_, err = r.List(ctx)
-	return err
-}
-
 func (r *registry) Close() error {
 	r.group.Close()
 	r.connection.close()
@@ -107,32 +97,16 @@ func (r *registry) Close() error {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	asked := ttl
-	in, err := in.Normalize()
-	if err == nil {
-		in, err = r.layout.Identify(in)
-	}
-	if err == nil {
-		_, err = r.layout.Encode(in)
-	}
-	if err == nil {
-		ttl, err = discovery.ValidTTL(ttl)
-	}
+	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout))
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
 	}
-	lease, shared, err := r.newLease(in, asked, discovery.NewRegisterOptions(options).SyncCredentials)
+	var lease driver.Lease
+	lease, what.Credentials, err = r.newLease(what.Instance, ttl, discovery.NewRegisterOptions(options).SyncCredentials)
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
 	}
-	return driver.Register(ctx, r.group, lease, driver.Registering{
-		Instance:    in,
-		TTL:         ttl,
-		Timeout:     r.config.Timeout,
-		Engine:      r.config.String(),
-		Credentials: shared,
-		Log:         r.config.Log,
-	}), nil
+	return driver.Register(ctx, r.group, lease, what), nil
 }
 
 func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {

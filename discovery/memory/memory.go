@@ -77,30 +77,14 @@ type registry struct {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	in, err := in.Normalize()
-	if err == nil {
-		in, err = r.layout.Identify(in)
-	}
-	if err == nil {
-		_, err = r.layout.Encode(in)
-	}
-	if err == nil {
-		ttl, err = discovery.ValidTTL(ttl)
-	}
+	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout))
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
-	}
-	what := driver.Registering{
-		Instance: in,
-		TTL:      ttl,
-		Timeout:  r.config.Timeout,
-		Engine:   r.config.String(),
-		Log:      r.config.Log,
 	}
 	if discovery.NewRegisterOptions(options).SyncCredentials {
 		what.Credentials = credentials{r}
 	}
-	return driver.Register(ctx, r.group, &lease{registry: r, ttl: ttl, owner: new(owner)}, what), nil
+	return driver.Register(ctx, r.group, &lease{registry: r, ttl: what.TTL, owner: new(owner)}, what), nil
 }
 
 func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {

@@ -42,7 +42,7 @@ Every registration is a session and a connection of its own: mind the server's m
 	},
 	Layouts:  []string{"native", "lighthouse"},
 	Validate: validate,
-	Check:    check,
+	Check:    driver.Check(open),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
 		return open(config)
 	},
@@ -123,16 +123,6 @@ func newRegistry(config discovery.Config) (*registry, error) {
 	return r, nil
 }
 
-func check(ctx context.Context, config discovery.Config) error {
-	r, err := open(config)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	_, err = r.List(ctx)
-	return err
-}
-
 func (r *registry) Close() error {
 	r.end()
 	r.group.Close()
@@ -145,30 +135,23 @@ func (r *registry) Close() error {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	in, err := in.Normalize()
-	if err == nil {
-		in, err = r.layout.Identify(in)
-	}
-	if err == nil {
-		_, err = r.encode(in)
-	}
-	if err == nil {
-		ttl, err = discovery.ValidTTL(ttl)
-	}
+	what, err := driver.Accept(r.config, in, ttl, r.fit)
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
-	}
-	what := driver.Registering{
-		Instance: in,
-		TTL:      ttl,
-		Timeout:  r.config.Timeout,
-		Engine:   r.config.String(),
-		Log:      r.config.Log,
 	}
 	if discovery.NewRegisterOptions(options).SyncCredentials {
 		what.Credentials = credentials{r}
 	}
-	return driver.Register(ctx, r.group, newLease(r, ttl), what), nil
+	return driver.Register(ctx, r.group, newLease(r, what.TTL), what), nil
+}
+
+// fit gives an instance its ID, and refuses one that cannot be written.
+func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
+	in, err := r.layout.Identify(in)
+	if err == nil {
+		_, err = r.encode(in)
+	}
+	return in, err
 }
 
 // encode gives an instance's record, nil when it has none to be read.

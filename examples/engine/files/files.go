@@ -78,28 +78,26 @@ func newRegistry(config discovery.Config) *registry {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	in, err := in.Normalize()
-	if err == nil {
-		in, err = r.layout.Identify(in)
-	}
-	var records []layout.Record
-	if err == nil {
-		records, err = r.layout.Encode(in)
-	}
-	if err == nil {
-		err = validKey(records[0].Key)
-	}
-	if err == nil {
-		ttl, err = discovery.ValidTTL(ttl)
-	}
+	var key string
+	what, err := driver.Accept(r.config, in, ttl, func(in discovery.Instance) (discovery.Instance, error) {
+		in, err := r.layout.Identify(in)
+		if err != nil {
+			return in, err
+		}
+		records, err := r.layout.Encode(in)
+		if err != nil {
+			return in, err
+		}
+		key = records[0].Key
+		return in, validKey(key)
+	})
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
 	}
-	what := driver.Registering{Instance: in, TTL: ttl, Timeout: r.config.Timeout, Engine: r.config.String(), Log: r.config.Log}
 	if discovery.NewRegisterOptions(options).SyncCredentials {
 		what.Credentials = credentials{r}
 	}
-	return driver.Register(ctx, r.group, newLease(r, records[0].Key, ttl), what), nil
+	return driver.Register(ctx, r.group, newLease(r, key, what.TTL), what), nil
 }
 
 func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
