@@ -8,12 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/internal/safebuffer"
 )
 
 // The two ways in which the demo tells of discovery.
@@ -98,21 +99,10 @@ type demo struct {
 	ended     chan struct{}
 	err       error
 
-	lock   sync.Mutex
-	output bytes.Buffer
+	output safebuffer.Buffer
 }
 
-func (d *demo) Write(p []byte) (int, error) {
-	d.lock.Lock()
-	defer d.lock.Unlock()
-	return d.output.Write(p)
-}
-
-func (d *demo) said() string {
-	d.lock.Lock()
-	defer d.lock.Unlock()
-	return d.output.String()
-}
+func (d *demo) said() string { return d.output.String() }
 
 func startDemo(t *testing.T, kind string, options []string) *demo {
 	t.Helper()
@@ -128,7 +118,7 @@ func startDemoOf(t *testing.T, bin, kind string, options []string) *demo {
 	d := &demo{temporary: t.TempDir(), ended: make(chan struct{})}
 	d.cmd = exec.Command("../scripts/demo", append(options, bin)...)
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+d.temporary, "DOCKER_BUILDKIT=0")
-	d.cmd.Stdout, d.cmd.Stderr = d, d
+	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, d.cmd.Start())
 	go func() {

@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -92,8 +93,8 @@ func refusedHere(t testing.TB, status int, url string) {
 }
 
 func TestAuth(t *testing.T) {
-	log := &logBuffer{}
-	near, far := guarded(t, Options{Log: log.logger()})
+	log := &safebuffer.Buffer{}
+	near, far := guarded(t, Options{Log: logTo(log)})
 	for name, url := range map[string]string{"loopback": near, "far": far} {
 		t.Run(name, func(t *testing.T) {
 			refusedHere(t, 401, url)
@@ -217,8 +218,8 @@ func TestUsersWithoutAuth(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	c := testservers.NewCertificates(t)
-	log := &logBuffer{}
-	_, url := start(t, Options{Cert: c.ServerCert, Key: c.ServerKey, CA: c.CA, Log: log.logger()})
+	log := &safebuffer.Buffer{}
+	_, url := start(t, Options{Cert: c.ServerCert, Key: c.ServerKey, CA: c.CA, Log: logTo(log)})
 	with, without := tlsClient(t, c, true), tlsClient(t, c, false)
 	require.Equal(t, 204, do(t, with, newRequest(t, "PUT", url+"/environment/A", "x")).status)
 	require.Equal(t, "x", do(t, with, newRequest(t, "GET", url+"/environment/A", "", "Host", "any.test")).body)

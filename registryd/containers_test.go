@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -94,8 +95,8 @@ func TestOtherNetworks(t *testing.T) {
 	output(t, "ip", "route", "replace", fmt.Sprintf("10.216.%d.9/32", third), "dev", bridge)
 	output(t, "ip", "route", "replace", fmt.Sprintf("10.214.%d.77/32", third), "dev", fmt.Sprintf("v%s-4", id))
 
-	log := &logBuffer{}
-	_, url := start(t, Options{Containers: true, Bridges: []string{bridge}, Log: log.logger()})
+	log := &safebuffer.Buffer{}
+	_, url := start(t, Options{Containers: true, Bridges: []string{bridge}, Log: logTo(log)})
 	at := "http://" + gateway + url[strings.LastIndex(url, ":"):] + "/environment/A"
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "bridge="+bridge) }, patience, 10*time.Millisecond)
 	require.Contains(t, log.String(), "one trust domain")
@@ -147,8 +148,8 @@ func TestContainers(t *testing.T) {
 
 	// Containers look for it at DefaultPort of their gateway, which this network alone has.
 	socket := filepath.Join(t.TempDir(), "s")
-	log := &logBuffer{}
-	start(t, Options{Containers: true, Listen: []string{"unix:" + socket}, Log: log.logger()})
+	log := &safebuffer.Buffer{}
+	start(t, Options{Containers: true, Listen: []string{"unix:" + socket}, Log: logTo(log)})
 	require.Eventually(t, func() bool {
 		return strings.Contains(log.String(), "one trust domain\" bridge=br-"+bridge)
 	}, patience, 10*time.Millisecond, "%s", log)

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/envharness/envharness/internal/safebuffer"
 )
 
 // TestHostileClients opens hundreds of connections that say little or take nothing. All that others ask is
@@ -152,8 +154,8 @@ func TestWatch(t *testing.T) {
 // TestCanary sends a secret by every way in and looks for it in every way out that is not meant to have it.
 func TestCanary(t *testing.T) {
 	const canary = "canary-7d1f"
-	log := &logBuffer{}
-	_, url := start(t, Options{Log: log.logger()})
+	log := &safebuffer.Buffer{}
+	_, url := start(t, Options{Log: logTo(log)})
 	watched := watchEvents(t, url+"/watch?leases=1")
 	var seen strings.Builder
 	note := func(a answer) {

@@ -43,16 +43,11 @@ func direct(ctx context.Context, c *call) error {
 	if _, err := exec.LookPath(words[0]); err != nil {
 		return err
 	}
-	ctx, stop, err := c.heldContext(ctx)
+	ctx, registry, end, err := c.openHeld(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	registry, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer registry.Close()
+	defer end()
 	d := director.Director{
 		Service:  c.Args().First(),
 		Query:    c.query(),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -28,13 +29,13 @@ basename "$1"
 type aDirector struct {
 	*exec.Cmd
 	directory string
-	log       *output
+	log       *safebuffer.Buffer
 }
 
 // startDirector starts one whose value is its name. It is killed with the test.
 func startDirector(t *testing.T, url, name, ttl string) *aDirector {
 	t.Helper()
-	d := &aDirector{directory: filepath.Join(t.TempDir(), name), log: &output{}}
+	d := &aDirector{directory: filepath.Join(t.TempDir(), name), log: &safebuffer.Buffer{}}
 	require.NoError(t, os.Mkdir(d.directory, 0o755))
 	d.Cmd = envdiscover(url, "direct", "db", "--value", "ADDRESS", "--ttl", ttl, "--wait", "10s", "--log-level", "info",
 		"--", "sh", "-c", strings.TrimPrefix(directed, "#!/bin/sh\n"), "sh", d.directory)

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/exporters/service"
 )
 
@@ -29,6 +30,19 @@ func (c *call) heldContext(ctx context.Context) (context.Context, context.Cancel
 		return nil, nil, err
 	}
 	return ctx, func() { cancel(); stop() }, nil
+}
+
+// openHeld opens the registry for a command that holds, until heldContext ends. end closes it.
+func (c *call) openHeld(ctx context.Context) (held context.Context, r discovery.Registry, end func(), err error) {
+	held, stop, err := c.heldContext(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if r, err = c.open(held); err != nil {
+		stop()
+		return nil, nil, nil, err
+	}
+	return held, r, func() { r.Close(); stop() }, nil
 }
 
 // endBySignal gives a context that the first signal ends; the next one ends the process. A signal that came in

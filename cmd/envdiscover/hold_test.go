@@ -1,19 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -35,11 +34,11 @@ func notifications(t *testing.T) (address string, next func() string) {
 }
 
 // held starts envdiscover with a NOTIFY_SOCKET. It is ended with the test.
-func held(t *testing.T, url, socket string, args ...string) (*exec.Cmd, *output) {
+func held(t *testing.T, url, socket string, args ...string) (*exec.Cmd, *safebuffer.Buffer) {
 	t.Helper()
 	cmd := envdiscover(url, args...)
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+socket)
-	out := &output{}
+	out := &safebuffer.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
@@ -52,24 +51,6 @@ func envdiscover(url string, args ...string) *exec.Cmd {
 	cmd.Args[0] = "envdiscover"
 	cmd.Env = append(os.Environ(), "ENVDISCOVER_URL="+url, "CONTAINER_HOST=10.20.30.40", "GORACE="+quickRace)
 	return cmd
-}
-
-// output is what a process has printed so far.
-type output struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	return o.text.String()
 }
 
 func run(t *testing.T, url string, args ...string) string {

@@ -69,16 +69,11 @@ func register(ctx context.Context, c *call) error {
 	if c.Bool("background") && !c.inBackground() {
 		return c.goToBackground()
 	}
-	ctx, stop, err := c.heldContext(ctx)
+	ctx, registry, end, err := c.openHeld(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	registry, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer registry.Close()
+	defer end()
 	return announcement.Hold(ctx, registry)
 }
 

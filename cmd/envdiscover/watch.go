@@ -26,16 +26,11 @@ func watchCommand() command {
 }
 
 func watch(ctx context.Context, c *call) error {
-	ctx, stop, err := c.heldContext(ctx)
+	ctx, registry, end, err := c.openHeld(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	registry, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer registry.Close()
+	defer end()
 	var snapshots <-chan discovery.Snapshot
 	err = c.patiently(ctx, func(context.Context) error {
 		snapshots, err = registry.Watch(ctx, c.Args().First(), c.query())

@@ -5,12 +5,10 @@
 package registrytest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/safebuffer"
 )
 
 // patience is how long a thing that must come may take on a busy machine.
@@ -166,7 +165,7 @@ func newSuite(t *testing.T, server Server) *suite {
 
 // logger keeps the log, to show it when the test fails, and to look for the secret.
 func (s *suite) logger() *slog.Logger {
-	log := &lockedBuffer{}
+	log := &safebuffer.Buffer{}
 	s.Cleanup(func() {
 		if strings.Contains(log.String(), secret) {
 			s.Error("the log holds a password")
@@ -176,23 +175,6 @@ func (s *suite) logger() *slog.Logger {
 		}
 	})
 	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-type lockedBuffer struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return b.text.String()
 }
 
 // need skips the test unless the server's description has what it needs.

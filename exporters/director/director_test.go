@@ -18,6 +18,7 @@ import (
 	"github.com/envharness/envharness/discovery/engines"
 	"github.com/envharness/envharness/discovery/memory"
 	"github.com/envharness/envharness/exporters/director"
+	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -161,7 +162,7 @@ func TestAFailureKeepsTheValue(t *testing.T) {
 			"b":   func() ([]byte, error) { return bytes.Repeat([]byte("canary"), discovery.MaxValue), nil },
 		}
 		failures := make(chan string, 1000)
-		log := &safeBuffer{}
+		log := &safebuffer.Buffer{}
 		direct(t, registry, director.Director{
 			Service: "db", Value: "DATABASE_URL",
 			Direct: func(ctx context.Context, s discovery.Snapshot) ([]byte, error) {
@@ -195,23 +196,6 @@ func TestAFailureKeepsTheValue(t *testing.T) {
 		require.Contains(t, log.String(), "trying again")
 		require.NotContains(t, log.String(), "canary")
 	})
-}
-
-type safeBuffer struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return b.text.String()
 }
 
 // TestChangesCoalesce: a thousand changes while the value is made are one more value.

@@ -30,6 +30,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -270,14 +271,14 @@ func (l *lab) memory() discovery.Registry {
 type running struct {
 	*Exporter
 	lab  *lab
-	logs *logs
+	logs *safebuffer.Buffer
 	stop func() // a clean stop; it may be called twice
 }
 
 // export runs an exporter until the end of the test.
 func (l *lab) export(registry discovery.Registry, change ...func(*Config)) *running {
 	l.Helper()
-	output := &logs{}
+	output := &safebuffer.Buffer{}
 	config := Config{
 		Variable:  l.variable,
 		HostIP:    "10.0.0.5",
@@ -407,22 +408,4 @@ func (w *watcher) noGap(t testing.TB) {
 	defer w.lock.Unlock()
 	require.Positive(t, w.seen)
 	require.Zero(t, w.empty)
-}
-
-// logs is a log that may be read while it is written.
-type logs struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	return l.text.String()
 }
