@@ -47,8 +47,11 @@ func strong(ctx context.Context) *api.QueryOptions {
 // writing are the options of a write.
 func writing(ctx context.Context) *api.WriteOptions { return (&api.WriteOptions{}).WithContext(ctx) }
 
-// fail says what could not be done.
+// fail says what could not be done, unless err says so itself.
 func (r *registry) fail(op, name string, err error) error {
+	if told := new(discovery.Error); errors.As(err, &told) {
+		return err
+	}
 	e := &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
 	switch {
 	case errors.Is(err, discovery.ErrDenied):

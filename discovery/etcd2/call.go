@@ -87,8 +87,11 @@ func (r *registry) explain(err error, took time.Duration) error {
 	return err
 }
 
-// fail says what could not be done.
+// fail says what could not be done, unless err says so itself.
 func (r *registry) fail(op, name string, err error) error {
+	if told := new(discovery.Error); errors.As(err, &told) {
+		return err
+	}
 	e := &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
