@@ -2,10 +2,8 @@ package consul
 
 import (
 	"crypto/rand"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -105,92 +103,3 @@ func TestAccess(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
-
-// Consul's own variables hold where the URL says nothing.
-func TestEnvironment(t *testing.T) {
-	t.Parallel()
-	certificates := testservers.NewCertificates(t)
-	server, secure := testservers.ConsulTLS(t, certificates)
-	check := func(url string, variables map[string]string) error {
-		getenv := func(name string) string { return variables[name] }
-		return discovery.NewEngines(Engine).Check(t.Context(), url, discovery.WithGetenv(getenv))
-	}
-	keys := map[string]string{
-		"CONSUL_HTTP_ADDR": "https://" + secure, "CONSUL_CACERT": certificates.CA,
-		"CONSUL_CLIENT_CERT": certificates.ClientCert, "CONSUL_CLIENT_KEY": certificates.ClientKey,
-	}
-	require.NoError(t, check("consul://", map[string]string{"CONSUL_HTTP_ADDR": server.Address}))
-	require.NoError(t, check("consul:///p?timeout=3s", keys))
-	query := url.Values{"ca": {certificates.CA}, "cert": {certificates.ClientCert}, "key": {certificates.ClientKey}, "timeout": {"3s"}}
-	require.NoError(t, check("consuls://"+secure+"/p?"+query.Encode(), nil))
-	require.NoError(t, check("consul://"+server.Address, map[string]string{"CONSUL_HTTP_ADDR": testservers.FreeAddress(t)}))
-	query.Set("server-name", "other.example")
-	for _, wrong := range []string{
-		"consuls://" + secure + "/p?" + query.Encode(),
-		"consuls://" + secure + "/p?timeout=3s&ca=" + certificates.CA,
-		"consul://" + secure + "/p?timeout=3s",
-	} {
-		require.Error(t, check(wrong, nil), wrong)
-	}
-	require.ErrorIs(t, check("consul://", map[string]string{"CONSUL_HTTP_ADDR": "ftp://h"}), discovery.ErrInvalid)
-	require.ErrorIs(t, check("consul://", map[string]string{"CONSUL_HTTP_SSL": "perhaps"}), discovery.ErrInvalid)
-	for _, wrong := range []string{"consul://a,b", "consul://a/p?odd=1", "consul://a/p?deregister-after=5s", "consul://a/a%25b", "consul://a/p?enable-tag-override=x"} {
-		require.ErrorIs(t, check(wrong, nil), discovery.ErrInvalid, wrong)
-	}
-}
-
-// What Consul's own readers see: the instance without its credentials, and nothing while it does not pass.
-func TestCatalogue(t *testing.T) {
-	t.Parallel()
-	server := testservers.ForgetfulConsul(t, nil)
-	raw := rawClient(t, server.Address)
-	registry := openForTest(t, "consul://"+server.Address)
-	in := instance("web", "web-1", 80)
-	in.User, in.Password, in.Tags = "u", "canary-d6b1f2", []string{"blue"}
-	registration := announce(t, registry, in, 0)
-	announce(t, registry, instance("db", "web-1", 81), 0) // an ID is unique within its service alone
-	passing := func(service string) []*api.ServiceEntry {
-		entries, _, err := raw.Health().Service(service, "", true, nil)
-		require.NoError(t, err)
-		return entries
-	}
-	found := passing("web")
-	require.Len(t, found, 1)
-	service := found[0].Service
-	require.Equal(t, []any{"web-1", "10.0.0.5", 80, []string{"blue"}}, []any{service.ID, service.Address, service.Port, service.Tags})
-	require.NotContains(t, service.Meta, "password")
-	for _, value := range service.Meta {
-		require.NotContains(t, value, "canary")
-	}
-	require.Len(t, passing("db"), 1)
-	require.Equal(t, []string{"web-1"}, ids(t, registry, "db", discovery.Query{}))
-	record, _, err := raw.KV().Get("envharness/services/web/web-1", nil)
-	require.NoError(t, err)
-	require.JSONEq(t, `{"id":"web-1","service":"web","host":"10.0.0.5","ports":{"http":{"number":80,"protocol":"tcp"}},
-		"user":"u","password":"canary-d6b1f2","tags":["blue"],"state":"passing"}`, string(record.Value))
-
-	in.State = discovery.Draining
-	require.NoError(t, registration.Update(t.Context(), in))
-	require.Eventually(t, func() bool { return len(passing("web")) == 0 }, patience, 20*time.Millisecond)
-	in.State = discovery.Passing
-	require.NoError(t, registration.Update(t.Context(), in))
-	require.Eventually(t, func() bool { return len(passing("web")) == 1 }, patience, 20*time.Millisecond)
-
-	// An operator's maintenance hides it from us too, and a service of others is none of ours.
-	require.NoError(t, raw.Agent().EnableServiceMaintenance("web-1", "test"))
-	require.Eventually(t, func() bool { return len(ids(t, registry, "web", discovery.Query{})) == 0 }, patience, 20*time.Millisecond)
-	require.Equal(t, []string{"web-1"}, ids(t, registry, "web", discovery.Query{All: true}))
-	require.NoError(t, raw.Agent().DisableServiceMaintenance("web-1"))
-	require.Eventually(t, func() bool { return len(ids(t, registry, "web", discovery.Query{})) == 1 }, patience, 20*time.Millisecond)
-	require.NoError(t, raw.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: "others", Name: "web", Port: 70000}))
-	pilots := openForTest(t, "consul://"+server.Address+"?layout=containerpilot")
-	require.Eventually(t, func() bool { // the agent brings it into the catalogue in its own time
-		return slices.Equal([]string{"others", "web-1"}, ids(t, pilots, "web", discovery.Query{}))
-	}, patience, 20*time.Millisecond)
-	require.Equal(t, []string{"web-1"}, ids(t, registry, "web", discovery.Query{All: true}))
-	announce(t, pilots, instance("pilot", "pilot-h", 8000), 0)
-	checks, _, err := raw.Health().Checks("pilot", nil)
-	require.NoError(t, err)
-	require.Len(t, checks, 1)
-	require.Equal(t, []string{"pilot-h", "pilot-h", "pilot-h"}, []string{checks[0].CheckID, checks[0].Name, checks[0].ServiceID})
-}
