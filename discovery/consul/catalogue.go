@@ -20,6 +20,8 @@ import (
 // anew. With the record in the KV store stands the same, as its flags.
 const ownerMeta = "envharness-registration"
 
+var errHidden = discovery.Mark(discovery.ErrDenied, errors.New("the token may not read the service, or its nodes"))
+
 var errNotSynced = errors.New("the agent has not brought it into the catalogue")
 
 // face is an instance as the catalogue shows it: a service at the agent, with a TTL check. The agent brings both
@@ -29,6 +31,7 @@ type face struct {
 	owner    uint64
 	check    string // ID of the TTL check
 	told     *api.AgentServiceRegistration
+	token    discovery.Secret // that it was told with
 }
 
 // ownerOf gives whose a service is; 0: of one that is not ours by any means.
@@ -54,21 +57,29 @@ func (f *face) show(ctx context.Context, client *client, wanted *api.AgentServic
 	}
 	if !known {
 		options := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
+		token, _ := f.registry.settings.token() // without one the next line fails
 		if err := client.Agent().ServiceRegisterOpts(wanted, options); err != nil {
 			return err
 		}
-		f.told = wanted
+		f.told, f.token = wanted, token
 	}
 	return f.beat(ctx, client, status) // a check that was there before has kept its status
 }
 
 // knows reports whether the agent has just this service.
 func (f *face) knows(ctx context.Context, client *client, wanted *api.AgentServiceRegistration) (bool, error) {
-	if !reflect.DeepEqual(f.told, wanted) {
+	if !reflect.DeepEqual(f.told, wanted) || f.outdated() {
 		return false, nil
 	}
 	has, err := find(ctx, client, wanted.ID)
 	return has != nil && ownerOf(has.Meta) == f.owner, err
+}
+
+// outdated reports whether the token is another by now. The agent goes on with the one that it was told with,
+// also to bring a death into the catalogue, for as long as that one is good.
+func (f *face) outdated() bool {
+	token, err := f.registry.settings.token()
+	return err == nil && token != f.token
 }
 
 // beat renews the TTL of the check. ErrLost when the agent does not know it.
@@ -134,6 +145,9 @@ func (f *face) settled(ctx context.Context, client *client, name string, done fu
 	var rest pause
 	for {
 		entries, meta, err := client.Health().Service(name, "", false, q)
+		if err == nil && len(entries) == 0 && meta.ResultsFilteredByACLs {
+			err = errHidden
+		}
 		if err != nil || done(entries) {
 			return err
 		}

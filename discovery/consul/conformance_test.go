@@ -169,7 +169,7 @@ func (f *fleet) server(prefix string) *testservers.Consul {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	if f.servers[prefix] == nil {
-		f.servers[prefix] = testservers.ForgetfulConsul(f)
+		f.servers[prefix] = testservers.ForgetfulConsul(f, nil)
 	}
 	return f.servers[prefix]
 }

@@ -39,7 +39,7 @@ type connection struct {
 func newConnection(s settings) (*connection, error) {
 	c := &connection{settings: s}
 	calls := &http.Transport{MaxConnsPerHost: maxCalls, MaxIdleConnsPerHost: maxCalls}
-	polls := &http.Transport{}
+	polls := &http.Transport{MaxIdleConnsPerHost: maxCalls}
 	c.idle = func() {
 		calls.CloseIdleConnections()
 		polls.CloseIdleConnections()

@@ -67,6 +67,9 @@ func (l *pilotLease) Renew(ctx context.Context, in discovery.Instance) error {
 		if err := l.check(ctx, client, in.ID); err != nil {
 			return err
 		}
+		if l.face.outdated() {
+			return l.show(ctx, client, in)
+		}
 		return l.face.beat(ctx, client, status(in))
 	})
 }
@@ -158,7 +161,7 @@ func (l *pilotLease) statusOf(entry *api.ServiceEntry) string {
 func (s *service) queryPilots(_ context.Context, client *client, q *api.QueryOptions) (func() bool, uint64, error) {
 	entries, meta, err := client.Health().Service(s.name, "", true, q)
 	if err == nil && len(entries) == 0 && meta.ResultsFilteredByACLs {
-		err = discovery.Mark(discovery.ErrDenied, errors.New("the token may not read the service, or its nodes"))
+		err = errHidden
 	}
 	if err != nil {
 		return nil, 0, err

@@ -31,6 +31,7 @@ type lease struct {
 	ttl      time.Duration
 	session  string // "": none
 	former   string // the session that had the record before, to be ended
+	alone    bool   // the last renewal was at the agent alone
 }
 
 func newLease(r *registry, in discovery.Instance, ttl time.Duration) *lease {
@@ -65,20 +66,51 @@ func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bo
 	})
 }
 
+// Renew renews the check at the agent first, which works without the servers: what they know stands for as long
+// as the agent does not tell them otherwise, so that a time without a leader costs nobody the announcement.
 func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
 	return l.do(ctx, "renew", in, func(ctx context.Context, client *client) error {
-		if err := l.check(ctx, client); err != nil {
+		if err := l.face.beat(ctx, client, api.HealthPassing); err != nil {
 			return err
 		}
-		there, err := renewSession(ctx, client, l.session)
-		if err != nil {
-			return err
+		start := time.Now()
+		deadline, _ := ctx.Deadline()
+		limited, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+		err := l.standing(limited, client)
+		if err == nil && l.face.outdated() {
+			err = l.show(ctx, client, in)
 		}
-		if !there {
-			return driver.ErrLost
+		if err != nil && ctx.Err() == nil {
+			err = l.registry.explain(err, time.Since(start))
+			if errors.Is(err, discovery.ErrUnavailable) {
+				l.warnAlone(err)
+				return nil
+			}
 		}
-		return l.face.beat(ctx, client, api.HealthPassing)
+		l.alone = false
+		return err
 	})
+}
+
+// warnAlone tells once for each outage that the servers give no answer.
+func (l *lease) warnAlone(err error) {
+	if !l.alone {
+		l.registry.config.Log.Warn("renewed at the agent alone, the servers give no answer", "key", l.key, "error", err)
+	}
+	l.alone = true
+}
+
+// standing is ErrLost or ErrConflict unless the record is there and ours; it renews the session.
+func (l *lease) standing(ctx context.Context, client *client) error {
+	if err := l.check(ctx, client); err != nil {
+		return err
+	}
+	there, err := renewSession(ctx, client, l.session)
+	if err == nil && !there {
+		err = driver.ErrLost
+	}
+	return err
 }
 
 func (l *lease) Update(ctx context.Context, in discovery.Instance) error {

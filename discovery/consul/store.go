@@ -21,16 +21,25 @@ var (
 // read gives the entry of one key, nil when there is none.
 func read(client *client, key string, q *api.QueryOptions) (*api.KVPair, error) {
 	results, err := transact(client, q, &api.KVTxnOp{Verb: api.KVGet, Key: key})
-	if errors.Is(err, errNoKey) {
-		return nil, nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoKey), err == nil && len(results) == 0:
+		return nil, readable(client, key, q)
+	case err != nil:
 		return nil, err
-	}
-	if len(results) != 1 || results[0].KV == nil {
+	case len(results) != 1 || results[0].KV == nil:
 		return nil, fmt.Errorf("the agent gives %d answers for one key", len(results))
 	}
 	return results[0].KV, nil
+}
+
+// readable is the error of a token that may not read a key. Consul leaves out of its answers what the token may
+// not read, as if it were not there; only the condition of a transaction is refused by name.
+func readable(client *client, key string, q *api.QueryOptions) error {
+	_, err := transact(client, q, &api.KVTxnOp{Verb: api.KVCheckIndex, Key: key})
+	if errors.Is(err, errNoKey) || errors.Is(err, errChanged) {
+		return nil
+	}
+	return err
 }
 
 // write does all of it or nothing. It matches errChanged when the store is not what the operations ask for, and
@@ -106,11 +115,9 @@ func (p *pause) wait(ctx context.Context) error {
 	}
 }
 
-// mayRead is the error of a token that may not read what begins with a prefix. Consul leaves out of a list what
-// the token may not read: what looks empty may be forbidden.
+// mayRead is the error of a token that may not read what begins with a prefix: what looks empty may be forbidden.
 func (r *registry) mayRead(ctx context.Context, client *client, prefix string) error {
-	_, err := read(client, prefix+"%", r.reading(ctx)) // no name is written like this
-	return err
+	return readable(client, prefix+"%", r.reading(ctx)) // no name is written like this
 }
 
 // isKept reports whether a session holds an entry: what none holds is nobody's, however it came there.

@@ -20,7 +20,8 @@ const consulVersion = "v1.12.9"
 type Consul struct {
 	*Process
 	Address string // host:port of its HTTP API
-	DNS     int    // port of its DNS, on loopback
+	DNS     string // host:port of its DNS
+	serf    string // host:port where other agents join
 }
 
 // ConsulBinary gives the path of the agent that scripts/build-consul built.
@@ -50,11 +51,38 @@ func ConsulAgent(t testing.TB, more map[string]any) *Consul {
 	return startConsul(t, settings)
 }
 
+// JoinConsul starts an agent that is no server, called name, in the datacenter of one that is.
+func JoinConsul(t testing.TB, server *Consul, name string) *Consul {
+	t.Helper()
+	return startConsul(t, map[string]any{
+		"node_name":  name,
+		"data_dir":   filepath.Join(t.TempDir(), "data"),
+		"retry_join": []string{server.serf},
+	})
+}
+
+// ConsulTLS starts a Consul agent whose API takes TLS too, of clients with a certificate, at an address that it
+// gives.
+func ConsulTLS(t testing.TB, certificates Certificates) (agent *Consul, secure string) {
+	t.Helper()
+	port := FreePort(t)
+	agent = startConsul(t, map[string]any{
+		"ports": map[string]int{"https": port},
+		"tls": map[string]any{"https": map[string]any{
+			"ca_file":         certificates.CA,
+			"cert_file":       certificates.ServerCert,
+			"key_file":        certificates.ServerKey,
+			"verify_incoming": true,
+		}},
+	}, "-dev")
+	return agent, fmt.Sprintf("127.0.0.1:%d", port)
+}
+
 // ForgetfulConsul starts a Consul agent that keeps everything in memory: it is ready in no time, and a restart
 // loses all.
-func ForgetfulConsul(t testing.TB) *Consul {
+func ForgetfulConsul(t testing.TB, more map[string]any) *Consul {
 	t.Helper()
-	return startConsul(t, nil, "-dev")
+	return startConsul(t, more, "-dev")
 }
 
 func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul {
@@ -74,7 +102,13 @@ func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul
 		"connect":              map[string]any{"enabled": false},
 		"limits":               map[string]any{"http_max_conns_per_client": 10000}, // all tests come from one address
 	}
-	maps.Copy(settings, more)
+	for key, value := range more {
+		if key == "ports" {
+			maps.Copy(ports, value.(map[string]int))
+			continue
+		}
+		settings[key] = value
+	}
 	text, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
@@ -87,16 +121,21 @@ func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul
 		return exec.Command(binary, append([]string{"agent", "-config-file", file}, arguments...)...)
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", ports["http"])
-	return &Consul{StartProcess(t, "Consul", command, leading(address)), address, ports["dns"]}
+	return &Consul{
+		Process: StartProcess(t, "Consul", command, leading(address, settings["node_name"].(string))),
+		Address: address,
+		DNS:     fmt.Sprintf("127.0.0.1:%d", ports["dns"]),
+		serf:    fmt.Sprintf("127.0.0.1:%d", ports["serf_lan"]),
+	}
 }
 
 // leading asks an agent for what only a leader that has caught up can answer, and that the agent's node is
 // registered, without which nothing can be. An agent that wants a token has said enough.
-func leading(address string) func() error {
+func leading(address, node string) func() error {
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/v1/health/node/test?consistent", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/v1/health/node/"+node+"?consistent", nil)
 		if err != nil {
 			return err
 		}
