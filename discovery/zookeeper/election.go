@@ -277,6 +277,7 @@ const resignTimeout = 2 * time.Second
 func (l *leadership) resign() error {
 	ctx, cancel := context.WithTimeout(context.Background(), resignTimeout)
 	defer cancel()
+	l.session.hasten()
 	_, err := call(ctx, l.registry, "resign from", l.name, l.session.only, func(ctx context.Context, s *session) (any, error) {
 		return nil, ignoreMissing(s.delete(ctx, join(l.directory, l.node), -1))
 	})

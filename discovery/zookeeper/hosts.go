@@ -1,6 +1,7 @@
 package zookeeper
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -47,12 +48,14 @@ func (h *hosts) report() string {
 // is unknown now or changes later does no harm.
 type round struct {
 	addresses []string
+	life      context.Context // of the session
 	next      int
-	left      int // how many are to be tried before the library takes a rest
+	left      int // how many are to be tried before the next round
+	vain      int // rounds since there was a session
 }
 
-func (h *hosts) round() *round {
-	r := &round{left: len(h.addresses)}
+func (h *hosts) round(life context.Context) *round {
+	r := &round{life: life, left: len(h.addresses)}
 	for _, i := range rand.Perm(len(h.addresses)) {
 		r.addresses = append(r.addresses, h.addresses[i])
 	}
@@ -65,16 +68,22 @@ func (r *round) Init([]string) error { return nil }
 // Len is how many servers there are.
 func (r *round) Len() int { return len(r.addresses) }
 
-// Next gives the server to try, and whether all have been tried in vain.
-func (r *round) Next() (server string, all bool) {
+// Next gives the server to try. With true, the library first fails what waits to be sent, looks whether it is
+// to end, and rests for a second, which nothing shortens: so it is told that only when it must do the others.
+func (r *round) Next() (server string, vain bool) {
 	server = r.addresses[r.next]
 	r.next = (r.next + 1) % len(r.addresses)
-	if all = r.left == 0; all {
+	if r.left == 0 {
 		r.left = len(r.addresses)
+		r.vain++
+		vain = r.vain == 1
 	}
 	r.left--
-	return server, all
+	return server, vain || r.life.Err() != nil
 }
 
-// Connected begins a new round.
-func (r *round) Connected() { r.left = len(r.addresses) }
+// isAnother reports whether the server to try is the first of another round, all having been tried in vain.
+func (r *round) isAnother() bool { return r.vain > 0 && r.left == len(r.addresses)-1 }
+
+// Connected begins anew.
+func (r *round) Connected() { r.left, r.vain = len(r.addresses), 0 }

@@ -32,9 +32,11 @@ type session struct {
 	ended  chan struct{}
 	gone   chan struct{} // closed when nothing of it is left to run
 
+	hurry chan struct{} // receives when it is to dial without a rest
+
 	// Of the library's goroutine that dials.
+	round   *round
 	backoff discovery.Backoff
-	failed  bool
 
 	lock      sync.Mutex
 	socket    *socket
@@ -68,11 +70,13 @@ func (r *registry) begin(asked time.Duration, fleeting bool, room int) (*session
 		room:     room,
 		news:     newNews(),
 		login:    login,
+		hurry:    make(chan struct{}, 1),
 		up:       make(chan struct{}),
 		ended:    make(chan struct{}),
 		gone:     make(chan struct{}),
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
+	s.round = r.hosts.round(s.life)
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	if r.closed {
@@ -86,7 +90,7 @@ func (r *registry) begin(asked time.Duration, fleeting bool, room int) (*session
 	defer s.lock.Unlock()
 	s.conn, s.events, err = zk.Connect(r.hosts.addresses, asked,
 		zk.WithDialer(s.dial),
-		zk.WithHostProvider(r.hosts.round()),
+		zk.WithHostProvider(s.round),
 		zk.WithLogger(logger{r.config.Log}),
 		zk.WithLogInfo(false),
 		zk.WithEventCallback(s.event),
@@ -114,7 +118,6 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	if err := s.rest(); err != nil {
 		return nil, err
 	}
-	s.failed = true // until there is a session
 	conn, err := r.config.Dial(s.life, network, address)
 	if s.life.Err() != nil {
 		if err == nil {
@@ -142,20 +145,24 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	return k, nil
 }
 
-// rest waits before another try. A session must not lose its life by that.
+// rest waits before another round of the servers. A session must not lose its life by that.
 func (s *session) rest() error {
-	if !s.failed {
+	if !s.round.isAnother() {
 		return nil
 	}
 	timer := time.NewTimer(min(s.backoff.Next(), s.asked/4))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+	case <-s.hurry:
+		s.backoff.Reset()
 	case <-s.life.Done():
-		return s.life.Err()
 	}
+	return s.life.Err()
 }
+
+// hasten breaks off a rest, for who has no time to wait for its end.
+func (s *session) hasten() { poke(s.hurry) }
 
 // event takes what the library tells, in its own goroutines: it must not block.
 func (s *session) event(e zk.Event) {
@@ -165,7 +172,6 @@ func (s *session) event(e zk.Event) {
 	}
 	switch e.State {
 	case zk.StateHasSession:
-		s.failed = false
 		s.backoff.Reset()
 		s.connect()
 	case zk.StateDisconnected:

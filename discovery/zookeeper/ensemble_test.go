@@ -1,0 +1,199 @@
+package zookeeper
+
+import (
+	"context"
+	"net"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/testservers"
+)
+
+// TestEnsemble: the leader is killed, then there is no quorum, then all is as before. Meanwhile nothing is
+// lost, and nobody sees an empty service.
+func TestEnsemble(t *testing.T) {
+	t.Parallel()
+	servers := testservers.DebianZooKeeperEnsemble(t, 3)
+	var addresses []string
+	for _, server := range servers {
+		addresses = append(addresses, server.Address)
+	}
+	url := "zk://" + strings.Join(addresses, ",") + "/p"
+	r, reader := openForTest(t, url), openForTest(t, url)
+	a, err := r.Register(t.Context(), web("a", 80), 20*time.Second)
+	require.NoError(t, err)
+	await(t, a)
+	require.NoError(t, r.Put(t.Context(), "NAME", []byte("1"), 0))
+	snapshots, err := reader.Watch(t.Context(), "web", discovery.Query{})
+	require.NoError(t, err)
+	has := func(ids ...string) func(discovery.Snapshot) bool {
+		return func(s discovery.Snapshot) bool {
+			require.NotEmpty(t, s.Instances, "never an empty snapshot for an outage")
+			var found []string
+			for _, in := range s.Instances {
+				found = append(found, in.ID)
+			}
+			return !s.Stale && slices.Equal(found, ids)
+		}
+	}
+	until(t, snapshots, has("a"))
+
+	first := leader(t, servers)
+	servers[first].Kill(t)
+	b, err := r.Register(t.Context(), web("b", 81), 20*time.Second)
+	require.NoError(t, err)
+	await(t, b)
+	until(t, snapshots, has("a", "b"))
+	require.NoError(t, discovery.Retry(t.Context(), func(ctx context.Context) error { return r.Put(ctx, "NAME", []byte("2"), 0) }))
+
+	second := leader(t, servers)
+	require.NotEqual(t, first, second)
+	servers[second].Kill(t)
+	until(t, snapshots, func(s discovery.Snapshot) bool {
+		require.NotEmpty(t, s.Instances)
+		return s.Stale
+	})
+	_, err = reader.Instances(t.Context(), "web", discovery.Query{})
+	require.ErrorIs(t, err, discovery.ErrUnavailable)
+	for _, address := range addresses {
+		require.ErrorContains(t, err, address)
+	}
+	require.Contains(t, discovery.Hint(err), "quorum")
+	require.ErrorIs(t, b.Update(t.Context(), web("b", 82)), discovery.ErrUnavailable)
+	require.ErrorIs(t, r.Put(t.Context(), "NAME", []byte("lost"), 0), discovery.ErrUnavailable)
+	c, err := r.Register(t.Context(), web("c", 83), 20*time.Second)
+	require.NoError(t, err)
+
+	servers[first].Start(t)
+	await(t, c)
+	updated := until(t, snapshots, func(s discovery.Snapshot) bool {
+		return !s.Stale && len(s.Instances) == 3 && s.Instances[1].Ports["http"].Number == 82
+	})
+	require.Equal(t, "a", updated.Instances[0].ID)
+	data, err := reader.Get(t.Context(), "NAME")
+	require.NoError(t, err)
+	require.Equal(t, "2", string(data))
+	for _, registration := range []discovery.Registration{a, b, c} {
+		require.NoError(t, registration.Err())
+	}
+	require.NoError(t, b.Close())
+	until(t, snapshots, has("a", "c"))
+}
+
+// leader waits for a server that leads.
+func leader(t *testing.T, servers []*testservers.ZooKeeper) (index int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		index = slices.IndexFunc(servers, (*testservers.ZooKeeper).Leads)
+		return index >= 0
+	}, patience, 20*time.Millisecond)
+	return index
+}
+
+// TestCloseAfterOutage: however long an outage was, who withdraws when it is over does not wait until the
+// session, which has come to rest for long between its tries, would look by itself.
+func TestCloseAfterOutage(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Minute // of less, a rest is a part
+	for name, hold := range map[string]func(*testing.T, *registry) (withdraw func() error){
+		"/p/services/web": func(t *testing.T, r *registry) func() error {
+			registration, err := r.Register(t.Context(), web("a", 80), ttl)
+			require.NoError(t, err)
+			await(t, registration)
+			return registration.Close
+		},
+		"/p/director/NAME": func(t *testing.T, r *registry) func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			leader, err := r.Campaign(ctx, "NAME", ttl)
+			require.NoError(t, err)
+			return leader.Close
+		},
+	} {
+		t.Run(path.Base(name), func(t *testing.T) {
+			t.Parallel()
+			server := testservers.DebianZooKeeper(t)
+			door := newClosedDoor(t)
+			link := testservers.NewLink(t, server.Address)
+			withdraw := hold(t, openForTest(t, "zk://"+link.Address+"/p"))
+			link.Aim(door.address)
+			server.Kill(t)
+			server.Start(t)
+			const longRest = 7 // tries, after which comes one of 6 s or so
+			enough := max(longRest, door.knocks.Load()+1)
+			require.Eventually(t, func() bool { return door.knocks.Load() >= enough }, patience, 5*time.Millisecond)
+			link.Aim(server.Address)
+			require.NoError(t, withdraw())
+			names, _, err := newOtherClient(t, server.Address).conn.Children(name)
+			require.NoError(t, err)
+			require.Empty(t, names)
+		})
+	}
+}
+
+// closedDoor is what a server without a quorum is to its clients: it takes a connection and hangs up.
+type closedDoor struct {
+	address string
+	knocks  atomic.Int64
+}
+
+func newClosedDoor(t *testing.T) *closedDoor {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	door := &closedDoor{address: listener.Addr().String()}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			door.knocks.Add(1)
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		listener.Close()
+		<-done
+	})
+	return door
+}
+
+// TestFence: a leader that is cut off is followed, learns of it by itself, and writes no more.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	server := testservers.DebianZooKeeper(t)
+	link := testservers.NewLink(t, server.Address)
+	near, far := openForTest(t, "zk://"+server.Address+"/p"), openForTest(t, "zk://"+link.Address+"/p")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	old, err := far.Campaign(ctx, "NAME", 3*time.Second)
+	require.NoError(t, err)
+	require.NoError(t, old.Put(ctx, []byte("old")))
+	link.Cut(t)
+	newer, err := near.Campaign(ctx, "NAME", 3*time.Second)
+	require.NoError(t, err)
+	require.NoError(t, newer.Put(ctx, []byte("newer")))
+	select {
+	case <-old.Done():
+	case <-ctx.Done():
+		t.Fatal("the old leader, cut off, does not know that it is none")
+	}
+	link.Mend(t)
+	require.ErrorIs(t, discovery.Retry(ctx, func(ctx context.Context) error { return old.Put(ctx, []byte("old again")) }), discovery.ErrConflict)
+	require.ErrorIs(t, old.Delete(ctx), discovery.ErrConflict)
+	data, err := near.Get(ctx, "NAME")
+	require.NoError(t, err)
+	require.Equal(t, "newer", string(data))
+	require.NoError(t, newer.Close())
+	_ = old.Close()
+}
