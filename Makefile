@@ -35,10 +35,6 @@ test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests
 test-quick: ## The tests that this machine can run, without the race detector
 	go test -tags $(TAGS) $(TESTFLAGS) ./...
 
-.PHONY: test-init
-test-init: install-test-tools ## Run the contract tests of --init, under work: not all pass yet
-	scripts/with-docker go test -count=1 -timeout 30m -tags initcontract ./cmd/envharness
-
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	TAGS=$(TAGS) scripts/fuzz $(FUZZTIME)

@@ -217,7 +217,7 @@ func (w *watch) readOutput() {
 	var short [512]byte // most values are, and fresh memory has its price
 	out, room := w.outcome.output, short[:]
 	if len(out) > 0 {
-		out = slices.Grow(out, len(out)+len(short))
+		out = slices.Grow(out, min(len(out)+len(short), maxCapture+1-len(out)))
 		room = out[len(out):cap(out)]
 	}
 	n, err := syscall.Read(w.line.read, room)

@@ -5,16 +5,35 @@ import "time"
 // probeEvery is how often COMMAND is asked whether it is ready.
 const probeEvery = time.Second
 
-// probe watches one COMMAND until stop is closed: first until it is ready, then whether it stays well. What
-// it finds goes to ready and healthy.
-func (v *supervisor) probe(stop <-chan struct{}, ready chan<- bool, healthy chan<- bool) {
+// probes is what is found out about one COMMAND.
+type probes struct {
+	ready chan struct{}
+	well  chan bool
+	over  chan struct{} // closed when it ends
+}
+
+func newProbes() probes {
+	return probes{ready: make(chan struct{}), well: make(chan bool), over: make(chan struct{})}
+}
+
+// endProbes ends the probes of a COMMAND that ends. What one of them still finds out is not about the next one,
+// and reaches nobody.
+func (v *supervisor) endProbes() {
+	close(v.probes.over)
+	v.probes = newProbes()
+}
+
+// probe watches one COMMAND until it ends: first until it is ready, then whether it stays well.
+func (v *supervisor) probe(p probes) {
 	if path := v.Init.Ready; path != "" && path != ReadyNotify {
 		for !v.passes(path) {
-			if !sleep(stop, probeEvery) {
+			if !p.sleep(probeEvery) {
 				return
 			}
 		}
-		if !send(stop, ready, true) {
+		select {
+		case p.ready <- struct{}{}:
+		case <-p.over:
 			return
 		}
 	}
@@ -22,12 +41,12 @@ func (v *supervisor) probe(stop <-chan struct{}, ready chan<- bool, healthy chan
 		return
 	}
 	failed := 0
-	for sleep(stop, v.Init.HealthInterval) {
+	for p.sleep(v.Init.HealthInterval) {
 		if v.passes(v.Init.Health) {
 			failed = 0
-			send(stop, healthy, true)
+			p.tell(true)
 		} else if failed++; failed == v.Init.HealthFailures {
-			send(stop, healthy, false)
+			p.tell(false)
 		}
 	}
 }
@@ -46,20 +65,19 @@ func (v *supervisor) passes(path string) bool {
 	return err == nil
 }
 
-func sleep(stop <-chan struct{}, d time.Duration) bool {
+// sleep waits, and tells whether COMMAND is still there.
+func (p probes) sleep(d time.Duration) bool {
 	select {
-	case <-stop:
+	case <-p.over:
 		return false
 	case <-time.After(d):
 		return true
 	}
 }
 
-func send(stop <-chan struct{}, to chan<- bool, value bool) bool {
+func (p probes) tell(well bool) {
 	select {
-	case <-stop:
-		return false
-	case to <- value:
-		return true
+	case p.well <- well:
+	case <-p.over:
 	}
 }

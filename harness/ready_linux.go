@@ -29,7 +29,7 @@ func (v *supervisor) openNotify() {
 			for message, ok := v.notify.receive(); ok; message, ok = v.notify.receive() {
 				passOn(upstream, message)
 				if saysReady(message) {
-					v.ready <- true
+					v.notified <- struct{}{}
 				}
 			}
 		}

@@ -23,8 +23,7 @@ type supervisor struct {
 	pushes    chan push
 	refreshes chan refreshed
 	requests  chan request
-	ready     chan bool
-	healthy   chan bool
+	notified  chan struct{} // COMMAND has said that it is ready
 
 	inheritedEnv *environ // what a refresh begins with
 	announcer    *announcer
@@ -39,7 +38,7 @@ type supervisor struct {
 	graceEnds                                         time.Time // of what killTimer ends
 
 	child      *process
-	probes     chan struct{} // closed when the probes of this COMMAND are to end, nil when it was
+	probes     probes // of this COMMAND
 	stopSignal syscall.Signal
 	signalled  bool // COMMAND has been sent the signal of a stop
 	restarting bool
@@ -87,8 +86,8 @@ func newSupervisor(h *Harness, command []string) *supervisor {
 	v := &supervisor{
 		Harness: h, command: command,
 		signals: make(chan syscall.Signal, 2*lastSignal), exits: make(chan syscall.WaitStatus, 1), pushes: make(chan push),
-		refreshes: make(chan refreshed), requests: make(chan request), ready: make(chan bool), healthy: make(chan bool),
-		pushed: map[string]string{}, stamps: map[string]time.Time{}, isWell: true,
+		refreshes: make(chan refreshed), requests: make(chan request), notified: make(chan struct{}),
+		probes: newProbes(), pushed: map[string]string{}, stamps: map[string]time.Time{}, isWell: true,
 	}
 	for _, timer := range []**time.Timer{&v.refreshTimer, &v.gatherTimer, &v.killTimer, &v.signalTimer} {
 		*timer = time.NewTimer(time.Hour)
@@ -144,17 +143,8 @@ func (v *supervisor) startCommand() error {
 	v.child, v.started, v.isWell, v.told = child, true, true, v.current.forCommand()
 	v.suspender = newSuspender(child)
 	v.isReady = v.Init.Ready == ""
-	v.probes = make(chan struct{})
-	go v.probe(v.probes, v.ready, v.healthy)
+	go v.probe(v.probes)
 	return nil
-}
-
-// endProbes ends the probes of a COMMAND that ends.
-func (v *supervisor) endProbes() {
-	if v.probes != nil {
-		close(v.probes)
-		v.probes = nil
-	}
 }
 
 // inFront tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
@@ -184,9 +174,11 @@ func (v *supervisor) loop() error {
 			v.refreshNow()
 		case r := <-v.refreshes:
 			v.onRefreshed(r)
-		case <-v.ready:
+		case <-v.notified:
 			v.setReady(!v.restarting) // a COMMAND that is being stopped may still say so
-		case well := <-v.healthy:
+		case <-v.probes.ready:
+			v.setReady(true)
+		case well := <-v.probes.well:
 			v.setWell(well)
 		case q := <-v.requests:
 			v.onRequest(q)

@@ -1,4 +1,4 @@
-//go:build linux && initcontract
+//go:build linux
 
 package main_test
 
@@ -309,6 +309,56 @@ func TestPushedValues(t *testing.T) {
 	})
 }
 
+// TestChangedBack: nothing follows a change that was taken back before anything followed it.
+func TestChangedBack(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		files := map[string]string{
+			"environment/A": `#!/bin/sh
+				echo 1; probe notify READY=1
+				until [ -e go ]; do sleep 0.02; done
+				echo 2; probe notify READY=1; sleep 0.05
+				echo 1; probe notify READY=1
+				echo x >done
+				sleep 1000 & wait`,
+			"environment/B": changing, "B.value": "b\n",
+		}
+		for _, policy := range []string{"restart", "signal=HUP", "exit"} {
+			t.Run(policy, func(t *testing.T) {
+				t.Parallel()
+				// On a busy machine it may take longer than changes are gathered: one of some tries is enough.
+				for try := 1; ; try++ {
+					s := in.start(t, tree(t, files), "--refresh", "20ms", "--on-change", policy, "probe", "watch", "log", "A")
+					s.logs("start A=1")
+					s.touch("go")
+					appears(t, s.path("done"))
+					s.refreshed("B", 30) // longer than changes are gathered
+					s.signal(unix.SIGTERM)
+					s.exits(0)
+					if log := s.log(); len(log) == 2 || try == 5 {
+						require.Equal(t, []string{"start A=1", "TERM"}, log)
+						return
+					}
+				}
+			})
+		}
+		t.Run("while COMMAND is stopped", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"}),
+				"--refresh", "20ms", "--grace", "10m", "probe", "watch", "-until", "finish", "log", "A")
+			s.logs("start A=1")
+			s.set("A", "2")
+			s.logs("start A=1", "TERM")
+			s.set("A", "1")
+			s.refreshed("A", 5)
+			s.touch("finish")
+			s.logs("start A=1", "TERM", "start A=1")
+			s.refreshed("A", 30)
+			require.Equal(t, []string{"start A=1", "TERM", "start A=1"}, s.log(), "COMMAND was asked to go, and started again once")
+			s.stop()
+		})
+	})
+}
+
 // TestPushFromAShell: a value is what was printed since the last READY=1, all of it.
 func TestPushFromAShell(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
@@ -426,6 +476,74 @@ func TestWrite(t *testing.T) {
 			require.Equal(t, "the system's\n", s.text("secret"), "the harness has written as root where only root may")
 			s.signal(unix.SIGTERM)
 			s.exits(143)
+		})
+		t.Run("below a link", func(t *testing.T) {
+			t.Parallel()
+			need(t, "root")
+			for name, args := range map[string][]string{"own user": nil, "another user": {"--user", "4242:4343"}} {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					dir := tree(t, map[string]string{"environment/A": changing, "A.value": "1\n", "one/x": "", "two/x": ""})
+					require.NoError(t, os.Symlink("one", filepath.Join(dir, "link")))
+					s := in.start(t, dir, append(append([]string{"--refresh", "20ms", "--on-change", "none", "--write", "link/env"}, args...), "sleep", "1000")...)
+					first := appears(t, s.path("one/env"))
+					require.Equal(t, "A=1", first)
+					// Whoever may do so leads it elsewhere, as Kubernetes does.
+					require.NoError(t, os.Symlink("two", filepath.Join(dir, "new")))
+					require.NoError(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "link")))
+					s.set("A", "2")
+					require.Equal(t, "A=2", appears(t, s.path("two/env")))
+					require.Equal(t, "A=1\n", s.text("one/env"))
+					target, err := os.Readlink(s.path("link"))
+					require.NoError(t, err)
+					require.Equal(t, "two", target)
+					var info unix.Stat_t
+					require.NoError(t, unix.Stat(s.path("two/env"), &info))
+					owner := []uint32{0, 0, 0o600}
+					if args != nil {
+						owner = []uint32{4242, 4343, 0o600}
+					}
+					require.Equal(t, owner, []uint32{info.Uid, info.Gid, info.Mode & 0o7777})
+					s.signal(unix.SIGTERM)
+					s.exits(143)
+				})
+			}
+		})
+		t.Run("below a link that COMMAND's user has put there", func(t *testing.T) {
+			t.Parallel()
+			need(t, "root")
+			for name, system := range map[string]map[string]string{
+				"a new file": {"system/x": ""},
+				"a file":     {"system/env": "the system's\n"},
+			} {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					dir := tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"})
+					for path, content := range system {
+						write(t, filepath.Join(dir, path), content)
+					}
+					for _, path := range []string{"own", "own/sub"} {
+						require.NoError(t, os.Mkdir(filepath.Join(dir, path), 0o755))
+						require.NoError(t, os.Chown(filepath.Join(dir, path), 4242, 4343))
+					}
+					before, err := os.ReadDir(filepath.Join(dir, "system"))
+					require.NoError(t, err)
+					s := in.start(t, dir, "--user", "4242:4343", "--refresh", "20ms", "--on-change", "none", "--write", "own/sub/env",
+						"sh", "-c", "mv own/sub own/old; ln -s ../system own/sub; echo x >own/linked; while :; do sleep 0.05; done")
+					appears(t, s.path("own/linked"))
+					s.set("A", "2")
+					s.tells(`own/sub/env`)
+					require.Equal(t, "A=1\n", s.text("own/old/env"))
+					after, err := os.ReadDir(filepath.Join(dir, "system"))
+					require.NoError(t, err)
+					require.Equal(t, fmt.Sprint(before), fmt.Sprint(after))
+					for path, content := range system {
+						require.Equal(t, content, s.text(path))
+					}
+					s.signal(unix.SIGTERM)
+					s.exits(143)
+				})
+			}
 		})
 		t.Run("cannot be written", func(t *testing.T) {
 			t.Parallel()

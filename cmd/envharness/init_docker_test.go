@@ -1,15 +1,17 @@
-//go:build linux && initcontract
+//go:build linux
 
 package main_test
 
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -17,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// image is busybox, envharness and the probe, nothing else.
-var image = fmt.Sprintf("envharness-init-test-%d", os.Getpid())
+// image is busybox, envharness and the probe, nothing else. Its name is this run's alone.
+var image = "envharness-init-test-" + strings.ToLower(rand.Text())
 
 // needEngine skips the test where no Docker engine answers.
 func needEngine(t *testing.T) {
@@ -65,7 +67,11 @@ func importImage(t *testing.T) {
 	load.Stdin = &content
 	output, err := load.CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	t.Cleanup(func() { docker("image", "rm", "--force", image).Run() })
+	t.Cleanup(func() {
+		// Not by force: a container that is left is told of.
+		output, err := docker("image", "rm", image).CombinedOutput()
+		require.NoError(t, err, "%s", output)
+	})
 }
 
 // containers counts those of this test binary, for their names.
@@ -92,11 +98,11 @@ func runContainer(t *testing.T, files map[string]string, options []string, args 
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = create(t, dir, "stdout"), create(t, dir, "stderr")
 	t.Cleanup(func() {
-		docker("rm", "--force", "--volumes", name).Run()
 		if cmd.Process != nil && cmd.ProcessState == nil {
-			cmd.Process.Kill()
+			cmd.Process.Kill() // first, so that it makes no container any more
 			cmd.Wait()
 		}
+		docker("rm", "--force", "--volumes", name).Run()
 	})
 	return &container{service: &service{t: t, cmd: cmd, dir: dir}, name: name}
 }

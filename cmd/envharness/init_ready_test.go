@@ -1,11 +1,13 @@
-//go:build linux && initcontract
+//go:build linux
 
 package main_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +97,64 @@ func TestReadyNotify(t *testing.T) {
 			s.logs("start", "start A=1", "TERM", "start")
 			s.answers("ready", 1)
 			s.touch("go2")
+			s.becomes("ready", 0)
+			s.stop()
+		})
+	})
+}
+
+// TestNotReadyDuringARestart: from the signal that stops COMMAND until the next one is ready, whatever the old one
+// still says. Others are sent to it nonetheless: nothing is withdrawn.
+func TestNotReadyDuringARestart(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		lingers := `trap 'echo TERM >>log; [ ! "$NOTIFY_SOCKET" ] || probe notify READY=1; echo lingers >>log; until [ -e finish ]; do sleep 0.02; done; exit 0' TERM
+			echo start $A >>log
+			[ ! "$NOTIFY_SOCKET" ] || probe notify READY=1
+			while :; do sleep 0.02; done`
+		for name, args := range map[string][]string{
+			"by itself":  nil,
+			"notify":     {"--ready", "notify"},
+			"executable": {"--ready", "./is-ready"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				s := in.start(t, tree(t, map[string]string{
+					"environment/A": changing, "A.value": "1\n", "is-ready": "#!/bin/sh\n[ ! -e down ]\n", "export/held": held,
+				}), append(append([]string{"--refresh", "20ms", "--grace", "10m"}, args...), "sh", "-c", lingers)...)
+				s.logs("held start", "start 1")
+				s.becomes("ready", 0)
+				s.set("A", "2")
+				s.logs("held start", "start 1", "TERM", "lingers")
+				s.refreshed("A", 5)
+				s.answers("ready", 1)
+				status := s.status()
+				require.Equal(t, "running", status["phase"])
+				require.Equal(t, false, status["ready"])
+				require.Equal(t, true, status["announced"])
+				s.touch("finish")
+				s.logs("held start", "start 1", "TERM", "lingers", "start 2")
+				s.becomes("ready", 0)
+				s.stop()
+			})
+		}
+		t.Run("a late answer about the old one", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{
+				"environment/A": changing, "A.value": "1\n",
+				"is-ready": "#!/bin/sh\necho asked $A >>asked\nuntil [ -e go$A ]; do sleep 0.02; done\necho said $A >>asked\n",
+			}), "--refresh", "20ms", "--ready", "./is-ready", "probe", "watch", "log", "A")
+			for i := 1; i <= 6; i++ {
+				s.logsLine(fmt.Sprintf("start A=%d", i), 1)
+				eventually(t, "it was asked", func() bool { return slices.Contains(lines(s.path("asked")), fmt.Sprint("asked ", i)) })
+				s.set("A", fmt.Sprint(i+1))
+				s.logsLine(fmt.Sprintf("start A=%d", i+1), 1)
+				s.touch(fmt.Sprintf("go%d", i))
+				eventually(t, "the old one was found ready", func() bool { return slices.Contains(lines(s.path("asked")), fmt.Sprint("said ", i)) })
+				for range 3 {
+					s.answers("ready", 1)
+				}
+			}
+			s.touch("go7")
 			s.becomes("ready", 0)
 			s.stop()
 		})

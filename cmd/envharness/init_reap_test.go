@@ -1,4 +1,4 @@
-//go:build linux && initcontract
+//go:build linux
 
 package main_test
 

@@ -1,4 +1,4 @@
-//go:build linux && initcontract
+//go:build linux
 
 package main_test
 
@@ -171,6 +171,43 @@ func TestGrace(t *testing.T) {
 			s.signal(unix.SIGTERM)
 			result := s.ends()
 			require.Equal(t, 137, result.code)
+		})
+	})
+}
+
+// TestHeldDiscoverersHaveTheRestOfTheGrace: they go after COMMAND, gently, and no later than the grace allows.
+func TestHeldDiscoverersHaveTheRestOfTheGrace(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		gentle := "#!/bin/sh\ntrap 'echo A TERM >>log; sleep 0.5; echo A gone >>log; exit 0' TERM\necho a\nprobe notify READY=1\nsleep 1000 &\nwait\n"
+		deaf := "#!/bin/sh\ntrap '' TERM\necho a\nprobe notify READY=1\nwhile :; do sleep 1000; done\n"
+		t.Run("at a stop", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": gentle}), "--grace", "1m", "probe", "watch", "log", "A")
+			s.logs("start A=a")
+			s.stop()
+			require.Equal(t, []string{"start A=a", "TERM", "A TERM", "A gone"}, s.log())
+		})
+		t.Run("when COMMAND exits by itself", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": gentle}), "--grace", "1m", "sh", "-c", "echo exit >>log; exit 5")
+			s.exits(5)
+			require.Equal(t, []string{"exit", "A TERM", "A gone"}, s.log())
+		})
+		t.Run("deaf", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "2s", "--timeout", "10m", "probe", "watch", "-exit", "TERM=7", "log")
+			s.logs("start")
+			s.signal(unix.SIGTERM)
+			s.exits(7)
+			require.Empty(t, living(t, "TEST_MARK="+s.dir))
+		})
+		t.Run("deaf for longer than --timeout", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "10m", "--timeout", "2s", "probe", "watch", "-exit", "TERM=7", "log")
+			s.logs("start")
+			s.signal(unix.SIGTERM)
+			s.exits(7)
+			require.Empty(t, living(t, "TEST_MARK="+s.dir))
 		})
 	})
 }
