@@ -103,6 +103,9 @@ func (l *leadership) open(ctx context.Context, client *client) error {
 			return err
 		}
 	}
+	if err := l.registry.atHome(ctx, client); err != nil {
+		return err
+	}
 	session, _, err := client.Session().Create(newSession(l.key, l.ttl), writing(ctx))
 	l.session = session
 	return err
