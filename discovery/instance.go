@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// DefaultTTL is the TTL of a registration that asks for none.
+// DefaultTTL is the TTL of a registration that asks for none, in a layout that has none of its own.
 const DefaultTTL = 10 * time.Second
 
 // DefaultPort is the name of a port that was given none.

@@ -20,7 +20,8 @@ type Registry interface {
 	// that is away is tried again with back-off for as long as it takes.
 	//
 	// ctx is the registration's life: when it ends, the registration withdraws as by Close. A ttl of 0
-	// is [DefaultTTL]; an engine may grant more, never less. The caller closes the Registration.
+	// is the layout's own, where it has one, else [DefaultTTL]; an engine may grant more than is asked for,
+	// never less. The caller closes the Registration.
 	//
 	// When the same ID is registered twice, the newest Register wins; the other ends with ErrConflict.
 	Register(ctx context.Context, in Instance, ttl time.Duration, options ...RegisterOption) (Registration, error)

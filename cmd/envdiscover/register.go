@@ -34,7 +34,7 @@ func registerFlags() []urfave.Flag {
 		&urfave.StringSliceFlag{Name: "port", Category: topicService, Usage: "`NAME=NUMBER[/udp]` or NUMBER; repeatable"},
 		&urfave.StringSliceFlag{Name: "private-port", Category: topicService, Usage: "`NAME=NUMBER[/udp]` on the private host"},
 		&urfave.StringFlag{Name: "id", Category: topicService, Usage: "`ID` of the instance; SERVICE-HOSTNAME-PORT"},
-		&urfave.DurationFlag{Name: "ttl", Category: topicService, Usage: "it is gone `D` after a death", Value: discovery.DefaultTTL},
+		&urfave.DurationFlag{Name: "ttl", Category: topicService, Usage: "it is gone `D` after a death (10s, or the layout's own)"},
 		&urfave.StringSliceFlag{Name: "tag", Category: topicService, Usage: "a `NAME` to choose it by; repeatable"},
 		&urfave.StringSliceFlag{Name: "metadata", Category: topicService, Usage: "a fact, `KEY=VALUE`; repeatable"},
 		&urfave.StringFlag{Name: "shard", Category: topicService, Usage: "`NAME` of its part of the service's data"},

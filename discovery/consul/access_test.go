@@ -67,6 +67,7 @@ func TestAccess(t *testing.T) {
 	all := newToken(t, server, `key_prefix "p/" { policy = "write" } session_prefix "" { policy = "write" }
 		service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`)
 	reader := newToken(t, server, `key_prefix "p/" { policy = "read" }`)
+	nodeless := newToken(t, server, `service_prefix "" { policy = "write" }`)
 	for _, layout := range []string{"native", "containerpilot"} {
 		registry := openForTest(t, address+"?layout="+layout+"&token-file="+tokenFile(t, all))
 		announce(t, registry, instance("of-"+layout, "of-"+layout+"-1", 1), 2*time.Second)
@@ -89,6 +90,25 @@ func TestAccess(t *testing.T) {
 			require.ErrorIs(t, err, discovery.ErrDenied, "%s: %s", what, op)
 			require.Contains(t, discovery.Hint(err), "token-file")
 			require.NotContains(t, err.Error()+discovery.Hint(err), "canary")
+		}
+	}
+	const pilot = "of-containerpilot"
+	for what, token := range map[string]string{"there is none": "", "its policy has no services": reader, "its policy has no nodes": nodeless} {
+		registry := openForTest(t, address+"?layout=containerpilot&token-file="+tokenFile(t, token))
+		registration, err := registry.Register(t.Context(), instance(pilot, pilot+"-2", 1), 2*time.Second)
+		require.NoError(t, err)
+		awaitEnd(t, registration.Done(), "it goes on, though the token is none for it: "+what)
+		errs := map[string]error{
+			"register":  registration.Err(),
+			"instances": second(registry.Instances(t.Context(), pilot, discovery.Query{})),
+			"watch":     second(registry.Watch(t.Context(), pilot, discovery.Query{})),
+		}
+		if token == reader {
+			errs["services"] = second(registry.Services(t.Context()))
+		}
+		for op, err := range errs {
+			require.ErrorIs(t, err, discovery.ErrDenied, "%s: %s", what, op)
+			require.Contains(t, discovery.Hint(err), "token-file")
 		}
 	}
 	values := openForTest(t, address+"?token-file="+tokenFile(t, reader)).(discovery.Values)

@@ -117,6 +117,7 @@ func TestConformanceContainerPilot(t *testing.T) {
 			return "consul://" + fleet.link.Address + "/" + prefix + query
 		},
 		MinTTL:     time.Second,
+		DefaultTTL: 30 * time.Second,
 		PlainNames: true,
 		Count:      200,
 		Watchers:   50,

@@ -48,7 +48,7 @@ The token needs key:write and session:write, service:write and node:read; in KV 
 	},
 	Layouts: []string{"native", "containerpilot"},
 	Options: []discovery.Option{
-		{Name: optionDatacenter, Help: "read there; services register in the agent's own"},
+		{Name: optionDatacenter, Help: "read there, and write values without a TTL; all else is in the agent's own"},
 		{Name: optionDeregister, Help: "how long a dead service stays in the catalogue, 1m or more, 0 for ever; 10m"},
 		{Name: optionOverride, Help: "1: others may change the tags in the catalogue"},
 	},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -158,15 +159,32 @@ func (l *pilotLease) statusOf(entry *api.ServiceEntry) string {
 	return ""
 }
 
-func (s *service) queryPilots(_ context.Context, client *client, q *api.QueryOptions) (func() bool, uint64, error) {
+func (s *service) queryPilots(ctx context.Context, client *client, q *api.QueryOptions) (func() bool, uint64, error) {
 	entries, meta, err := client.Health().Service(s.name, "", true, q)
-	if err == nil && len(entries) == 0 && meta.ResultsFilteredByACLs {
-		err = errHidden
+	if err == nil && len(entries) == 0 {
+		err = s.visible(ctx, client, meta)
 	}
 	if err != nil {
 		return nil, 0, err
 	}
 	return func() bool { return s.takePilots(entries, meta.LastIndex) }, meta.LastIndex, nil
+}
+
+// visible is the error of a token that may not read the service. To one without a token Consul does not tell that
+// it leaves something out; the agent's own view of a service is refused by name.
+func (s *service) visible(ctx context.Context, client *client, meta *api.QueryMeta) error {
+	switch {
+	case meta.ResultsFilteredByACLs:
+		return errHidden
+	case meta.DefaultACLPolicy != "deny":
+		return nil
+	}
+	var status any
+	_, err := client.Raw().Query("/v1/agent/health/service/name/"+s.name, &status, strong(ctx))
+	if isStatus(err, http.StatusForbidden, "") {
+		return err
+	}
+	return nil // an agent that has no such service, or only failing ones, answers with an error, too
 }
 
 // takePilots takes those that pass. One ID at two agents is the one that was written last.
@@ -209,7 +227,10 @@ func pilot(entry *api.ServiceEntry) discovery.Instance {
 
 // pilotServices are those of the catalogue, but for Consul itself.
 func pilotServices(client *client, q *api.QueryOptions) ([]string, error) {
-	services, _, err := client.Catalog().Services(q)
+	services, meta, err := client.Catalog().Services(q)
+	if err == nil && len(services) == 0 && meta.ResultsFilteredByACLs {
+		err = errHidden
+	}
 	delete(services, "consul")
 	names := slices.AppendSeq([]string{}, maps.Keys(services))
 	slices.Sort(names)

@@ -66,6 +66,9 @@ func (s *seat) open(ctx context.Context, client *client) error {
 			return err
 		}
 	}
+	if err := s.registry.atHome(ctx, client); err != nil {
+		return err
+	}
 	session, _, err := client.Session().Create(newSession(s.key, s.ttl), writing(ctx))
 	s.session = session
 	return err

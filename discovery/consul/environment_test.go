@@ -86,7 +86,7 @@ func copyFile(t testing.TB, from, to string) string {
 	return to
 }
 
-// Another datacenter is read through the agent here, and nothing registers there.
+// Another datacenter is read through the agent here; what ends with its process cannot be there.
 func TestDatacenter(t *testing.T) {
 	t.Parallel()
 	wan := func() (settings map[string]any, address string) {
@@ -96,7 +96,7 @@ func TestDatacenter(t *testing.T) {
 	settings, meeting := wan()
 	here := testservers.ForgetfulConsul(t, settings)
 	settings, _ = wan()
-	settings["datacenter"], settings["retry_join_wan"] = "dc2", []string{meeting}
+	settings["datacenter"], settings["node_name"], settings["retry_join_wan"] = "dc2", "far", []string{meeting}
 	there := testservers.ForgetfulConsul(t, settings)
 
 	announce(t, openForTest(t, "consul://"+here.Address+"/?datacenter=dc1"), instance("web", "web-here", 1), 0)
@@ -109,6 +109,13 @@ func TestDatacenter(t *testing.T) {
 		require.Equal(c, "web-there", snapshot.Instances[0].ID)
 	}, patience, 50*time.Millisecond)
 
+	require.NoError(t, far.(discovery.Values).Put(t.Context(), "NAME", []byte("far"), 0))
+	value, err := openForTest(t, "consul://"+there.Address).(discovery.Values).Get(t.Context(), "NAME")
+	require.NoError(t, err)
+	require.Equal(t, "far", string(value))
+	err = far.(discovery.Values).Put(t.Context(), "SHORT", []byte("far"), time.Minute)
+	require.ErrorIs(t, err, discovery.ErrUnsupported)
+	require.ErrorIs(t, second(far.(discovery.Elector).Campaign(t.Context(), "NAME", 0)), discovery.ErrUnsupported)
 	for _, layout := range []string{"native", "containerpilot"} {
 		registry := openForTest(t, "consul://"+here.Address+"/?datacenter=dc2&layout="+layout)
 		require.Equal(t, []string{"web-there"}, ids(t, registry, "web", discovery.Query{}))

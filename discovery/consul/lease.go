@@ -296,7 +296,7 @@ func (l *lease) replace(entry *api.KVPair, in discovery.Instance) (api.KVTxnOps,
 }
 
 // atHome is an error when the URL names another datacenter than the agent's: a service can register at its agent
-// alone.
+// alone, and a session ends with the agent's node.
 func (r *registry) atHome(ctx context.Context, client *client) error {
 	if r.settings.datacenter == "" {
 		return nil
@@ -307,7 +307,8 @@ func (r *registry) atHome(ctx context.Context, client *client) error {
 	}
 	if home := self.Config.Datacenter; home != r.settings.datacenter {
 		return discovery.Mark(discovery.ErrUnsupported,
-			fmt.Errorf("the agent is of the datacenter %q: a service registers there, not in %q", home, r.settings.datacenter))
+			fmt.Errorf("the agent is of the datacenter %q: services, values with a TTL and elections are there, not in %q",
+				home, r.settings.datacenter))
 	}
 	return nil
 }

@@ -154,9 +154,10 @@ func TestIndexRunsBackwards(t *testing.T) {
 	awaitValue(t, changes, "newer")
 }
 
+// awaitValue reads a watch until it has a value, for less time than a query takes that waits in vain.
 func awaitValue(t testing.TB, changes <-chan discovery.Value, want string) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(pollWait / 2)
 	for {
 		select {
 		case value := <-changes:
@@ -217,6 +218,18 @@ func TestTakeoverAtAnotherAgent(t *testing.T) {
 	require.Len(t, sessionsOf(t, raw), 1, "a session that is left over would live with the newer's check")
 }
 
+// Who follows a dead process ends its session, which would go on for its TTL with the check of both.
+func TestTakeoverFromTheDead(t *testing.T) {
+	t.Parallel()
+	server := testservers.ForgetfulConsul(t, nil)
+	registry := openForTest(t, "consul://"+server.Address)
+	announce(t, registry, instance("web", "web-1", 1), time.Hour).Leave()
+	raw := rawClient(t, server.Address)
+	require.Len(t, sessionsOf(t, raw), 1)
+	announce(t, registry, instance("web", "web-1", 2), time.Hour)
+	require.Len(t, sessionsOf(t, raw), 1)
+}
+
 func awaitEnd(t testing.TB, done <-chan struct{}, otherwise string) {
 	t.Helper()
 	select {
@@ -244,6 +257,14 @@ func TestServersAway(t *testing.T) {
 	require.ErrorIs(t, err, discovery.ErrUnavailable)
 	require.NotEmpty(t, discovery.Hint(err))
 	<-long
+	require.EventuallyWithT(t, func(c *assert.CollectT) { // what the agent will tell the servers
+		checks, err := rawClient(t, agent.Address).Agent().Checks()
+		require.NoError(c, err)
+		require.Len(c, checks, 1)
+		for _, check := range checks {
+			require.Equal(c, api.HealthPassing, check.Status)
+		}
+	}, patience, 20*time.Millisecond)
 	server.Resume(t)
 	got := await(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale })
 	require.Len(t, got.Instances, 1)

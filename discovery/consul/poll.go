@@ -147,6 +147,9 @@ func (p *poll) step(ctx context.Context, number uint64, fresh bool, index uint64
 	q.WaitIndex, q.WaitTime = index, pollWait
 	start := time.Now()
 	take, answered, err := p.ask(limited, client, q)
+	if index > 0 && answered == index && time.Since(start) < pollWait {
+		answered = 0 // ended early without news: a snapshot was restored, and this answer is of before
+	}
 	if err == nil {
 		err = r.connection.open()
 	}

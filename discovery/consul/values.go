@@ -52,6 +52,9 @@ func (r *registry) Put(ctx context.Context, name string, value []byte, ttl time.
 	}
 	_, err = call(ctx, r, "write value", name, func(ctx context.Context, client *client) (any, error) {
 		if ttl > 0 {
+			if err := r.atHome(ctx, client); err != nil {
+				return nil, err
+			}
 			return nil, putFor(ctx, client, key, value, ttl)
 		}
 		return nil, changing(ctx, func() error { return write(ctx, client, replaceValue(key, value, "")...) })

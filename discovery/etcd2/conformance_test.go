@@ -40,6 +40,7 @@ func TestConformanceScalingo(t *testing.T) {
 		"/services_infos/SERVICE":  `{`,
 	}, registrytest.Server{
 		MinTTL:     scalingoTTL,
+		DefaultTTL: scalingoTTL,
 		OwnIDs:     true,
 		PlainNames: true,
 		Count:      200,

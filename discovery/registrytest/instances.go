@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,6 +103,12 @@ func update(s *suite) {
 	s.noError(registration.Update(s.ctx, in))
 	require.Empty(s, s.read(registry, "web", discovery.Query{}).Instances)
 	require.Equal(s, []discovery.Instance{s.fit(in, registration)}, s.read(registry, "web", discovery.Query{All: true}).Instances)
+}
+
+// Who asks for no TTL gets the layout's own, else the default of all.
+func defaultTTL(s *suite) {
+	registration := s.registerFor(s.open(), s.instance("web", "one", 1), 0)
+	require.Equal(s, cmp.Or(s.DefaultTTL, discovery.DefaultTTL), registration.TTL())
 }
 
 // renewal: a registration outlives its TTL, also while it is updated all the time.

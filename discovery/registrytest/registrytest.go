@@ -36,6 +36,9 @@ type Server struct {
 	// MinTTL is the least TTL that the engine grants.
 	MinTTL time.Duration
 
+	// DefaultTTL is what a registration gets that asks for no TTL: discovery.DefaultTTL when 0.
+	DefaultTTL time.Duration
+
 	// Fit reduces an instance to what the layout can write, as it is then read back; nil: all of it.
 	Fit func(discovery.Instance) discovery.Instance
 
@@ -100,6 +103,7 @@ var calm = map[string]func(*suite){
 	"register and read":         registerAndRead,
 	"update":                    update,
 	"renewal":                   renewal,
+	"default TTL":               defaultTTL,
 	"end of the context":        endOfContext,
 	"nobody there":              nobodyThere,
 	"query":                     query,
@@ -215,7 +219,12 @@ func (s *suite) instance(service, id string, number int) discovery.Instance {
 // register announces an instance and waits until it is announced. It is closed at the end of the test.
 func (s *suite) register(registry discovery.Registry, in discovery.Instance, options ...discovery.RegisterOption) discovery.Registration {
 	s.Helper()
-	registration, err := registry.Register(context.WithoutCancel(s.ctx), in, s.ttl(), options...)
+	return s.registerFor(registry, in, s.ttl(), options...)
+}
+
+func (s *suite) registerFor(registry discovery.Registry, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) discovery.Registration {
+	s.Helper()
+	registration, err := registry.Register(context.WithoutCancel(s.ctx), in, ttl, options...)
 	s.noError(err)
 	s.Cleanup(func() { registration.Close() })
 	ctx, cancel := context.WithTimeout(s.ctx, patience)

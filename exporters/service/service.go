@@ -30,7 +30,7 @@ import (
 // Announcement is what to announce, and how.
 type Announcement struct {
 	Instance        discovery.Instance
-	TTL             time.Duration // 0 is discovery.DefaultTTL
+	TTL             time.Duration // 0 is the layout's own, else discovery.DefaultTTL
 	SyncCredentials bool          // see discovery.SyncCredentials
 
 	// Check says how the instance is; its State is then starting at first. nil: it stays as Instance says.
