@@ -36,11 +36,7 @@ func TestEnsemble(t *testing.T) {
 	has := func(ids ...string) func(discovery.Snapshot) bool {
 		return func(s discovery.Snapshot) bool {
 			require.NotEmpty(t, s.Instances, "never an empty snapshot for an outage")
-			var found []string
-			for _, in := range s.Instances {
-				found = append(found, in.ID)
-			}
-			return !s.Stale && slices.Equal(found, ids)
+			return !s.Stale && slices.Equal(idsOf(s), ids)
 		}
 	}
 	until(t, snapshots, has("a"))
@@ -124,11 +120,13 @@ func TestCloseAfterOutage(t *testing.T) {
 			link := testservers.NewLink(t, server.Address)
 			withdraw := hold(t, openForTest(t, "zk://"+link.Address+"/p"))
 			link.Aim(door.address)
+			begin := time.Now()
 			server.Kill(t)
 			server.Start(t)
 			const longRest = 7 // tries, after which comes one of 6 s or so
 			enough := max(longRest, door.knocks.Load()+1)
 			require.Eventually(t, func() bool { return door.knocks.Load() >= enough }, patience, 5*time.Millisecond)
+			require.Greater(t, time.Since(begin), longRest*500*time.Millisecond, "it hammers the server")
 			link.Aim(server.Address)
 			require.NoError(t, withdraw())
 			names, _, err := newOtherClient(t, server.Address).conn.Children(name)
