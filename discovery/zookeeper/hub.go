@@ -204,8 +204,8 @@ func (h *hub) take(ctx context.Context, s *session, reader *reader) (bool, error
 	return h.read(ctx, s, reader, names)
 }
 
-// list reads which nodes there are, and those that are new, in fresh, or were denied; all of them when fresh is
-// nil.
+// list reads which nodes there are, and those that are new, in fresh, or were denied, on which no watch can be
+// set; all of them when fresh is nil.
 func (h *hub) list(ctx context.Context, s *session, reader *reader, fresh map[string]bool) (bool, error) {
 	below, found, err := orMissing(ctx, s, h.path, s.childrenWatched)
 	if err != nil {
@@ -238,7 +238,7 @@ func (h *hub) read(ctx context.Context, s *session, reader *reader, names []stri
 	for _, name := range names {
 		reader.add(join(h.path, name))
 	}
-	results, err := readEach(ctx, s, h.path, names, s.getFollowed)
+	results, err := readEach(ctx, s, h.path, names, s.getWatched)
 	if err != nil {
 		return false, err
 	}

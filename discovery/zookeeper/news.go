@@ -84,8 +84,8 @@ func (n *news) note(kind watchKind, path string, told uint64) {
 	}
 }
 
-// distrust forgets a watch on what must not be read: of that the server tells nothing, and the first change that
-// it does not tell uses the watch up.
+// distrust forgets a watch on what must not be read: of that the server tells nothing, and a change that it does
+// not tell uses the watch up.
 func (n *news) distrust(kind watchKind, path string, err error) {
 	if !denied(err) {
 		return
@@ -168,20 +168,6 @@ func (s *session) getWatched(ctx context.Context, path string) (node, error) {
 	if err == nil {
 		s.news.note(ofData, path, told)
 	}
-	return n, err
-}
-
-// getFollowed is getWatched, but a node that must not be read is watched too: it may be opened, and then written.
-func (s *session) getFollowed(ctx context.Context, path string) (node, error) {
-	n, err := s.getWatched(ctx, path)
-	if !denied(err) {
-		return n, err
-	}
-	if _, err := s.existsWatched(ctx, path); err != nil {
-		return n, err
-	}
-	n, err = s.get(ctx, path)
-	s.news.distrust(ofData, path, err)
 	return n, err
 }
 

@@ -348,6 +348,9 @@ func TestLighthouse(t *testing.T) {
 	require.EqualValues(t, 6379, fields["port"])
 	require.JSONEq(t, `{"type": "master"}`, fields["metadata"].(string))
 	require.JSONEq(t, `{"ip": "10.0.1.8", "name": "redis1.int.local", "port": 1024}`, fields["peer"].(string))
+	data, _, err = other.conn.Get("/apps/lighthouse/redis/redis1.int.local:6380")
+	require.NoError(t, err)
+	require.Contains(t, string(data), `"metadata":"{}"`)
 
 	in.State = discovery.Failing // lighthouse's way to say so is to be gone
 	require.NoError(t, second.Update(t.Context(), in))
