@@ -39,6 +39,7 @@ type session struct {
 	backoff discovery.Backoff
 
 	lock      sync.Mutex
+	giveUp    context.CancelFunc // the dialling under way
 	socket    *socket
 	login     discovery.Credentials
 	loggedIn  bool
@@ -118,7 +119,12 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	if err := s.rest(); err != nil {
 		return nil, err
 	}
-	conn, err := r.config.Dial(s.life, network, address)
+	try, giveUp := context.WithCancel(s.life)
+	defer giveUp()
+	s.lock.Lock()
+	s.giveUp = giveUp
+	s.lock.Unlock()
+	conn, err := r.config.Dial(try, network, address)
 	if s.life.Err() != nil {
 		if err == nil {
 			conn.Close()
@@ -161,8 +167,17 @@ func (s *session) rest() error {
 	return s.life.Err()
 }
 
-// hasten breaks off a rest, for who has no time to wait for its end.
-func (s *session) hasten() { poke(s.hurry) }
+// hasten makes a session that has begun, but is not connected, try the next server at once, for who has no time
+// to wait until a rest is over or a server that stands still is given up.
+func (s *session) hasten() {
+	poke(s.hurry)
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if !s.connected {
+		s.giveUp()
+		s.socket.Close()
+	}
+}
 
 // event takes what the library tells, in its own goroutines: it must not block.
 func (s *session) event(e zk.Event) {
