@@ -74,6 +74,23 @@ func TestLogin(t *testing.T) {
 	register(t, r, web("a", 80))
 	require.NoError(t, r.Put(t.Context(), "NAME", []byte("1"), time.Minute))
 
+	other := newOtherClient(t, server.Address)
+	require.NoError(t, other.conn.AddAuth("digest", []byte("web:webpw")))
+	other.put(t, "/team/environment/NAME", nil)
+	_, err = other.conn.SetACL("/team/environment/NAME", zk.DigestACL(zk.PermAll, "web", "newpw"), -1)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte("web:newpw\n"), 0o600))
+	errs := make(chan error, 50)
+	for range cap(errs) { // of which one logs in anew, and none fails for being beside it
+		go func() {
+			_, err := r.Get(t.Context(), "NAME")
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+
 	engines := discovery.NewEngines(Engine)
 	require.NoError(t, engines.Check(t.Context(), "zk://web:webpw@"+server.Address+"/team"))
 	require.ErrorIs(t, engines.Check(t.Context(), "zk://"+server.Address+"/team"), discovery.ErrDenied)

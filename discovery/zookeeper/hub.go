@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -179,11 +178,12 @@ func (h *hub) follow(ctx context.Context, s *session, backoff *discovery.Backoff
 // load reads all anew.
 func (h *hub) load(ctx context.Context, s *session, reader *reader) error {
 	for {
+		user := s.user()
 		err := s.sync(ctx)
 		if err == nil {
 			_, err = h.list(ctx, s, reader, nil)
 		}
-		if !errors.Is(err, zk.ErrNoAuth) || !s.loginAnew(ctx) {
+		if !denied(err) || !s.loginAnew(ctx, user) {
 			return err
 		}
 	}

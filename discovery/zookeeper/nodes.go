@@ -186,6 +186,7 @@ type result[T any] struct {
 // by its result: whoever may write beside others could otherwise hide them.
 func readEach[T any](ctx context.Context, s *session, directory string, names []string, read func(context.Context, string) (T, error)) ([]result[T], error) {
 	for {
+		user := s.user()
 		results := make([]result[T], len(names))
 		var refused atomic.Bool
 		err := inParallel(ctx, len(names), func(ctx context.Context, i int) error {
@@ -197,7 +198,7 @@ func readEach[T any](ctx context.Context, s *session, directory string, names []
 			}
 			return ignoreMissing(err)
 		})
-		if err != nil || !refused.Load() || !s.loginAnew(ctx) {
+		if err != nil || !refused.Load() || !s.loginAnew(ctx, user) {
 			return results, err
 		}
 	}

@@ -38,6 +38,8 @@ type session struct {
 	round   *round
 	backoff discovery.Backoff
 
+	loginLock sync.Mutex // of logging in anew
+
 	lock      sync.Mutex
 	giveUp    context.CancelFunc // the dialling under way
 	socket    *socket
@@ -246,19 +248,32 @@ func (s *session) addLogin(login discovery.Credentials) error {
 	return s.conn.AddAuth("digest", []byte(login.User+":"+string(login.Password)))
 }
 
-// loginAnew logs in with what the user file now says and reports whether that is something else. To
-// ZooKeeper a session is all users at once whom it has logged in.
-func (s *session) loginAnew(ctx context.Context) bool {
-	login, err := s.registry.config.Login()
+// user is whom the session was logged in as last.
+func (s *session) user() discovery.Credentials {
 	s.lock.Lock()
-	same := login == s.login
-	s.login = login
-	s.lock.Unlock()
-	if err != nil || same || login.IsZero() {
+	defer s.lock.Unlock()
+	return s.login
+}
+
+// loginAnew is for who was denied something: it logs in with what the user file now says and reports whether
+// that is somebody else than who was denied. To ZooKeeper a session is all users at once whom it has logged in.
+func (s *session) loginAnew(ctx context.Context, wasDenied discovery.Credentials) bool {
+	s.loginLock.Lock()
+	defer s.loginLock.Unlock()
+	if s.user() != wasDenied {
+		return true // another call has just done it
+	}
+	login, err := s.registry.config.Login()
+	if err != nil || login == wasDenied || login.IsZero() {
 		return false
 	}
-	_, err = ask(ctx, s, func(*zk.Conn) (any, error) { return nil, s.addLogin(login) })
-	return err == nil
+	if _, err := ask(ctx, s, func(*zk.Conn) (any, error) { return nil, s.addLogin(login) }); err != nil {
+		return false
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.login = login
+	return true
 }
 
 // end ends the session for a reason. What of it remains, at the server too, ends soon.
