@@ -139,6 +139,15 @@ func TestInTheWay(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, exists)
 
+	other.put(t, "/q", nil)
+	_, err = other.conn.Create("/q/services", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)) // which has no room below it
+	require.NoError(t, err)
+	registration, err = openForTest(t, "zk://"+server.Address+"/q").Register(t.Context(), web("a", 80), 0)
+	require.NoError(t, err)
+	err = registration.WaitReady(t.Context())
+	require.ErrorIs(t, err, discovery.ErrConflict)
+	require.ErrorContains(t, err, "in the way")
+
 	huge := web("c", 80)
 	huge.Metadata = map[string]string{"huge": strings.Repeat("x", maxRequest)}
 	_, err = r.Register(t.Context(), huge, 0)
