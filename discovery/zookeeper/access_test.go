@@ -74,6 +74,23 @@ func TestLogin(t *testing.T) {
 	register(t, r, web("a", 80))
 	require.NoError(t, r.Put(t.Context(), "NAME", []byte("1"), time.Minute))
 
+	other := newOtherClient(t, server.Address)
+	require.NoError(t, other.conn.AddAuth("digest", []byte("web:webpw")))
+	other.put(t, "/team/environment/NAME", nil)
+	_, err = other.conn.SetACL("/team/environment/NAME", zk.DigestACL(zk.PermAll, "web", "newpw"), -1)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte("web:newpw\n"), 0o600))
+	errs := make(chan error, 50)
+	for range cap(errs) { // of which one logs in anew, and none fails for being beside it
+		go func() {
+			_, err := r.Get(t.Context(), "NAME")
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+
 	engines := discovery.NewEngines(Engine)
 	require.NoError(t, engines.Check(t.Context(), "zk://web:webpw@"+server.Address+"/team"))
 	require.ErrorIs(t, engines.Check(t.Context(), "zk://"+server.Address+"/team"), discovery.ErrDenied)
@@ -149,6 +166,39 @@ func TestPrefix(t *testing.T) {
 	services, err := beside.Services(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, services)
+
+	for _, query := range []string{"", "?layout=lighthouse"} { // of which there is nothing yet
+		nowhere := openForTest(t, "zk://"+server.Address+"/no/where"+query)
+		snapshots, err := nowhere.Watch(t.Context(), "web", discovery.Query{})
+		require.NoError(t, err)
+		until(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale && s.Never && len(s.Instances) == 0 })
+		snapshot, err := nowhere.Instances(t.Context(), "web", discovery.Query{})
+		require.NoError(t, err)
+		_, err = snapshot.First()
+		require.ErrorIs(t, err, discovery.ErrNotFound)
+		services, err := nowhere.Services(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, services)
+		_, err = nowhere.Get(t.Context(), "NAME")
+		require.ErrorIs(t, err, discovery.ErrNotFound)
+		names, err := nowhere.List(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, names)
+		exists, _, err := other.conn.Exists("/no")
+		require.NoError(t, err)
+		require.False(t, exists, "who reads makes no nodes")
+	}
+	nowhere := openForTest(t, "zk://"+server.Address+"/no/where")
+	values, err := nowhere.WatchValue(t.Context(), "NAME")
+	require.NoError(t, err)
+	require.False(t, (<-values).Found)
+	snapshots, err := nowhere.Watch(t.Context(), "web", discovery.Query{})
+	require.NoError(t, err)
+	until(t, snapshots, func(s discovery.Snapshot) bool { return s.Never })
+	register(t, nowhere, web("a", 80))
+	until(t, snapshots, hasHost("10.0.0.5"))
+	require.NoError(t, nowhere.Put(t.Context(), "NAME", []byte("1"), 0))
+	require.Equal(t, "1", string((<-values).Data))
 
 	other.put(t, "/locked/team", nil)
 	_, err = other.conn.SetACL("/locked", zk.DigestACL(zk.PermAll, "admin", "adminpw"), -1)

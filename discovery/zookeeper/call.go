@@ -25,14 +25,16 @@ func call[T any](ctx context.Context, r *registry, op, name string, open opener,
 	var backoff discovery.Backoff
 	for {
 		var answer T
+		var user discovery.Credentials
 		s, err := open(ctx)
 		if err == nil {
+			user = s.user()
 			answer, err = ask(ctx, s)
 		}
 		switch {
 		case err == nil:
 			return answer, nil
-		case errors.Is(err, zk.ErrNoAuth) && s.loginAnew(ctx):
+		case denied(err) && s.loginAnew(ctx, user):
 			continue
 		case broken(err) && backoff.Wait(ctx) == nil:
 			continue

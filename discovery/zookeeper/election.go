@@ -106,18 +106,25 @@ func lostMeansUnavailable(err error) error {
 	return err
 }
 
-// line gives those who stand, first the one who leads.
+// line gives those who stand, first the one who leads. What others may have put beside them stands not.
 func (c *candidate) line(ctx context.Context, children func(context.Context, string) (list, error)) ([]string, error) {
 	below, err := children(ctx, c.directory)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(below.names, func(a, b string) int { return cmp.Compare(number(a), number(b)) })
-	return below.names, nil
+	line := slices.DeleteFunc(below.names, func(name string) bool { return number(name) == "" })
+	slices.SortFunc(line, func(a, b string) int { return cmp.Compare(number(a), number(b)) })
+	return line, nil
 }
 
-// number is what the server appended to a name.
-func number(name string) string { return name[strings.LastIndex(name, "-")+1:] }
+// number is the ten digits that the server appended to a name; empty if it did not.
+func number(name string) string {
+	digits := name[strings.LastIndex(name, "-")+1:]
+	if len(digits) != 10 || strings.Trim(digits, "0123456789") != "" {
+		return ""
+	}
+	return digits
+}
 
 // place gives the own place in the line, -1 if there is none.
 func (c *candidate) place(line []string) int {

@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -45,6 +44,7 @@ type known struct {
 	zxid     int64 // of its last change
 	instance discovery.Instance
 	ok       bool // it is no malformed one
+	denied   bool // it must not be read
 }
 
 // state is the service at one moment.
@@ -84,6 +84,7 @@ func (h *hubs) join(r *registry, service, path string, q discovery.Query) *follo
 			registry: r,
 			service:  service,
 			path:     path,
+			nodes:    map[string]known{},
 			now:      &state{},
 			turn:     make(chan struct{}),
 			wake:     make(chan struct{}, 1),
@@ -177,11 +178,12 @@ func (h *hub) follow(ctx context.Context, s *session, backoff *discovery.Backoff
 // load reads all anew.
 func (h *hub) load(ctx context.Context, s *session, reader *reader) error {
 	for {
+		user := s.user()
 		err := s.sync(ctx)
 		if err == nil {
 			_, err = h.list(ctx, s, reader, nil)
 		}
-		if !errors.Is(err, zk.ErrNoAuth) || !s.loginAnew(ctx) {
+		if !denied(err) || !s.loginAnew(ctx, user) {
 			return err
 		}
 	}
@@ -202,7 +204,8 @@ func (h *hub) take(ctx context.Context, s *session, reader *reader) (bool, error
 	return h.read(ctx, s, reader, names)
 }
 
-// list reads which nodes there are, and those that are new or in fresh; all of them when it is nil.
+// list reads which nodes there are, and those that are new, in fresh, or were denied, on which no watch can be
+// set; all of them when fresh is nil.
 func (h *hub) list(ctx context.Context, s *session, reader *reader, fresh map[string]bool) (bool, error) {
 	below, found, err := orMissing(ctx, s, h.path, s.childrenWatched)
 	if err != nil {
@@ -216,7 +219,7 @@ func (h *hub) list(ctx context.Context, s *session, reader *reader, fresh map[st
 	var names []string
 	for _, name := range below.names {
 		there[name] = true
-		if _, had := h.nodes[name]; !had || fresh == nil || fresh[join(h.path, name)] {
+		if was, had := h.nodes[name]; !had || was.denied || fresh == nil || fresh[join(h.path, name)] {
 			names = append(names, name)
 		}
 	}
@@ -232,42 +235,51 @@ func (h *hub) list(ctx context.Context, s *session, reader *reader, fresh map[st
 
 // read reads nodes and reports whether one of them changed.
 func (h *hub) read(ctx context.Context, s *session, reader *reader, names []string) (changed bool, err error) {
-	nodes := make([]node, len(names))
-	err = inParallel(ctx, len(names), func(ctx context.Context, i int) error {
-		path := join(h.path, names[i])
-		reader.add(path)
-		n, err := s.getWatched(ctx, path)
-		if missing(err) {
-			return nil // the list tells when it is there again
-		}
-		nodes[i] = n
-		return err
-	})
+	for _, name := range names {
+		reader.add(join(h.path, name))
+	}
+	results, err := readEach(ctx, s, h.path, names, s.getWatched)
 	if err != nil {
 		return false, err
 	}
-	for i, n := range nodes {
-		changed = h.replace(names[i], n, reader) || changed
+	for _, one := range results {
+		changed = h.replace(one, reader) || changed
+	}
+	if h.allDenied() {
+		return changed, zk.ErrNoAuth
 	}
 	return changed, nil
 }
 
-// replace takes over what was read of a node.
-func (h *hub) replace(name string, n node, reader *reader) bool {
-	was, had := h.nodes[name]
-	if n.stat == nil {
-		h.forget(name, reader)
-		return had
+// allDenied reports whether there are nodes, and none that may be read.
+func (h *hub) allDenied() bool {
+	for _, one := range h.nodes {
+		if !one.denied {
+			return false
+		}
 	}
-	if had && was.zxid == n.stat.Mzxid {
+	return len(h.nodes) > 0
+}
+
+// replace takes over what was read of a node.
+func (h *hub) replace(read result[node], reader *reader) bool {
+	was, had := h.nodes[read.name]
+	path, n := join(h.path, read.name), read.value
+	switch {
+	case missing(read.err): // the list tells when it is there again
+		h.forget(read.name, reader)
+		return had
+	case denied(read.err):
+		if !was.denied {
+			h.registry.warnDenied(path)
+		}
+		h.nodes[read.name] = known{denied: true}
+		return was.ok
+	case had && was.zxid == n.stat.Mzxid:
 		return false
 	}
-	record := layout.Record{Key: join(h.path, name), Value: n.data}
-	in, ok := layout.DecodeOne(h.registry.layout, h.registry.config.Log, record)
-	if h.nodes == nil {
-		h.nodes = map[string]known{}
-	}
-	h.nodes[name] = known{n.stat.Mzxid, in, ok}
+	in, ok := layout.DecodeOne(h.registry.layout, h.registry.config.Log, layout.Record{Key: path, Value: n.data})
+	h.nodes[read.name] = known{zxid: n.stat.Mzxid, instance: in, ok: ok}
 	h.newest = max(h.newest, n.stat.Mzxid)
 	return true
 }

@@ -231,7 +231,7 @@ func (l *lease) release(ctx context.Context) error {
 		l.session = nil
 		return nil
 	}
-	s.hasten() // the servers may be back, and ctx ends before a long rest does
+	s.hasten() // a server may be there again, and ctx ends soon
 	_, err := call(ctx, l.registry, "withdraw", "", l.current, func(ctx context.Context, s *session) (any, error) {
 		return nil, l.remove(ctx, s)
 	})

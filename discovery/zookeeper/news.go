@@ -84,6 +84,17 @@ func (n *news) note(kind watchKind, path string, told uint64) {
 	}
 }
 
+// distrust forgets a watch on what must not be read: of that the server tells nothing, and a change that it does
+// not tell uses the watch up.
+func (n *news) distrust(kind watchKind, path string, err error) {
+	if !denied(err) {
+		return
+	}
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	delete(n.set, watch{kind, path})
+}
+
 func (n *news) reader() *reader {
 	return &reader{news: n, wake: make(chan struct{}, 1), paths: map[string]bool{}, fresh: map[string]bool{}}
 }
@@ -146,7 +157,9 @@ func poke(wake chan struct{}) {
 func (s *session) getWatched(ctx context.Context, path string) (node, error) {
 	set, told := s.news.isSet(ofData, path)
 	if set {
-		return s.get(ctx, path)
+		n, err := s.get(ctx, path)
+		s.news.distrust(ofData, path, err)
+		return n, err
 	}
 	n, err := ask(ctx, s, func(c *zk.Conn) (node, error) {
 		data, stat, _, err := c.GetW(path)
@@ -162,7 +175,9 @@ func (s *session) getWatched(ctx context.Context, path string) (node, error) {
 func (s *session) childrenWatched(ctx context.Context, path string) (list, error) {
 	set, told := s.news.isSet(ofChildren, path)
 	if set {
-		return s.children(ctx, path)
+		l, err := s.children(ctx, path)
+		s.news.distrust(ofChildren, path, err)
+		return l, err
 	}
 	l, err := ask(ctx, s, func(c *zk.Conn) (list, error) {
 		names, stat, _, err := c.ChildrenW(path)

@@ -11,7 +11,6 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/layout"
 )
 
 // maxRequest is what a server takes in one request, with some room for what is around the data: its
@@ -66,6 +65,8 @@ func nodePath(key string) string { return "/" + strings.Trim(key, "/") }
 func join(directory, name string) string { return strings.TrimSuffix(directory, "/") + "/" + name }
 
 func missing(err error) bool { return errors.Is(err, zk.ErrNoNode) }
+
+func denied(err error) bool { return errors.Is(err, zk.ErrNoAuth) }
 
 func ignoreMissing(err error) error {
 	if missing(err) {
@@ -174,27 +175,62 @@ func changed(err error) bool {
 	return errors.Is(err, zk.ErrBadVersion) || errors.Is(err, zk.ErrNodeExists) || errors.Is(err, zk.ErrNoNode)
 }
 
-// readAll gives the records below a node, read by get, and the newest change of them and of the list.
-func readAll(ctx context.Context, directory string, below list, get func(context.Context, string) (node, error)) ([]layout.Record, int64, error) {
-	nodes := make([]node, len(below.names))
-	err := inParallel(ctx, len(nodes), func(ctx context.Context, i int) error {
-		var err error
-		nodes[i], err = get(ctx, join(directory, below.names[i]))
-		if missing(err) {
-			nodes[i] = node{}
+// result is what came of reading one of several. The error is zk.ErrNoNode, zk.ErrNoAuth or nil.
+type result[T any] struct {
+	name  string
+	value T
+	err   error
+}
+
+// readEach reads what stands below a node, several at once. What is gone meanwhile or must not be read is told
+// by its result: whoever may write beside others could otherwise hide them.
+func readEach[T any](ctx context.Context, s *session, directory string, names []string, read func(context.Context, string) (T, error)) ([]result[T], error) {
+	for {
+		user := s.user()
+		results := make([]result[T], len(names))
+		var refused atomic.Bool
+		err := inParallel(ctx, len(names), func(ctx context.Context, i int) error {
+			value, err := read(ctx, join(directory, names[i]))
+			results[i] = result[T]{names[i], value, err}
+			if denied(err) {
+				refused.Store(true)
+				return nil
+			}
+			return ignoreMissing(err)
+		})
+		if err != nil || !refused.Load() || !s.loginAnew(ctx, user) {
+			return results, err
 		}
-		return ignoreMissing(err)
-	})
-	newest := below.stat.Pzxid
-	records := make([]layout.Record, 0, len(nodes))
-	for i, n := range nodes {
-		if n.stat == nil {
-			continue // gone meanwhile
-		}
-		newest = max(newest, n.stat.Mzxid)
-		records = append(records, layout.Record{Key: join(directory, below.names[i]), Value: n.data})
 	}
-	return records, newest, err
+}
+
+// readAllowed is readEach for what may be read. With nothing that may be read, its error is zk.ErrNoAuth.
+func readAllowed[T any](ctx context.Context, s *session, directory string, names []string, read func(context.Context, string) (T, error)) ([]result[T], error) {
+	results, err := readEach(ctx, s, directory, names, read)
+	if err != nil {
+		return nil, err
+	}
+	var allowed []result[T]
+	var refused []string
+	for _, one := range results {
+		switch {
+		case one.err == nil:
+			allowed = append(allowed, one)
+		case denied(one.err):
+			refused = append(refused, join(directory, one.name))
+		}
+	}
+	if len(allowed) == 0 && len(refused) > 0 {
+		return nil, zk.ErrNoAuth
+	}
+	for _, path := range refused {
+		s.registry.warnDenied(path)
+	}
+	return allowed, nil
+}
+
+func (r *registry) warnDenied(path string) {
+	r.config.Log.Warn("skipping a node that this user may not read", "node", path)
 }
 
 // pipeline is how many requests are under way at once: each is answered in its turn, so waiting for one

@@ -38,7 +38,10 @@ type session struct {
 	round   *round
 	backoff discovery.Backoff
 
+	loginLock sync.Mutex // of logging in anew
+
 	lock      sync.Mutex
+	giveUp    context.CancelFunc // the dialling under way
 	socket    *socket
 	login     discovery.Credentials
 	loggedIn  bool
@@ -118,7 +121,12 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	if err := s.rest(); err != nil {
 		return nil, err
 	}
-	conn, err := r.config.Dial(s.life, network, address)
+	try, giveUp := context.WithCancel(s.life)
+	defer giveUp()
+	s.lock.Lock()
+	s.giveUp = giveUp
+	s.lock.Unlock()
+	conn, err := r.config.Dial(try, network, address)
 	if s.life.Err() != nil {
 		if err == nil {
 			conn.Close()
@@ -161,8 +169,17 @@ func (s *session) rest() error {
 	return s.life.Err()
 }
 
-// hasten breaks off a rest, for who has no time to wait for its end.
-func (s *session) hasten() { poke(s.hurry) }
+// hasten makes a session that has begun, but is not connected, try the next server at once, for who has no time
+// to wait until a rest is over or a server that stands still is given up.
+func (s *session) hasten() {
+	poke(s.hurry)
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if !s.connected {
+		s.giveUp()
+		s.socket.Close()
+	}
+}
 
 // event takes what the library tells, in its own goroutines: it must not block.
 func (s *session) event(e zk.Event) {
@@ -231,19 +248,32 @@ func (s *session) addLogin(login discovery.Credentials) error {
 	return s.conn.AddAuth("digest", []byte(login.User+":"+string(login.Password)))
 }
 
-// loginAnew logs in with what the user file now says and reports whether that is something else. To
-// ZooKeeper a session is all users at once whom it has logged in.
-func (s *session) loginAnew(ctx context.Context) bool {
-	login, err := s.registry.config.Login()
+// user is whom the session was logged in as last.
+func (s *session) user() discovery.Credentials {
 	s.lock.Lock()
-	same := login == s.login
-	s.login = login
-	s.lock.Unlock()
-	if err != nil || same || login.IsZero() {
+	defer s.lock.Unlock()
+	return s.login
+}
+
+// loginAnew is for who was denied something: it logs in with what the user file now says and reports whether
+// that is somebody else than who was denied. To ZooKeeper a session is all users at once whom it has logged in.
+func (s *session) loginAnew(ctx context.Context, wasDenied discovery.Credentials) bool {
+	s.loginLock.Lock()
+	defer s.loginLock.Unlock()
+	if s.user() != wasDenied {
+		return true // another call has just done it
+	}
+	login, err := s.registry.config.Login()
+	if err != nil || login == wasDenied || login.IsZero() {
 		return false
 	}
-	_, err = ask(ctx, s, func(*zk.Conn) (any, error) { return nil, s.addLogin(login) })
-	return err == nil
+	if _, err := ask(ctx, s, func(*zk.Conn) (any, error) { return nil, s.addLogin(login) }); err != nil {
+		return false
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.login = login
+	return true
 }
 
 // end ends the session for a reason. What of it remains, at the server too, ends soon.

@@ -183,7 +183,13 @@ func (r *registry) Instances(ctx context.Context, service string, q discovery.Qu
 		if err != nil {
 			return none, err
 		}
-		records, newest, err := readAll(ctx, directory, below, s.get)
+		nodes, err := readAllowed(ctx, s, directory, below.names, s.get)
+		newest := below.stat.Pzxid
+		records := make([]layout.Record, len(nodes))
+		for i, one := range nodes {
+			newest = max(newest, one.value.stat.Mzxid)
+			records[i] = layout.Record{Key: join(directory, one.name), Value: one.value.data}
+		}
 		all := layout.Decode(r.layout, r.config.Log, records)
 		return discovery.NewSnapshot(service, revision(newest), q, all), err
 	})
@@ -202,16 +208,13 @@ func (r *registry) Services(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		found := make([]*layout.Record, len(services.names))
-		err = inParallel(ctx, len(services.names), func(ctx context.Context, i int) error {
-			var err error
-			found[i], err = r.anyInstance(ctx, s, join(root, services.names[i]))
-			return err
+		found, err := readAllowed(ctx, s, root, services.names, func(ctx context.Context, directory string) (*layout.Record, error) {
+			return r.anyInstance(ctx, s, directory)
 		})
 		records := []layout.Record{}
-		for _, record := range found {
-			if record != nil {
-				records = append(records, *record)
+		for _, one := range found {
+			if one.value != nil {
+				records = append(records, *one.value)
 			}
 		}
 		return layout.Services(r.layout, r.config.Log, records), err
@@ -224,12 +227,16 @@ func (r *registry) anyInstance(ctx context.Context, s *session, directory string
 	if err != nil {
 		return nil, ignoreMissing(err)
 	}
+	var refused error
 	for _, name := range below.names {
 		n, err := s.get(ctx, join(directory, name))
-		if missing(err) {
+		switch {
+		case missing(err):
 			continue
-		}
-		if err != nil {
+		case denied(err):
+			refused = err
+			continue
+		case err != nil:
 			return nil, err
 		}
 		record := layout.Record{Key: join(directory, name), Value: n.data}
@@ -237,7 +244,7 @@ func (r *registry) anyInstance(ctx context.Context, s *session, directory string
 			return &record, nil
 		}
 	}
-	return nil, nil
+	return nil, refused
 }
 
 // sync makes the server that is asked as new as the leader, unless the URL lets it be.
