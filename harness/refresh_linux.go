@@ -89,13 +89,14 @@ func (v *supervisor) armRefresh() {
 	}
 }
 
-// adopt makes a refreshed environment the current one, and tells whether COMMAND has another.
+// adopt makes a refreshed environment the current one, and tells whether it is another for COMMAND than the one before.
 func (v *supervisor) adopt(s *startup) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.discoverers, s.exporters, s.pushed = nil, nil, nil
+	before := v.current.forCommand()
 	v.current = s
-	return !slices.Equal(v.told, s.forCommand())
+	return !slices.Equal(before, s.forCommand())
 }
 
 // forCommand is what COMMAND gets, in an order that tells two environments apart.

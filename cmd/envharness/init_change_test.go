@@ -49,9 +49,11 @@ func TestRefresh(t *testing.T) {
 		s.refreshed("A", 15)
 		require.Equal(t, want, s.log(), "nothing has changed")
 
+		before := count(lines(s.path("runs")), "A")
 		s.set("A", "2")
 		want = append(want, "TERM", "start A=2 B=from 2 C=plain 1")
 		s.logs(want...)
+		require.Less(t, count(lines(s.path("runs")), "A")-before, 40, "a refresh that finds nothing else puts the restart off")
 		write(t, s.path("environment/C"), "plain 2\n")
 		want = append(want, "TERM", "start A=2 B=from 2 C=plain 2")
 		s.logs(want...)
@@ -83,7 +85,7 @@ func TestFailedRefresh(t *testing.T) {
 				fail: func(s *service) { require.NoError(s.t, os.Remove(s.path("A.value"))) },
 			},
 			"an executable that hangs": {
-				args:  []string{"--timeout", "200ms"},
+				args:  []string{"--timeout", "1s"},
 				files: map[string]string{"environment/A": "#!/bin/sh\necho A >>runs\n[ -e hang ] && sleep 1000\ncat A.value\n"},
 				fail:  func(s *service) { s.touch("hang") },
 				repair: func(s *service) {
@@ -135,7 +137,7 @@ func TestFailedRefresh(t *testing.T) {
 				s.refreshed("A", 1)
 				s.signal(unix.SIGUSR1)
 				s.logs("start A=1 B=b", "TERM", "start A=1 B=b2", "USR1")
-				require.Contains(t, s.text("stderr"), "envharness: ", "it is worth a warning")
+				require.Regexp(t, `(?m)^envharness: warn`, s.text("stderr"))
 				s.answers("ready", 0)
 				written, err := godotenv.Read(s.path("env"))
 				require.NoError(t, err)
@@ -150,6 +152,21 @@ func TestFailedRefresh(t *testing.T) {
 				s.stop()
 			})
 		}
+	})
+}
+
+// TestFailedRefreshIsTriedAgain: soon, but not as often as one that works.
+func TestFailedRefreshIsTriedAgain(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		s := in.start(t, tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"}), "--refresh", "10ms", "probe", "watch", "log")
+		s.logs("start")
+		require.NoError(t, os.Remove(s.path("A.value")))
+		s.refreshed("A", 3)
+		before := count(lines(s.path("runs")), "A")
+		// A slow machine runs it less often, never more often.
+		time.Sleep(3 * time.Second)
+		require.Less(t, count(lines(s.path("runs")), "A")-before, 30)
+		s.stop()
 	})
 }
 
@@ -219,6 +236,7 @@ func TestStopOfARestart(t *testing.T) {
 			want string
 		}{
 			"mapped":          {[]string{"--signal-map", "TERM=QUIT"}, "QUIT"},
+			"another signal":  {[]string{"--stop-signal", "QUIT"}, "QUIT"},
 			"COMMAND is deaf": {[]string{"--grace", "300ms"}, "TERM"},
 		} {
 			t.Run(name, func(t *testing.T) {

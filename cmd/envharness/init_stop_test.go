@@ -35,6 +35,17 @@ func TestWithdrawalComesFirst(t *testing.T) {
 			s.exits(137)
 			s.logs(append([]string{"held start", "exit"}, withdrawal...)...)
 		})
+		t.Run("within --timeout", func(t *testing.T) {
+			t.Parallel()
+			deaf := "#!/bin/sh\ntrap '' TERM\necho deaf start >>log\nprobe notify READY=1\nwhile :; do sleep 1000; done\n"
+			s := in.start(t, tree(t, map[string]string{"export/deaf": deaf, "export/teardown": teardown}),
+				"--timeout", "5s", "--grace", "10m", "probe", "watch", "-exit", "TERM=7", "log")
+			s.logs("deaf start", "start")
+			s.signal(unix.SIGTERM)
+			s.exits(7)
+			require.Equal(t, []string{"deaf start", "start", "teardown", "withdrawn", "TERM"}, s.log())
+			require.Empty(t, living(t, "TEST_MARK="+s.dir))
+		})
 		t.Run("of several directories", func(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{
@@ -203,7 +214,7 @@ func TestHeldDiscoverersHaveTheRestOfTheGrace(t *testing.T) {
 		})
 		t.Run("deaf for longer than --timeout", func(t *testing.T) {
 			t.Parallel()
-			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "10m", "--timeout", "2s", "probe", "watch", "-exit", "TERM=7", "log")
+			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "10m", "--timeout", "5s", "probe", "watch", "-exit", "TERM=7", "log")
 			s.logs("start")
 			s.signal(unix.SIGTERM)
 			s.exits(7)
