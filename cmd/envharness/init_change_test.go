@@ -412,6 +412,50 @@ func TestPushFromAShell(t *testing.T) {
 	})
 }
 
+// TestRefusedPush: a pushed value that a refresh would refuse leaves the old one in place.
+func TestRefusedPush(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		push := func(first, second string) string {
+			return "#!/bin/sh\n" + first + "; probe notify READY=1\nuntil [ -e go ]; do sleep 0.02; done\n" +
+				second + "; probe notify READY=1\necho x >said\nsleep 1000 & wait\n"
+		}
+		for name, test := range map[string]struct {
+			args   []string
+			entry  string
+			script string
+		}{
+			"too long":               {nil, "A", push("echo a", "head -c 200000 /dev/zero | tr '\\0' x; echo")},
+			"required":               {[]string{"--require", "A"}, "A", push("echo a", "echo")},
+			"empty":                  {[]string{"--empty", "fail"}, "A", push("echo a", "echo")},
+			"a PATH without COMMAND": {nil, "PATH", push(`echo "$PATH"`, "echo /nowhere")},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				files := map[string]string{"environment/" + test.entry: test.script, "environment/B": changing, "B.value": "b\n"}
+				s := in.start(t, tree(t, files), append(append([]string{"--refresh", "20ms"}, test.args...), "probe", "watch", "log", "B")...)
+				s.logs("start B=b")
+				s.touch("go")
+				appears(t, s.path("said"))
+				s.tells(`(?m)^envharness: warn.*environment/` + test.entry)
+				s.refreshed("B", 20) // longer than changes are gathered
+				require.Equal(t, []string{"start B=b"}, s.log())
+				s.set("B", "b2") // and it still can be started
+				s.logs("start B=b", "TERM", "start B=b2")
+				s.stop()
+			})
+		}
+		t.Run("an empty one that counts as unset", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": push("echo a", "echo")}), "--empty", "unset", "sh", "-c",
+				"echo \"A is ${A-unset}\" >>log; exec probe watch log")
+			s.logs("A is a", "start")
+			s.touch("go")
+			s.logs("A is a", "start", "TERM", "A is unset", "start")
+			s.stop()
+		})
+	})
+}
+
 // TestWrite: the file is for COMMAND alone, and whole at any moment.
 func TestWrite(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {

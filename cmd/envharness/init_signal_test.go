@@ -142,6 +142,29 @@ func TestStopSignals(t *testing.T) {
 	})
 }
 
+// TestSignalsDuringAStop: they are COMMAND's at once, also the one of an impatient user, which is not sent again when
+// the withdrawal is done.
+func TestSignalsDuringAStop(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		s := in.start(t, tree(t, map[string]string{"export/teardown": gated("torn") + "echo withdrawn >>log\n"}),
+			"--grace", "10m", "probe", "watch", "-exit", "QUIT=7", "log")
+		s.logs("start")
+		s.signal(unix.SIGTERM)
+		appears(t, s.path("torn.waits"))
+		s.signal(unix.SIGUSR1)
+		s.logs("start", "USR1")
+		s.signal(unix.SIGINT)
+		s.logs("start", "USR1", "INT")
+		s.touch("torn")
+		s.logs("start", "USR1", "INT", "withdrawn")
+		s.signal(unix.SIGHUP)
+		s.logs("start", "USR1", "INT", "withdrawn", "HUP")
+		s.signal(unix.SIGQUIT)
+		s.exits(7)
+		require.Equal(t, []string{"start", "USR1", "INT", "withdrawn", "HUP", "QUIT"}, s.log())
+	})
+}
+
 func TestSignalMap(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
 		for _, test := range []struct {
