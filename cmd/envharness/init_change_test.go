@@ -85,7 +85,7 @@ func TestFailedRefresh(t *testing.T) {
 				fail: func(s *service) { require.NoError(s.t, os.Remove(s.path("A.value"))) },
 			},
 			"an executable that hangs": {
-				args:  []string{"--timeout", "1s"},
+				args:  []string{"--timeout", "2s"},
 				files: map[string]string{"environment/A": "#!/bin/sh\necho A >>runs\n[ -e hang ] && sleep 1000\ncat A.value\n"},
 				fail:  func(s *service) { s.touch("hang") },
 				repair: func(s *service) {
@@ -237,7 +237,7 @@ func TestStopOfARestart(t *testing.T) {
 		}{
 			"mapped":          {[]string{"--signal-map", "TERM=QUIT"}, "QUIT"},
 			"another signal":  {[]string{"--stop-signal", "QUIT"}, "QUIT"},
-			"COMMAND is deaf": {[]string{"--grace", "300ms"}, "TERM"},
+			"COMMAND is deaf": {[]string{"--grace", "2s"}, "TERM"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -352,7 +352,7 @@ func TestChangedBack(t *testing.T) {
 					s.refreshed("B", 30) // longer than changes are gathered
 					s.signal(unix.SIGTERM)
 					s.exits(0)
-					if log := s.log(); len(log) == 2 || try == 5 {
+					if log := s.log(); len(log) == 2 || try == 10 {
 						require.Equal(t, []string{"start A=1", "TERM"}, log)
 						return
 					}
