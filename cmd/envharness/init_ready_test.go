@@ -137,6 +137,18 @@ func TestNotReadyDuringARestart(t *testing.T) {
 				s.stop()
 			})
 		}
+		t.Run("the last word of the old one", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"}),
+				"--refresh", "20ms", "--ready", "notify", "probe", "watch", "-last", "READY=1", "log", "A")
+			s.logs("start A=1")
+			for i := 2; i <= 9; i++ {
+				s.set("A", fmt.Sprint(i))
+				s.logsLine(fmt.Sprintf("start A=%d", i), 1)
+				s.answers("ready", 1)
+			}
+			s.stop()
+		})
 		t.Run("a late answer about the old one", func(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{
