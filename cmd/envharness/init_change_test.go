@@ -574,32 +574,46 @@ func TestWrite(t *testing.T) {
 		t.Run("below a link that COMMAND's user has put there", func(t *testing.T) {
 			t.Parallel()
 			need(t, "root")
-			for name, system := range map[string]map[string]string{
-				"a new file": {"system/x": ""},
-				"a file":     {"system/env": "the system's\n"},
+			for name, test := range map[string]struct {
+				system map[string]string
+				sticky bool
+				link   string
+			}{
+				"to a new file":         {map[string]string{"system/x": ""}, false, "ln -s ../system own/sub"},
+				"to a file":             {map[string]string{"system/env": "the system's\n"}, false, "ln -s ../system own/sub"},
+				"in a sticky directory": {map[string]string{"system/x": ""}, true, "ln -s ../system own/sub"},
+				"that is root's":        {map[string]string{"system/x": ""}, false, "mv own/roots own/sub"},
 			} {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					dir := tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"})
-					for path, content := range system {
+					for path, content := range test.system {
 						write(t, filepath.Join(dir, path), content)
 					}
 					for _, path := range []string{"own", "own/sub"} {
 						require.NoError(t, os.Mkdir(filepath.Join(dir, path), 0o755))
 						require.NoError(t, os.Chown(filepath.Join(dir, path), 4242, 4343))
 					}
+					if test.sticky { // as /tmp is
+						require.NoError(t, os.Chown(filepath.Join(dir, "own"), 0, 0))
+						require.NoError(t, os.Chmod(filepath.Join(dir, "own"), os.ModeSticky|0o777))
+					}
+					require.NoError(t, os.Symlink("../system", filepath.Join(dir, "own/roots")))
 					before, err := os.ReadDir(filepath.Join(dir, "system"))
 					require.NoError(t, err)
 					s := in.start(t, dir, "--user", "4242:4343", "--refresh", "20ms", "--on-change", "none", "--write", "own/sub/env",
-						"sh", "-c", "mv own/sub own/old; ln -s ../system own/sub; echo x >own/linked; while :; do sleep 0.05; done")
+						"sh", "-c", "mv own/sub own/old; "+test.link+"; echo x >own/linked; while :; do sleep 0.05; done")
 					appears(t, s.path("own/linked"))
+					target, err := os.Readlink(s.path("own/sub"))
+					require.NoError(t, err)
+					require.Equal(t, "../system", target)
 					s.set("A", "2")
 					s.tells(`own/sub/env`)
 					require.Equal(t, "A=1\n", s.text("own/old/env"))
 					after, err := os.ReadDir(filepath.Join(dir, "system"))
 					require.NoError(t, err)
 					require.Equal(t, fmt.Sprint(before), fmt.Sprint(after))
-					for path, content := range system {
+					for path, content := range test.system {
 						require.Equal(t, content, s.text(path))
 					}
 					s.signal(unix.SIGTERM)
