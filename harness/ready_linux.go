@@ -21,19 +21,38 @@ func (v *supervisor) openNotify() {
 	if v.base.user != nil {
 		v.notify.also = v.base.user.UID
 	}
-	upstream := newEnviron(v.Environ).value(notifySocketName)
 	go func() {
 		fds := []unix.PollFd{{Fd: int32(v.notify.fd), Events: unix.POLLIN}}
 		for {
 			unix.Poll(fds, -1)
-			for message, ok := v.notify.receive(); ok; message, ok = v.notify.receive() {
-				passOn(upstream, message)
-				if saysReady(message) {
-					v.notified <- struct{}{}
-				}
-			}
+			v.hear()
 		}
 	}()
+}
+
+// hear takes what COMMAND has said, and passes it on.
+func (v *supervisor) hear() {
+	v.hearing.Lock()
+	defer v.hearing.Unlock()
+	upstream := newEnviron(v.Environ).value(notifySocketName)
+	for message, ok := v.notify.receive(); ok; message, ok = v.notify.receive() {
+		passOn(upstream, message)
+		if saysReady(message) {
+			notice(v.notified)
+		}
+	}
+}
+
+// hearOut takes the last words of a COMMAND that has exited, so that they are not taken for the next one's.
+func (v *supervisor) hearOut() {
+	if v.notify == nil {
+		return
+	}
+	v.hear()
+	select {
+	case <-v.notified:
+	default:
+	}
 }
 
 // notifyEnviron is the entry that names the socket.

@@ -89,13 +89,14 @@ func (v *supervisor) armRefresh() {
 	}
 }
 
-// adopt makes a refreshed environment the current one, and tells whether COMMAND has another.
+// adopt makes a refreshed environment the current one, and tells whether it is another for COMMAND than the one before.
 func (v *supervisor) adopt(s *startup) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.discoverers, s.exporters, s.pushed = nil, nil, nil
+	before := v.current.forCommand()
 	v.current = s
-	return !slices.Equal(v.told, s.forCommand())
+	return !slices.Equal(before, s.forCommand())
 }
 
 // forCommand is what COMMAND gets, in an order that tells two environments apart.
@@ -109,27 +110,36 @@ type push struct {
 	output []byte
 }
 
-// onPush takes a pushed value over. One that no variable can hold is refused and the old one stays.
+// onPush takes a pushed value over. One that is refused changes nothing.
 func (v *supervisor) onPush(p push) {
-	value, err := valueOf(p.entry.name, p.output)
-	if err == nil && value == "" && v.Empty == EmptyFail {
-		err = &Error{Subject: p.entry.path, Problem: "its value is empty (--empty fail)"}
-	}
-	if err == nil && value == "" && slices.Contains(v.Require, p.entry.name) {
-		err = &Error{Subject: p.entry.name, Problem: "is required and its new value is empty"}
-	}
+	s, value, err := v.withPushed(p)
 	if err != nil {
 		v.Log.Warn("a pushed value is refused, the old one stays", "path", p.entry.path, "problem", err.Error())
 		return
 	}
 	v.stamp(p.entry.name, time.Now())
 	v.setPushed(p.entry.name, value)
-	s := v.base.again(v.environment())
-	s.resolved = maps.Clone(v.resolvedNow())
-	s.apply(p.entry, evaluation{value: value, source: p.entry.path})
 	if v.adopt(s) {
 		v.gather()
 	}
+}
+
+// withPushed is the current environment with a pushed value. It refuses one that a refresh would refuse.
+func (v *supervisor) withPushed(p push) (s *startup, value string, err error) {
+	value, err = valueOf(p.entry.name, p.output)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case value == "" && v.Empty == EmptyFail:
+		return nil, "", &Error{Subject: p.entry.path, Problem: "its value is empty (--empty fail)"}
+	case value == "" && slices.Contains(v.Require, p.entry.name):
+		return nil, "", &Error{Subject: p.entry.name, Problem: "is required and its new value is empty"}
+	}
+	s = v.base.again(v.environment())
+	s.resolved = maps.Clone(v.resolvedNow())
+	s.apply(p.entry, evaluation{value: value, source: p.entry.path})
+	_, _, err = s.lookUpCommand(v.command)
+	return s, value, err
 }
 
 // gather waits for more changes before one thing follows all of them: until none came for gatherFor, but not

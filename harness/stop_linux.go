@@ -105,6 +105,7 @@ func (v *supervisor) startAgain() error {
 	v.restarting = false
 	v.killTimer.Stop()
 	written := v.write()
+	v.hearOut()
 	err := v.startCommand()
 	if !written {
 		v.told = nil // it is to be told when the file is there

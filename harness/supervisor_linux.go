@@ -29,6 +29,7 @@ type supervisor struct {
 	announcer    *announcer
 	discoverers  []*keeper
 	notify       *notifySocket // COMMAND's, with Ready notify
+	hearing      sync.Mutex    // held by whoever takes what it said
 	socket       string        // the control socket, when there is one
 
 	refreshTimer, gatherTimer, killTimer, signalTimer *time.Timer
@@ -86,7 +87,7 @@ func newSupervisor(h *Harness, command []string) *supervisor {
 	v := &supervisor{
 		Harness: h, command: command,
 		signals: make(chan syscall.Signal, 2*lastSignal), exits: make(chan syscall.WaitStatus, 1), pushes: make(chan push),
-		refreshes: make(chan refreshed), requests: make(chan request), notified: make(chan struct{}),
+		refreshes: make(chan refreshed), requests: make(chan request), notified: make(chan struct{}, 1),
 		probes: newProbes(), pushed: map[string]string{}, stamps: map[string]time.Time{}, isWell: true,
 	}
 	for _, timer := range []**time.Timer{&v.refreshTimer, &v.gatherTimer, &v.killTimer, &v.signalTimer} {

@@ -49,9 +49,11 @@ func TestRefresh(t *testing.T) {
 		s.refreshed("A", 15)
 		require.Equal(t, want, s.log(), "nothing has changed")
 
+		before := count(lines(s.path("runs")), "A")
 		s.set("A", "2")
 		want = append(want, "TERM", "start A=2 B=from 2 C=plain 1")
 		s.logs(want...)
+		require.Less(t, count(lines(s.path("runs")), "A")-before, 40, "a refresh that finds nothing else puts the restart off")
 		write(t, s.path("environment/C"), "plain 2\n")
 		want = append(want, "TERM", "start A=2 B=from 2 C=plain 2")
 		s.logs(want...)
@@ -83,7 +85,7 @@ func TestFailedRefresh(t *testing.T) {
 				fail: func(s *service) { require.NoError(s.t, os.Remove(s.path("A.value"))) },
 			},
 			"an executable that hangs": {
-				args:  []string{"--timeout", "200ms"},
+				args:  []string{"--timeout", "2s"},
 				files: map[string]string{"environment/A": "#!/bin/sh\necho A >>runs\n[ -e hang ] && sleep 1000\ncat A.value\n"},
 				fail:  func(s *service) { s.touch("hang") },
 				repair: func(s *service) {
@@ -135,7 +137,7 @@ func TestFailedRefresh(t *testing.T) {
 				s.refreshed("A", 1)
 				s.signal(unix.SIGUSR1)
 				s.logs("start A=1 B=b", "TERM", "start A=1 B=b2", "USR1")
-				require.Contains(t, s.text("stderr"), "envharness: ", "it is worth a warning")
+				require.Regexp(t, `(?m)^envharness: warn`, s.text("stderr"))
 				s.answers("ready", 0)
 				written, err := godotenv.Read(s.path("env"))
 				require.NoError(t, err)
@@ -150,6 +152,21 @@ func TestFailedRefresh(t *testing.T) {
 				s.stop()
 			})
 		}
+	})
+}
+
+// TestFailedRefreshIsTriedAgain: soon, but not as often as one that works.
+func TestFailedRefreshIsTriedAgain(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		s := in.start(t, tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"}), "--refresh", "10ms", "probe", "watch", "log")
+		s.logs("start")
+		require.NoError(t, os.Remove(s.path("A.value")))
+		s.refreshed("A", 3)
+		before := count(lines(s.path("runs")), "A")
+		// A slow machine runs it less often, never more often.
+		time.Sleep(3 * time.Second)
+		require.Less(t, count(lines(s.path("runs")), "A")-before, 30)
+		s.stop()
 	})
 }
 
@@ -219,7 +236,8 @@ func TestStopOfARestart(t *testing.T) {
 			want string
 		}{
 			"mapped":          {[]string{"--signal-map", "TERM=QUIT"}, "QUIT"},
-			"COMMAND is deaf": {[]string{"--grace", "300ms"}, "TERM"},
+			"another signal":  {[]string{"--stop-signal", "QUIT"}, "QUIT"},
+			"COMMAND is deaf": {[]string{"--grace", "2s"}, "TERM"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -334,7 +352,7 @@ func TestChangedBack(t *testing.T) {
 					s.refreshed("B", 30) // longer than changes are gathered
 					s.signal(unix.SIGTERM)
 					s.exits(0)
-					if log := s.log(); len(log) == 2 || try == 5 {
+					if log := s.log(); len(log) == 2 || try == 10 {
 						require.Equal(t, []string{"start A=1", "TERM"}, log)
 						return
 					}
@@ -391,6 +409,50 @@ func TestPushFromAShell(t *testing.T) {
 		s.set("B", "b2")
 		s.logs("start A=first B=b", "USR1", "TERM", "start A=two", "lines B=b", "TERM", "start A=two", "lines B=b2")
 		s.stop()
+	})
+}
+
+// TestRefusedPush: a pushed value that a refresh would refuse leaves the old one in place.
+func TestRefusedPush(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		push := func(first, second string) string {
+			return "#!/bin/sh\n" + first + "; probe notify READY=1\nuntil [ -e go ]; do sleep 0.02; done\n" +
+				second + "; probe notify READY=1\necho x >said\nsleep 1000 & wait\n"
+		}
+		for name, test := range map[string]struct {
+			args   []string
+			entry  string
+			script string
+		}{
+			"too long":               {nil, "A", push("echo a", "head -c 200000 /dev/zero | tr '\\0' x; echo")},
+			"required":               {[]string{"--require", "A"}, "A", push("echo a", "echo")},
+			"empty":                  {[]string{"--empty", "fail"}, "A", push("echo a", "echo")},
+			"a PATH without COMMAND": {nil, "PATH", push(`echo "$PATH"`, "echo /nowhere")},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				files := map[string]string{"environment/" + test.entry: test.script, "environment/B": changing, "B.value": "b\n"}
+				s := in.start(t, tree(t, files), append(append([]string{"--refresh", "20ms"}, test.args...), "probe", "watch", "log", "B")...)
+				s.logs("start B=b")
+				s.touch("go")
+				appears(t, s.path("said"))
+				s.tells(`(?m)^envharness: warn.*environment/` + test.entry)
+				s.refreshed("B", 20) // longer than changes are gathered
+				require.Equal(t, []string{"start B=b"}, s.log())
+				s.set("B", "b2") // and it still can be started
+				s.logs("start B=b", "TERM", "start B=b2")
+				s.stop()
+			})
+		}
+		t.Run("an empty one that counts as unset", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": push("echo a", "echo")}), "--empty", "unset", "sh", "-c",
+				"echo \"A is ${A-unset}\" >>log; exec probe watch log")
+			s.logs("A is a", "start")
+			s.touch("go")
+			s.logs("A is a", "start", "TERM", "A is unset", "start")
+			s.stop()
+		})
 	})
 }
 
@@ -512,32 +574,46 @@ func TestWrite(t *testing.T) {
 		t.Run("below a link that COMMAND's user has put there", func(t *testing.T) {
 			t.Parallel()
 			need(t, "root")
-			for name, system := range map[string]map[string]string{
-				"a new file": {"system/x": ""},
-				"a file":     {"system/env": "the system's\n"},
+			for name, test := range map[string]struct {
+				system map[string]string
+				sticky bool
+				link   string
+			}{
+				"to a new file":         {map[string]string{"system/x": ""}, false, "ln -s ../system own/sub"},
+				"to a file":             {map[string]string{"system/env": "the system's\n"}, false, "ln -s ../system own/sub"},
+				"in a sticky directory": {map[string]string{"system/x": ""}, true, "ln -s ../system own/sub"},
+				"that is root's":        {map[string]string{"system/x": ""}, false, "mv own/roots own/sub"},
 			} {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					dir := tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"})
-					for path, content := range system {
+					for path, content := range test.system {
 						write(t, filepath.Join(dir, path), content)
 					}
 					for _, path := range []string{"own", "own/sub"} {
 						require.NoError(t, os.Mkdir(filepath.Join(dir, path), 0o755))
 						require.NoError(t, os.Chown(filepath.Join(dir, path), 4242, 4343))
 					}
+					if test.sticky { // as /tmp is
+						require.NoError(t, os.Chown(filepath.Join(dir, "own"), 0, 0))
+						require.NoError(t, os.Chmod(filepath.Join(dir, "own"), os.ModeSticky|0o777))
+					}
+					require.NoError(t, os.Symlink("../system", filepath.Join(dir, "own/roots")))
 					before, err := os.ReadDir(filepath.Join(dir, "system"))
 					require.NoError(t, err)
 					s := in.start(t, dir, "--user", "4242:4343", "--refresh", "20ms", "--on-change", "none", "--write", "own/sub/env",
-						"sh", "-c", "mv own/sub own/old; ln -s ../system own/sub; echo x >own/linked; while :; do sleep 0.05; done")
+						"sh", "-c", "mv own/sub own/old; "+test.link+"; echo x >own/linked; while :; do sleep 0.05; done")
 					appears(t, s.path("own/linked"))
+					target, err := os.Readlink(s.path("own/sub"))
+					require.NoError(t, err)
+					require.Equal(t, "../system", target)
 					s.set("A", "2")
 					s.tells(`own/sub/env`)
 					require.Equal(t, "A=1\n", s.text("own/old/env"))
 					after, err := os.ReadDir(filepath.Join(dir, "system"))
 					require.NoError(t, err)
 					require.Equal(t, fmt.Sprint(before), fmt.Sprint(after))
-					for path, content := range system {
+					for path, content := range test.system {
 						require.Equal(t, content, s.text(path))
 					}
 					s.signal(unix.SIGTERM)

@@ -3,6 +3,8 @@
 package main_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"net"
@@ -255,6 +257,44 @@ func TestOtherUsersAreRefused(t *testing.T) {
 	})
 }
 
+// TestSocketIsPrivateFromItsBirth: there is no moment at which its mode is another one, whatever the umask.
+func TestSocketIsPrivateFromItsBirth(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, nil)
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	require.NoError(t, err)
+	events := os.NewFile(uintptr(fd), "inotify")
+	defer events.Close()
+	_, err = unix.InotifyAddWatch(fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ATTRIB)
+	require.NoError(t, err)
+	s := outside.startCommand(t, func() *exec.Cmd {
+		cmd := outside.initCommand(t, dir, "probe", "watch", "log")
+		cmd.Args = append([]string{"sh", "-c", `umask 0; exec "$@"`, "sh"}, cmd.Args...)
+		cmd.Path = lookUp(t, "sh")
+		return cmd
+	}())
+	s.logs("start")
+	s.becomes("ready", 0)
+	info, err := os.Lstat(s.path("control"))
+	require.NoError(t, err)
+	require.Equal(t, os.ModeSocket|0o600, info.Mode())
+
+	buffer := make([]byte, 1<<16)
+	n, err := events.Read(buffer)
+	require.NoError(t, err)
+	var happened []uint32
+	for at := 0; at < n; {
+		size := int(binary.NativeEndian.Uint32(buffer[at+12:]))
+		name := string(bytes.TrimRight(buffer[at+unix.SizeofInotifyEvent:at+unix.SizeofInotifyEvent+size], "\x00"))
+		if name == "control" {
+			happened = append(happened, binary.NativeEndian.Uint32(buffer[at+4:]))
+		}
+		at += unix.SizeofInotifyEvent + size
+	}
+	require.Equal(t, []uint32{unix.IN_CREATE}, happened, "it was made, and not changed")
+	s.stop()
+}
+
 // TestFalseHarness: an answer of another user is worth nothing.
 func TestFalseHarness(t *testing.T) {
 	t.Parallel()
@@ -397,6 +437,39 @@ func TestStatusIsJSON(t *testing.T) {
 	require.NotNil(t, status.Names, "an empty list is a list")
 	require.NotNil(t, status.Exporters)
 	s.stop()
+}
+
+// TestStatusTellsTheLastRefresh: of a name, by itself or pushed; one that fails is none.
+func TestStatusTellsTheLastRefresh(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		s := in.start(t, tree(t, map[string]string{
+			"environment/A": changing, "A.value": "1\n",
+			"environment/P": "#!/bin/sh\necho p\nprobe notify READY=1\nuntil [ -e go ]; do sleep 0.02; done\necho p\nprobe notify READY=1\nsleep 1000\n",
+		}), "--refresh", "20ms", "probe", "watch", "log")
+		s.logs("start")
+		s.becomes("ready", 0)
+		refreshed := func(name string) time.Time {
+			for _, entry := range s.status()["names"].([]any) {
+				if entry := entry.(map[string]any); entry["name"] == name {
+					when, err := time.Parse(time.RFC3339Nano, entry["refreshed"].(string))
+					require.NoError(t, err)
+					return when
+				}
+			}
+			t.Fatalf("no %s in the status", name)
+			return time.Time{}
+		}
+		first := refreshed("A")
+		eventually(t, "the time moves on", func() bool { return refreshed("A").After(first) })
+		require.NoError(t, os.Remove(s.path("A.value")))
+		s.tells(`(?m)^envharness: warn.*refresh`)
+		last, pushed := refreshed("A"), refreshed("P")
+		s.refreshed("A", 2)
+		require.Equal(t, last, refreshed("A"), "it was not found again")
+		s.touch("go")
+		eventually(t, "a value was pushed", func() bool { return refreshed("P").After(pushed) })
+		s.stop()
+	})
 }
 
 // TestControlByVariable: the path may be said once for both ends.

@@ -178,7 +178,7 @@ func TestInitInAContainer(t *testing.T) {
 
 	t.Run("deaf", func(t *testing.T) {
 		t.Parallel()
-		c := runContainer(t, nil, nil, "--grace", "1s", "probe", "watch", "-exit", "", "log").start()
+		c := runContainer(t, nil, nil, "--grace", "4s", "probe", "watch", "-exit", "", "log").start()
 		c.logs("start")
 		c.does("stop", "--time", "120") // the harness is first
 		c.exits(137)

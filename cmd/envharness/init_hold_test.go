@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -136,6 +137,18 @@ func TestNotifySockets(t *testing.T) {
 				}
 				require.Len(t, seen, 4)
 				s.stop()
+			})
+			t.Run(name+", without --init", func(t *testing.T) {
+				t.Parallel()
+				cmd := harness(t, tree(t, files), with("sh", "-c", "echo $NOTIFY_SOCKET")...)
+				if test.inherited != "" {
+					cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+test.inherited)
+				}
+				require.Equal(t, test.command+"\n", succeeds(t, cmd))
+				for _, line := range lines(filepath.Join(cmd.Dir, "sockets")) {
+					require.Regexp(t, "^[aAbB] @.", line)
+				}
+				require.Len(t, lines(filepath.Join(cmd.Dir, "sockets")), 4)
 			})
 		}
 	})

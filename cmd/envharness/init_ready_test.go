@@ -137,6 +137,18 @@ func TestNotReadyDuringARestart(t *testing.T) {
 				s.stop()
 			})
 		}
+		t.Run("the last word of the old one", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"environment/A": changing, "A.value": "1\n"}),
+				"--refresh", "20ms", "--ready", "notify", "probe", "watch", "-last", "READY=1", "log", "A")
+			s.logs("start A=1")
+			for i := 2; i <= 9; i++ {
+				s.set("A", fmt.Sprint(i))
+				s.logsLine(fmt.Sprintf("start A=%d", i), 1)
+				s.answers("ready", 1)
+			}
+			s.stop()
+		})
 		t.Run("a late answer about the old one", func(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{
@@ -193,17 +205,12 @@ func TestReadyExecutable(t *testing.T) {
 		})
 		t.Run("is not there", func(t *testing.T) {
 			t.Parallel()
-			s := in.start(t, tree(t, nil), "--ready", "./no-such", "probe", "watch", "log")
-			// An error at once or never ready: ready it is not.
-			if !reaches(func() bool { return dead(s.pid) || len(s.log()) > 0 }) {
-				t.Fatal("neither")
-			}
-			if dead(s.pid) {
+			for _, option := range []string{"--ready", "--health"} {
+				s := in.start(t, tree(t, map[string]string{"export/a": "#!/bin/sh\necho exported >>log\n"}), option, "./no-such", "probe", "watch", "log")
 				s.exits(125)
-				return
+				require.Regexp(t, `(?m)^envharness: error: `+option+` \./no-such`, s.text("stderr"))
+				require.NoFileExists(t, s.path("log"), "nothing is announced for a COMMAND that cannot be judged")
 			}
-			s.answers("ready", 1)
-			s.stop()
 		})
 		t.Run("by itself", func(t *testing.T) {
 			t.Parallel()
@@ -233,6 +240,23 @@ func TestExportWhenReady(t *testing.T) {
 		s.stop()
 		s.logs("start", "COMMAND start", "bootstrap resolved", "held start", "held TERM", "held gone", "teardown", "withdrawn", "COMMAND TERM")
 
+		t.Run("drained before", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, map[string]string{"export/held": held, "is-ready": "#!/bin/sh\n[ -e up ]\n"}),
+				"--export-when-ready", "--ready", "./is-ready", "probe", "watch", "log")
+			s.logs("start")
+			s.becomes("status", 0)
+			s.answers("resume", 1)
+			s.answers("drain", 0)
+			s.touch("up")
+			eventually(t, "COMMAND is ready", func() bool { return s.status()["ready"] == true })
+			s.answers("ready", 1)
+			require.Equal(t, []string{"start"}, s.log())
+			s.answers("resume", 0)
+			s.logs("start", "held start")
+			s.answers("ready", 0)
+			s.stop()
+		})
 		t.Run("stopped before", func(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{"export/held": held}), "--export-when-ready", "--ready", "notify", "probe", "watch", "log")
@@ -302,7 +326,7 @@ func TestHealth(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{
 				"is-well": "#!/bin/sh\nif [ -e ill ]; then sleep 1000; fi\n", "export/held": held,
-			}), append([]string{"--timeout", "2s"}, args...)...)
+			}), append([]string{"--timeout", "3s"}, args...)...)
 			s.logs("held start", "start")
 			s.touch("ill")
 			s.logs("held start", "start", "held TERM", "held gone")
@@ -311,6 +335,22 @@ func TestHealth(t *testing.T) {
 			s.logs("held start", "start", "held TERM", "held gone", "USR1")
 			require.NoError(t, os.Remove(s.path("ill")))
 			s.logsLine("held start", 2)
+			s.stop()
+		})
+		t.Run("ill, then drained", func(t *testing.T) {
+			t.Parallel()
+			s := in.start(t, tree(t, files), args...)
+			s.logs("held start", "start")
+			s.touch("ill")
+			s.logs("held start", "start", "held TERM", "held gone", "teardown", "withdrawn")
+			s.becomes("ready", 1)
+			s.answers("resume", 1) // nobody is to be sent to it
+			s.answers("drain", 0)
+			require.Equal(t, "drained", s.status()["phase"])
+			s.answers("resume", 1)
+			require.NoError(t, os.Remove(s.path("ill")))
+			s.logs("held start", "start", "held TERM", "held gone", "teardown", "withdrawn", "held start")
+			s.becomes("ready", 0)
 			s.stop()
 		})
 		t.Run("drained and ill", func(t *testing.T) {

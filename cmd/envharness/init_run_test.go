@@ -198,7 +198,12 @@ func (s *service) exits(code int) {
 // ends waits for the end of the harness, for longer than it may take.
 func (s *service) ends() outcome {
 	s.t.Helper()
-	timer := time.AfterFunc(2*patience, func() { s.cmd.Process.Kill() })
+	return s.endsWithin(2 * patience)
+}
+
+func (s *service) endsWithin(limit time.Duration) outcome {
+	s.t.Helper()
+	timer := time.AfterFunc(limit, func() { s.cmd.Process.Kill() })
 	defer timer.Stop()
 	return wait(s.t, s.cmd)
 }

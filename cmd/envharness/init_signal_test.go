@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -20,12 +21,12 @@ import (
 // unforwarded are the signals that the harness keeps: they are about itself, or cannot be caught.
 var unforwarded = []unix.Signal{unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU}
 
-// forwarded are the signals that COMMAND gets and that begin nothing. ABRT, STKFLT and SYS are left out: they may
-// count as faults. So is PROF, which Go keeps for its profiler.
+// forwarded are the signals that COMMAND gets and that begin nothing. PROF is left out, which Go keeps for its
+// profiler.
 func forwarded() []unix.Signal {
 	none := append([]unix.Signal{
 		unix.SIGKILL, unix.SIGSTOP, unix.SIGTERM, unix.SIGINT, 32, 33, 34,
-		unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSTKFLT, unix.SIGSYS, unix.SIGPROF,
+		unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS, unix.SIGPROF,
 	}, unforwarded...)
 	var all []unix.Signal
 	for sig := unix.Signal(1); sig <= 64; sig++ {
@@ -50,7 +51,7 @@ func TestEverySignalIsForwarded(t *testing.T) {
 		want := []string{"start"}
 		s.logs(want...)
 		sent := forwarded()
-		require.Len(t, sent, 43)
+		require.Len(t, sent, 45)
 		again := slices.Clone(sent)
 		rand.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
 		for _, sig := range append(sent, again...) {
@@ -138,6 +139,29 @@ func TestStopSignals(t *testing.T) {
 				s.logs(append([]string{"start"}, test.after...)...)
 			})
 		}
+	})
+}
+
+// TestSignalsDuringAStop: they are COMMAND's at once, also the one of an impatient user, which is not sent again when
+// the withdrawal is done.
+func TestSignalsDuringAStop(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		s := in.start(t, tree(t, map[string]string{"export/teardown": gated("torn") + "echo withdrawn >>log\n"}),
+			"--grace", "10m", "probe", "watch", "-exit", "QUIT=7", "log")
+		s.logs("start")
+		s.signal(unix.SIGTERM)
+		appears(t, s.path("torn.waits"))
+		s.signal(unix.SIGUSR1)
+		s.logs("start", "USR1")
+		s.signal(unix.SIGINT)
+		s.logs("start", "USR1", "INT")
+		s.touch("torn")
+		s.logs("start", "USR1", "INT", "withdrawn")
+		s.signal(unix.SIGHUP)
+		s.logs("start", "USR1", "INT", "withdrawn", "HUP")
+		s.signal(unix.SIGQUIT)
+		s.exits(7)
+		require.Equal(t, []string{"start", "USR1", "INT", "withdrawn", "HUP", "QUIT"}, s.log())
 	})
 }
 
@@ -278,6 +302,36 @@ func TestSignalEndsInitStartUp(t *testing.T) {
 				require.Empty(t, living(t, "TEST_MARK="+s.dir))
 			})
 		}
+	})
+}
+
+// TestSignalAroundCommandsStart: one that comes while COMMAND is being started ends start-up or is COMMAND's, and is
+// never lost.
+func TestSignalAroundCommandsStart(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		dir := tree(t, map[string]string{"environment/A": "#!/bin/sh\necho x >>resolving\n"})
+		started, ended := 0, 0
+		span := 5 * time.Millisecond // from the executable to COMMAND, roughly
+		for i := range 60 {
+			sig := []unix.Signal{unix.SIGTERM, unix.SIGUSR1, unix.SIGINT, 40}[i%4]
+			for _, name := range []string{"resolving", "started"} {
+				require.NoError(t, os.RemoveAll(filepath.Join(dir, name)))
+			}
+			s := in.start(t, dir, "sh", "-c", "echo x >started; exec sleep 1000")
+			appears(t, s.path("resolving"))
+			time.Sleep(rand.N(span))
+			s.signal(sig)
+			s.exits(128 + int(sig))
+			require.Empty(t, living(t, "TEST_MARK="+dir))
+			if s.text("started") != "" {
+				started++
+				span -= span / 8
+			} else {
+				ended++
+				span += span / 8
+			}
+		}
+		t.Logf("%d met COMMAND at work, %d came before", started, ended)
 	})
 }
 

@@ -35,6 +35,17 @@ func TestWithdrawalComesFirst(t *testing.T) {
 			s.exits(137)
 			s.logs(append([]string{"held start", "exit"}, withdrawal...)...)
 		})
+		t.Run("within --timeout", func(t *testing.T) {
+			t.Parallel()
+			deaf := "#!/bin/sh\ntrap '' TERM\necho deaf start >>log\nprobe notify READY=1\nwhile :; do sleep 1000; done\n"
+			s := in.start(t, tree(t, map[string]string{"export/deaf": deaf, "export/teardown": teardown}),
+				"--timeout", "5s", "--grace", "10m", "probe", "watch", "-exit", "TERM=7", "log")
+			s.logs("deaf start", "start")
+			s.signal(unix.SIGTERM)
+			s.exits(7)
+			require.Equal(t, []string{"deaf start", "start", "teardown", "withdrawn", "TERM"}, s.log())
+			require.Empty(t, living(t, "TEST_MARK="+s.dir))
+		})
 		t.Run("of several directories", func(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{
@@ -138,7 +149,7 @@ func TestGrace(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				s := in.start(t, tree(t, test.files), "--grace", "3s", "--timeout", "10m", "probe", "watch", "-exit", "", "log")
+				s := in.start(t, tree(t, test.files), "--grace", "8s", "--timeout", "10m", "probe", "watch", "-exit", "", "log")
 				for _, line := range test.before {
 					s.logsLine(line, 1)
 				}
@@ -158,7 +169,7 @@ func TestGrace(t *testing.T) {
 		})
 		t.Run("a session of its own", func(t *testing.T) {
 			t.Parallel()
-			s := in.start(t, tree(t, nil), "--grace", "1s", "sh", "-c",
+			s := in.start(t, tree(t, nil), "--grace", "10m", "sh", "-c",
 				"setsid sh -c 'trap \"\" TERM; echo escaped >>log; while :; do sleep 1000; done' & until [ -e log ]; do sleep 0.02; done; exec probe watch log")
 			s.logs("escaped", "start")
 			s.stop()
@@ -195,7 +206,7 @@ func TestHeldDiscoverersHaveTheRestOfTheGrace(t *testing.T) {
 		})
 		t.Run("deaf", func(t *testing.T) {
 			t.Parallel()
-			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "2s", "--timeout", "10m", "probe", "watch", "-exit", "TERM=7", "log")
+			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "5s", "--timeout", "10m", "probe", "watch", "-exit", "TERM=7", "log")
 			s.logs("start")
 			s.signal(unix.SIGTERM)
 			s.exits(7)
@@ -203,7 +214,7 @@ func TestHeldDiscoverersHaveTheRestOfTheGrace(t *testing.T) {
 		})
 		t.Run("deaf for longer than --timeout", func(t *testing.T) {
 			t.Parallel()
-			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "10m", "--timeout", "2s", "probe", "watch", "-exit", "TERM=7", "log")
+			s := in.start(t, tree(t, map[string]string{"environment/A": deaf}), "--grace", "10m", "--timeout", "5s", "probe", "watch", "-exit", "TERM=7", "log")
 			s.logs("start")
 			s.signal(unix.SIGTERM)
 			s.exits(7)

@@ -13,23 +13,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notify sends a message of sd_notify(3).
-func notify(message string) {
+// notify sends a message of sd_notify(3), and returns when it was received.
+func notify(message string) { send(notifySocket(), message, true) }
+
+func notifySocket() string {
 	address := os.Getenv("NOTIFY_SOCKET")
 	if address == "" {
 		fail("no NOTIFY_SOCKET")
 	}
-	send(address, message)
+	return address
 }
 
-// send waits until the message was received: BARRIER=1 comes with a descriptor that the receiver closes.
-func send(address, message string) {
+// send may wait until the message was received: BARRIER=1 comes with a descriptor that the receiver closes.
+func send(address, message string, wait bool) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	check(err)
 	defer unix.Close(fd)
 	to := &unix.SockaddrUnix{Name: address}
 	check(unix.Sendto(fd, []byte(message), 0, to))
-
+	if !wait {
+		return
+	}
 	var ends [2]int
 	check(unix.Pipe2(ends[:], unix.O_CLOEXEC))
 	defer unix.Close(ends[0])

@@ -24,6 +24,7 @@ func watch(args []string) {
 	lock := flags.String("lock", "", "file that only one process may hold at a time")
 	until := flags.String("until", "", "file that must be there before it exits")
 	ready := flags.Bool("ready", false, "say READY=1 when it watches")
+	last := flags.String("last", "", "message of sd_notify(3) that it sends when it exits")
 	check(flags.Parse(args))
 	log := openLog(flags.Arg(0), *word)
 
@@ -50,6 +51,9 @@ func watch(args []string) {
 		}
 		for *until != "" && errors.Is(unix.Access(*until, unix.F_OK), unix.ENOENT) {
 			time.Sleep(2 * time.Millisecond)
+		}
+		if *last != "" {
+			send(notifySocket(), *last, false)
 		}
 		os.Exit(code)
 	}
