@@ -16,6 +16,8 @@ type announcer struct {
 	mu        sync.Mutex
 	wanted    bool
 	announced bool
+	busy      bool  // an announcement or a withdrawal is under way
+	abandoned bool  // nobody waits for it any more
 	lastErr   error // of the last attempt
 	keepers   []*keeper
 	wake      chan struct{} // something else is wanted
@@ -46,7 +48,10 @@ func (a *announcer) want(announced bool) {
 func (a *announcer) state() (announced, settled bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.announced, a.announced == a.wanted, a.lastErr
+	if a.abandoned {
+		return false, true, nil
+	}
+	return a.announced, a.announced == a.wanted && !a.busy, a.lastErr
 }
 
 // notice leaves a mark in a channel that holds one.
@@ -62,6 +67,7 @@ func (a *announcer) work() {
 	for {
 		a.mu.Lock()
 		wanted, announced := a.wanted, a.announced
+		a.busy = wanted != announced
 		a.mu.Unlock()
 		if wanted == announced {
 			delay = restartDelay
@@ -70,7 +76,7 @@ func (a *announcer) work() {
 		}
 		err := a.change(wanted)
 		a.mu.Lock()
-		a.lastErr = err
+		a.busy, a.lastErr = false, err
 		if err == nil {
 			a.announced = wanted
 		}
@@ -94,11 +100,11 @@ func (a *announcer) retryLater(err error, delay time.Duration) {
 	}
 }
 
-// abandon takes a withdrawal that lasts too long for done.
+// abandon takes a withdrawal that lasts too long, or has not begun, for done.
 func (a *announcer) abandon() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.wanted, a.announced = false, false
+	a.abandoned = true
 	notice(a.changed)
 }
 

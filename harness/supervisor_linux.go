@@ -195,12 +195,13 @@ func (v *supervisor) loop() error {
 // done brings about what the last event asks for, and tells whether nothing is left to do.
 func (v *supervisor) done() bool {
 	v.announcer.want(v.wantsAnnouncement())
-	announced, _, _ := v.announcer.state()
+	announced, settled, _ := v.announcer.state()
+	withdrawn := !announced && settled // and not about to be announced: what has begun is withdrawn when it is done
 	v.settle()
-	if v.stopping && !announced {
+	if v.stopping && withdrawn {
 		v.signalStop()
 	}
-	return v.over && !announced
+	return v.over && withdrawn
 }
 
 // wantsAnnouncement tells whether others are to be sent to COMMAND.

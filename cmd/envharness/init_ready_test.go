@@ -257,6 +257,38 @@ func TestExportWhenReady(t *testing.T) {
 			s.answers("ready", 0)
 			s.stop()
 		})
+		t.Run("stopped or drained meanwhile", func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{
+				"export/held":     "#!/bin/sh\ntrap 'echo held TERM >>log; exit 0' TERM\necho held start >>log\nuntil [ -e announce ]; do sleep 0.02; done\nprobe notify READY=1\nsleep 1000 & wait\n",
+				"export/teardown": teardown,
+			}
+			for _, word := range []string{"stop", "drain"} {
+				s := in.start(t, tree(t, files), "--export-when-ready", "--grace", "10m", "probe", "watch", "log")
+				s.logsLine("start", 1) // the two in any order
+				s.logsLine("held start", 1)
+				begun := s.log()
+				s.becomes("status", 0)
+				drained := make(chan outcome, 1)
+				if word == "stop" {
+					s.signal(unix.SIGTERM)
+				} else {
+					go func() { drained <- s.ask("drain") }()
+				}
+				phase := map[string]string{"stop": "stopping", "drain": "drained"}[word]
+				eventually(t, "it has begun", func() bool { return s.status()["phase"] == phase })
+				require.Equal(t, begun, s.log())
+				require.Empty(t, drained)
+				s.touch("announce")
+				s.logsLine("withdrawn", 1)
+				if word == "drain" {
+					require.Equal(t, 0, (<-drained).code)
+					s.signal(unix.SIGTERM)
+				}
+				s.exits(0)
+				require.Equal(t, append(begun, "held TERM", "teardown", "withdrawn", "TERM"), s.log())
+			}
+		})
 		t.Run("stopped before", func(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{"export/held": held}), "--export-when-ready", "--ready", "notify", "probe", "watch", "log")
