@@ -4,6 +4,7 @@ package testservers
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -135,15 +136,46 @@ func (p *Process) end() {
 	p.cmd = nil
 }
 
-// FreePort gives a port of loopback that nobody listens on.
+// ports are below those that the kernel gives to who asks for none: a client's connection must not take a
+// server's port before that begins to listen, nor while it is away. Each is given once, and the tests of another
+// package begin elsewhere.
+var ports = struct {
+	sync.Mutex
+	next int
+}{next: rand.IntN(lastPort-firstPort) + firstPort}
+
+const firstPort, lastPort = 10_000, 32_767
+
+// FreePort gives a port of loopback that nobody listens on, for TCP and UDP.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ports.Lock()
+	defer ports.Unlock()
+	for range lastPort - firstPort {
+		port := ports.next
+		if ports.next++; ports.next > lastPort {
+			ports.next = firstPort
+		}
+		if isFree(port) {
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+func isFree(port int) bool {
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		return false
 	}
 	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	packets, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return false
+	}
+	return packets.Close() == nil
 }
 
 // FreeAddress is 127.0.0.1 with a FreePort.
