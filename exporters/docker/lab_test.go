@@ -84,6 +84,7 @@ type lab struct {
 	variable string // where this test's containers declare services, and nobody else's
 	id       string // for names that nobody else has
 	ctx      context.Context
+	made     sync.Map // the containers of this test, by the first 12 characters of their IDs
 }
 
 // newLab uses the engine that answers.
@@ -181,6 +182,7 @@ func (l *lab) create(declaration string, options ...containerOption) string {
 	}
 	made, err := l.engine.ContainerCreate(l.ctx, o)
 	require.NoError(l, err)
+	l.made.Store(made.ID[:12], nil)
 	l.Cleanup(func() { l.remove(made.ID) })
 	return made.ID
 }
@@ -273,6 +275,14 @@ type running struct {
 	lab  *lab
 	logs *safebuffer.Buffer
 	stop func() // a clean stop; it may be called twice
+}
+
+// Exported leaves out the containers of tests that run meanwhile: labels are the same for all.
+func (r *running) Exported() []Exported {
+	return slices.DeleteFunc(r.Exporter.Exported(), func(e Exported) bool {
+		_, own := r.lab.made.Load(e.Container)
+		return !own
+	})
 }
 
 // export runs an exporter until the end of the test.

@@ -30,7 +30,7 @@ func TestEngineRestart(t *testing.T) {
 
 	private.start()
 	l := newLabAt(t, private.client)
-	l.id, l.variable = waiting.id, waiting.variable
+	l.id, l.variable, exporter.lab = waiting.id, waiting.variable, l
 	exporter.follows()
 	port := func(name string) string { return name + ":8080" }
 	dies := l.run(port("dies"), publish("8080/tcp", ""))
