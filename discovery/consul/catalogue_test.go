@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -139,7 +140,7 @@ func TestTagOverride(t *testing.T) {
 		snapshots, err := registry.Watch(t.Context(), service, discovery.Query{Tags: []string{c.has}})
 		require.NoError(t, err)
 		retag(t, raw, service, "green")
-		await(t, snapshots, fresh(1))
+		registrytest.Await(t, snapshots, fresh(1))
 		require.Equal(t, []string{service}, ids(t, registry, service, discovery.Query{Tags: []string{c.has}}))
 		require.Empty(t, ids(t, registry, service, discovery.Query{Tags: []string{c.lacks}}))
 	}

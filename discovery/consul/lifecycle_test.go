@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -57,24 +58,6 @@ func update(t testing.TB, registration discovery.Registration, in discovery.Inst
 	}, patience, 20*time.Millisecond)
 }
 
-// await reads a watch until a snapshot is as it should be, and gives it.
-func await(t testing.TB, snapshots <-chan discovery.Snapshot, good func(discovery.Snapshot) bool) discovery.Snapshot {
-	t.Helper()
-	deadline := time.After(patience)
-	var last discovery.Snapshot
-	for {
-		select {
-		case snapshot, ok := <-snapshots:
-			require.True(t, ok, "the watch ended")
-			if last = snapshot; good(snapshot) {
-				return snapshot
-			}
-		case <-deadline:
-			t.Fatalf("the watch stays at %d instances, stale %v", len(last.Instances), last.Stale)
-		}
-	}
-}
-
 func fresh(count int) func(discovery.Snapshot) bool {
 	return func(s discovery.Snapshot) bool { return !s.Stale && len(s.Instances) == count }
 }
@@ -96,21 +79,21 @@ func TestAgentRestart(t *testing.T) {
 				short := announce(t, registry, instance("web", "web-short", 2), 2*time.Second)
 				snapshots, err := registry.Watch(t.Context(), "web", discovery.Query{})
 				require.NoError(t, err)
-				await(t, snapshots, fresh(2))
+				registrytest.Await(t, snapshots, fresh(2))
 				server.Kill(t)
-				last := await(t, snapshots, stale)
+				last := registrytest.Await(t, snapshots, stale)
 				require.Len(t, last.Instances, 2)
 				server.Start(t)
 				update(t, short, instance("web", "web-short", 22))
 				update(t, long, instance("web", "web-long", 21))
-				back := await(t, snapshots, func(s discovery.Snapshot) bool {
+				back := registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 					return fresh(2)(s) && number(s.Instances[0]) == 21 && number(s.Instances[1]) == 22
 				})
 				require.NotEmpty(t, back.Revision)
 				require.NoError(t, short.Err())
 				require.NoError(t, long.Err())
 				short.Close()
-				left := await(t, snapshots, fresh(1))
+				left := registrytest.Await(t, snapshots, fresh(1))
 				require.Equal(t, "web-long", left.Instances[0].ID)
 			})
 		}
@@ -181,9 +164,9 @@ func TestDeath(t *testing.T) {
 		snapshots, err := registry.Watch(t.Context(), service, discovery.Query{All: true})
 		require.NoError(t, err)
 		registration := announce(t, registry, instance(service, service+"-1", 1), 2*time.Second)
-		await(t, snapshots, fresh(1))
+		registrytest.Await(t, snapshots, fresh(1))
 		registration.Leave() // as a kill does
-		await(t, snapshots, fresh(0))
+		registrytest.Await(t, snapshots, fresh(0))
 		passing, _, err := raw.Health().Service(service, "", true, nil)
 		require.NoError(t, err)
 		require.Empty(t, passing)
@@ -204,7 +187,7 @@ func TestTakeoverAtAnotherAgent(t *testing.T) {
 	snapshots, err := two.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
 	old := announce(t, one, instance("web", "web-1", 1), 0)
-	await(t, snapshots, fresh(1))
+	registrytest.Await(t, snapshots, fresh(1))
 	announce(t, two, instance("web", "web-1", 2), 0)
 	awaitEnd(t, old.Done(), "the older registration goes on")
 	require.ErrorIs(t, old.Err(), discovery.ErrConflict)
@@ -213,7 +196,7 @@ func TestTakeoverAtAnotherAgent(t *testing.T) {
 		all, _, err := raw.Health().Service("web", "", false, nil)
 		return err == nil && len(all) == 1 && all[0].Node.Node == "second" && all[0].Service.Port == 2
 	}, patience, 50*time.Millisecond)
-	got := await(t, snapshots, func(s discovery.Snapshot) bool { return len(s.Instances) != 1 || number(s.Instances[0]) == 2 })
+	got := registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return len(s.Instances) != 1 || number(s.Instances[0]) == 2 })
 	require.Len(t, got.Instances, 1)
 	require.Len(t, sessionsOf(t, raw), 1, "a session that is left over would live with the newer's check")
 }
@@ -249,10 +232,10 @@ func TestServersAway(t *testing.T) {
 	registration := announce(t, registry, instance("web", "web-1", 1), 4*time.Second)
 	snapshots, err := registry.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
-	await(t, snapshots, fresh(1))
+	registrytest.Await(t, snapshots, fresh(1))
 	server.Pause(t)
 	long := time.After(registration.TTL() + registration.TTL()/2)
-	await(t, snapshots, stale)
+	registrytest.Await(t, snapshots, stale)
 	_, err = registry.Instances(t.Context(), "web", discovery.Query{})
 	require.ErrorIs(t, err, discovery.ErrUnavailable)
 	require.NotEmpty(t, discovery.Hint(err))
@@ -266,7 +249,7 @@ func TestServersAway(t *testing.T) {
 		}
 	}, patience, 20*time.Millisecond)
 	server.Resume(t)
-	got := await(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale })
+	got := registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale })
 	require.Len(t, got.Instances, 1)
 	require.NoError(t, registration.Err())
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/registrytest"
 )
 
 // A registration follows a token file that changes: the agent speaks for the service with the token that it was
@@ -40,13 +41,13 @@ func TestTokenChanges(t *testing.T) {
 			registration := announce(t, registry, instance(service, service+"-1", 1), 3*time.Second)
 			snapshots, err := registry.Watch(t.Context(), service, discovery.Query{})
 			require.NoError(t, err)
-			await(t, snapshots, fresh(1))
+			registrytest.Await(t, snapshots, fresh(1))
 
 			require.NoError(t, os.WriteFile(file, []byte(next+"\n"), 0o600))
 			awaitEnd(t, told, "the agent was not told with the new token")
 			deleteToken(t, server.Address, former)
 			registration.Leave()
-			await(t, snapshots, fresh(0))
+			registrytest.Await(t, snapshots, fresh(0))
 			critical, _, err := rawClient(t, server.Address).Health().Service(service, "", false, &api.QueryOptions{Token: management})
 			require.NoError(t, err)
 			require.Len(t, critical, 1)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -171,7 +172,7 @@ func TestPrefix(t *testing.T) {
 		nowhere := openForTest(t, "zk://"+server.Address+"/no/where"+query)
 		snapshots, err := nowhere.Watch(t.Context(), "web", discovery.Query{})
 		require.NoError(t, err)
-		until(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale && s.Never && len(s.Instances) == 0 })
+		registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale && s.Never && len(s.Instances) == 0 })
 		snapshot, err := nowhere.Instances(t.Context(), "web", discovery.Query{})
 		require.NoError(t, err)
 		_, err = snapshot.First()
@@ -194,9 +195,9 @@ func TestPrefix(t *testing.T) {
 	require.False(t, (<-values).Found)
 	snapshots, err := nowhere.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
-	until(t, snapshots, func(s discovery.Snapshot) bool { return s.Never })
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return s.Never })
 	register(t, nowhere, web("a", 80))
-	until(t, snapshots, hasHost("10.0.0.5"))
+	registrytest.Await(t, snapshots, hasHost("10.0.0.5"))
 	require.NoError(t, nowhere.Put(t.Context(), "NAME", []byte("1"), 0))
 	require.Equal(t, "1", string((<-values).Data))
 

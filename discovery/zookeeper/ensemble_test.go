@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -40,20 +41,20 @@ func TestEnsemble(t *testing.T) {
 			return !s.Stale && slices.Equal(idsOf(s), ids)
 		}
 	}
-	until(t, snapshots, has("a"))
+	registrytest.Await(t, snapshots, has("a"))
 
 	first := leader(t, servers)
 	servers[first].Kill(t)
 	b, err := r.Register(t.Context(), web("b", 81), 20*time.Second)
 	require.NoError(t, err)
 	await(t, b)
-	until(t, snapshots, has("a", "b"))
+	registrytest.Await(t, snapshots, has("a", "b"))
 	require.NoError(t, discovery.Retry(t.Context(), func(ctx context.Context) error { return r.Put(ctx, "NAME", []byte("2"), 0) }))
 
 	second := leader(t, servers)
 	require.NotEqual(t, first, second)
 	servers[second].Kill(t)
-	until(t, snapshots, func(s discovery.Snapshot) bool {
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 		require.NotEmpty(t, s.Instances)
 		return s.Stale
 	})
@@ -70,7 +71,7 @@ func TestEnsemble(t *testing.T) {
 
 	servers[first].Start(t)
 	await(t, c)
-	updated := until(t, snapshots, func(s discovery.Snapshot) bool {
+	updated := registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 		return !s.Stale && len(s.Instances) == 3 && s.Instances[1].Ports["http"].Number == 82
 	})
 	require.Equal(t, "a", updated.Instances[0].ID)
@@ -83,7 +84,7 @@ func TestEnsemble(t *testing.T) {
 	if err := b.Close(); err != nil { // a busy machine may need more time than a withdrawal has
 		require.ErrorIs(t, err, discovery.ErrUnavailable)
 	}
-	until(t, snapshots, has("a", "c"))
+	registrytest.Await(t, snapshots, has("a", "c"))
 }
 
 // leader waits for a server that leads.

@@ -14,26 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
-
-// until reads a watch until a snapshot is as it should be.
-func until(t *testing.T, snapshots <-chan discovery.Snapshot, right func(discovery.Snapshot) bool) discovery.Snapshot {
-	t.Helper()
-	deadline := time.After(patience)
-	var last discovery.Snapshot
-	for {
-		select {
-		case snapshot, ok := <-snapshots:
-			require.True(t, ok, "the watch ended")
-			if last = snapshot; right(snapshot) {
-				return snapshot
-			}
-		case <-deadline:
-			t.Fatalf("the watch's last is %+v", last)
-		}
-	}
-}
 
 func idsOf(s discovery.Snapshot) []string {
 	var ids []string
@@ -66,17 +49,17 @@ func TestDataOnly(t *testing.T) {
 	r := openForTest(t, "zk://"+server.Address+"/p")
 	snapshots, err := r.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
-	until(t, snapshots, hasHost("h0"))
+	registrytest.Await(t, snapshots, hasHost("h0"))
 	for _, host := range []string{"h1", "h2", "h3"} {
 		_, err := other.conn.Set("/p/services/web/a", []byte(`{"host":"`+host+`"}`), -1)
 		require.NoError(t, err)
-		until(t, snapshots, hasHost(host))
+		registrytest.Await(t, snapshots, hasHost(host))
 	}
 	require.NoError(t, other.conn.Delete("/p/services/web/a", -1))
-	until(t, snapshots, func(s discovery.Snapshot) bool { return len(s.Instances) == 0 })
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return len(s.Instances) == 0 })
 	require.NoError(t, other.conn.Delete("/p/services/web", -1)) // and the service's own node comes and goes
 	other.put(t, "/p/services/web/b", []byte(`{"host":"h4"}`))
-	until(t, snapshots, hasHost("h4"))
+	registrytest.Await(t, snapshots, hasHost("h4"))
 }
 
 // TestExpiry: the server ends the session while the service is well, which registers again as it then is.
@@ -179,13 +162,13 @@ func TestUnreadable(t *testing.T) {
 	has := func(ids ...string) func(discovery.Snapshot) bool {
 		return func(s discovery.Snapshot) bool { return !s.Stale && slices.Equal(idsOf(s), ids) }
 	}
-	until(t, snapshots, has("a"))
+	registrytest.Await(t, snapshots, has("a"))
 	for _, locked := range []string{"/p/services/web/locked", "/p/services/locked"} {
 		_, err = other.conn.Create(locked, []byte(`{"host":"h"}`), 0, zk.DigestACL(zk.PermAll, "hostile", "pw"))
 		require.NoError(t, err)
 	}
 	register(t, r, web("b", 81))
-	until(t, snapshots, has("a", "b"))
+	registrytest.Await(t, snapshots, has("a", "b"))
 	snapshot, err := r.Instances(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b"}, idsOf(snapshot))
@@ -194,17 +177,17 @@ func TestUnreadable(t *testing.T) {
 	require.Equal(t, []string{"web"}, services)
 	late, err := openForTest(t, "zk://"+server.Address+"/p").Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
-	until(t, late, has("a", "b"))
+	registrytest.Await(t, late, has("a", "b"))
 
 	_, err = other.conn.Set("/p/services/web/locked", []byte(`{"host":"still locked"}`), -1)
 	require.NoError(t, err)
 	_, err = other.conn.SetACL("/p/services/web/locked", zk.WorldACL(zk.PermAll), -1)
 	require.NoError(t, err)
 	c := register(t, r, web("c", 82)) // of the lock alone the server tells nobody
-	until(t, snapshots, has("a", "b", "c", "locked"))
+	registrytest.Await(t, snapshots, has("a", "b", "c", "locked"))
 	_, err = other.conn.Set("/p/services/web/locked", []byte(`{"host":"open"}`), -1)
 	require.NoError(t, err)
-	until(t, snapshots, func(s discovery.Snapshot) bool { return s.Instances[3].Host == "open" })
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return s.Instances[3].Host == "open" })
 	require.NoError(t, c.Close())
 
 	_, err = other.conn.Create("/p/services/web/a/below", nil, 0, zk.WorldACL(zk.PermAll))
@@ -231,7 +214,7 @@ func TestLockedUnderWatch(t *testing.T) {
 	r := openForTest(t, "zk://"+server.Address+"/p")
 	snapshots, err := r.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
-	until(t, snapshots, hasHost("h1"))
+	registrytest.Await(t, snapshots, hasHost("h1"))
 	require.NoError(t, other.conn.AddAuth("digest", []byte("web:webpw")))
 	_, err = other.conn.SetACL("/p/services/web", zk.DigestACL(zk.PermAll, "web", "webpw"), -1)
 	require.NoError(t, err)
@@ -240,16 +223,16 @@ func TestLockedUnderWatch(t *testing.T) {
 	require.NoError(t, err)
 	id, _ := shared.identity()
 	expire(t, server.Address, id)
-	until(t, snapshots, func(s discovery.Snapshot) bool {
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 		require.Equal(t, []string{"a"}, idsOf(s))
 		return s.Stale
 	})
 	_, err = other.conn.SetACL("/p/services/web", zk.WorldACL(zk.PermAll), -1)
 	require.NoError(t, err)
-	until(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale && slices.Equal(idsOf(s), []string{"a", "b"}) })
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale && slices.Equal(idsOf(s), []string{"a", "b"}) })
 	_, err = other.conn.Set("/p/services/web/a", []byte(`{"host":"h3"}`), -1)
 	require.NoError(t, err)
-	until(t, snapshots, func(s discovery.Snapshot) bool { return s.Instances[0].Host == "h3" })
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return s.Instances[0].Host == "h3" })
 }
 
 // TestNoGap: whatever happens while watches are set anew, after their session was lost or after a change, is
@@ -299,7 +282,7 @@ func TestNoGap(t *testing.T) {
 		if round%3 > 0 {
 			require.Eventually(t, shared.isOver, patience, time.Millisecond)
 		}
-		until(t, snapshots, func(s discovery.Snapshot) bool {
+		registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 			got := map[string]string{}
 			for _, in := range s.Instances {
 				got["/p/services/web/"+in.ID] = in.Host
