@@ -6,7 +6,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// Check makes the Check of an [discovery.Engine] from its open: a registry is fit for use when it lists its
+// Check makes the Check of a [discovery.Engine] from its open: a registry is fit for use when it lists its
 // values, which reads names alone.
 func Check[R interface {
 	discovery.Registry
