@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // announcer makes what is announced follow what is wanted: it runs /export and keeps what is held there, and
@@ -92,7 +94,7 @@ func (a *announcer) work() {
 // retryLater waits, or until something else is wanted.
 func (a *announcer) retryLater(err error, delay time.Duration) {
 	Each(err, func(one error) {
-		a.base.Log.Warn("the service could not be announced, will be tried again", "problem", one.Error(), "in", shortDuration(delay))
+		a.base.Log.Warn("the service could not be announced, will be tried again", "problem", one.Error(), "in", text.Duration(delay))
 	})
 	select {
 	case <-a.wake:
@@ -143,7 +145,7 @@ func (a *announcer) keep(h *holder) *keeper {
 		push:    func([]byte) {},
 		timeout: a.base.Timeout,
 		log: func(problem string, delay time.Duration) {
-			a.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", shortDuration(delay))
+			a.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 		},
 	}
 	return k.keep(h)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // become executes COMMAND in place of the harness. It returns only when that fails or a signal came first.
@@ -72,7 +74,7 @@ func (s *startup) chdir() error {
 		return nil
 	}
 	if err := os.Chdir(s.Chdir); err != nil {
-		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
+		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
 	}
 	return nil
 }

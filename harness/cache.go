@@ -7,17 +7,20 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // openCache checks the directory of last-known-good values, and makes it if it is missing. It holds secrets,
 // so it must be the harness's own user's and closed to everybody else.
 func openCache(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &Error{Subject: dir, Problem: "cannot be made for --cache: " + reason(err), Next: "mount a directory there that the harness may write to", Err: err}
+		return &Error{Subject: dir, Problem: "cannot be made for --cache: " + text.Reason(err), Next: "mount a directory there that the harness may write to", Err: err}
 	}
 	var info unix.Stat_t
 	if err := unix.Lstat(dir, &info); err != nil {
-		return &Error{Subject: dir, Problem: "cannot look at it for --cache: " + reason(err), Err: err}
+		return &Error{Subject: dir, Problem: "cannot look at it for --cache: " + text.Reason(err), Err: err}
 	}
 	problem, hint := "", ""
 	switch {
@@ -26,7 +29,7 @@ func openCache(dir string) error {
 	case int(info.Uid) != os.Getuid():
 		problem, hint = "belongs to another user (--cache)", "chown it to the harness's own user"
 	case info.Mode&0o077 != 0:
-		problem, hint = "is open to others (--cache), and it holds secrets", "chmod 700 "+quoteWord(dir)
+		problem, hint = "is open to others (--cache), and it holds secrets", "chmod 700 "+text.ShellQuote(dir)
 	default:
 		return nil
 	}
@@ -38,7 +41,7 @@ func (s *startup) throughCache(e entry, v *evaluation, value string, err error) 
 	file := filepath.Join(s.Cache, e.name)
 	if err == nil {
 		if err := replaceFile(file, []byte(value), 0o600, nil); err != nil {
-			s.Log.Warn("the value could not be cached", "name", e.name, "problem", reason(err))
+			s.Log.Warn("the value could not be cached", "name", e.name, "problem", text.Reason(err))
 		}
 		return value, nil
 	}
@@ -47,11 +50,11 @@ func (s *startup) throughCache(e entry, v *evaluation, value string, err error) 
 		return "", err
 	}
 	if age > s.CacheMaxAge {
-		s.Log.Warn("a cached value is too old to be used", "name", e.name, "age", shortDuration(age))
+		s.Log.Warn("a cached value is too old to be used", "name", e.name, "age", text.Duration(age))
 		return "", err
 	}
-	s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(err), "age", shortDuration(age))
-	v.source, v.span.Outcome = file, OutcomeCached
+	s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(err), "age", text.Duration(age))
+	v.source, v.span.Outcome = file, timeline.Cached
 	return cached, nil
 }
 

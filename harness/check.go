@@ -11,6 +11,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // Finding is one thing that would go wrong, or that somebody could make go wrong.
@@ -58,7 +61,7 @@ func (c *checker) addError(err error) {
 }
 
 func (c *checker) checkEntry(e entry) {
-	if !c.export && !isName(e.name) {
+	if !c.export && !envfmt.IsName(e.name) {
 		c.addError(nameError(e.path))
 	}
 	executable, err := inspect(e.path)
@@ -112,10 +115,10 @@ func (c *checker) checkInterpreter(path, interpreter string, head []byte) {
 	info, err := os.Stat(interpreter)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.add(path, "its interpreter "+printable(interpreter)+" does not exist", "install the interpreter in this image, or name another after #!")
+		c.add(path, "its interpreter "+text.Printable(interpreter)+" does not exist", "install the interpreter in this image, or name another after #!")
 		return
 	case err != nil || info.IsDir() || info.Mode()&0o111 == 0:
-		c.add(path, "its interpreter "+printable(interpreter)+" cannot be executed", "name a program after #!")
+		c.add(path, "its interpreter "+text.Printable(interpreter)+" cannot be executed", "name a program after #!")
 		return
 	}
 	if filepath.Base(interpreter) != "env" {
@@ -127,7 +130,7 @@ func (c *checker) checkInterpreter(path, interpreter string, head []byte) {
 		return
 	}
 	if !inPath(words[1]) {
-		c.add(path, "its interpreter "+printable(words[1])+" is not in PATH", "install the interpreter in this image, or name another after #!")
+		c.add(path, "its interpreter "+text.Printable(words[1])+" is not in PATH", "install the interpreter in this image, or name another after #!")
 	}
 }
 
@@ -148,6 +151,6 @@ func inPath(name string) bool {
 // runs and with which secrets. The sticky bit, as on /tmp, does not help: new names can be added.
 func (c *checker) checkWritable(path string, info fs.FileInfo) {
 	if info.Mode().Perm()&0o022 != 0 {
-		c.add(path, "others than its owner may write to it ("+info.Mode().Perm().String()+")", "chmod go-w "+quoteWord(path))
+		c.add(path, "others than its owner may write to it ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(path))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // Status is what a running harness says of itself, as envharness status prints it.
@@ -66,7 +68,7 @@ func Ask(socket, request string) (status []byte, err error) {
 	if err != nil {
 		return nil, &Error{
 			Subject: socket,
-			Problem: "no harness answers there: " + reason(err),
+			Problem: "no harness answers there: " + text.Reason(err),
 			Next:    "start the container's command with envharness --init, or name its socket with --socket",
 			Err:     errors.Join(ErrNoHarness, err),
 		}
@@ -74,7 +76,7 @@ func Ask(socket, request string) (status []byte, err error) {
 	conversation := os.NewFile(uintptr(fd), socket)
 	defer conversation.Close()
 	if _, err := conversation.WriteString(request + "\n"); err != nil {
-		return nil, &Error{Subject: socket, Problem: "the harness went away: " + reason(err), Err: ErrNoHarness}
+		return nil, &Error{Subject: socket, Problem: "the harness went away: " + text.Reason(err), Err: ErrNoHarness}
 	}
 	var a answer
 	if err := json.NewDecoder(conversation).Decode(&a); err != nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // request is one question of a client. reply takes one answer and never blocks.
@@ -18,7 +20,7 @@ type request struct {
 func (v *supervisor) listen() {
 	fd, err := listenControl(v.Init.Socket)
 	if err != nil {
-		v.Log.Warn("no control socket, so status, ready, drain and resume do not work", "path", v.Init.Socket, "problem", reason(err))
+		v.Log.Warn("no control socket, so status, ready, drain and resume do not work", "path", v.Init.Socket, "problem", text.Reason(err))
 		return
 	}
 	v.socket = v.Init.Socket

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/harness/internal/timeline"
 )
 
 // resolve is the /environment phase: every entry's output becomes the variable of its name, in byte order
@@ -76,7 +79,7 @@ func (s *startup) isInherited(name string) bool {
 type evaluation struct {
 	value  string
 	source string // where the value comes from, for people
-	span   Span
+	span   timeline.Span
 	held   *watch
 	err    error
 }
@@ -109,7 +112,7 @@ func (s *startup) apply(e entry, v evaluation) {
 // evaluate finds one entry's value: by running it, with further tries and the cache behind it, or by
 // reading it.
 func (s *startup) evaluate(e entry, env *environ) evaluation {
-	v := evaluation{source: e.path, span: Span{Phase: "environment", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1, Outcome: OutcomeOK}}
+	v := evaluation{source: e.path, span: timeline.Span{Phase: "environment", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1, Outcome: timeline.OK}}
 	v.value, v.err = s.valueOfEntry(e, env, &v)
 	if v.err != nil {
 		v.span.Outcome = outcomeOf(v.err)
@@ -119,7 +122,7 @@ func (s *startup) evaluate(e entry, env *environ) evaluation {
 }
 
 func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, error) {
-	if !isName(e.name) {
+	if !envfmt.IsName(e.name) {
 		return "", nameError(e.path)
 	}
 	executable, err := inspect(e.path)
@@ -167,7 +170,7 @@ func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, e
 		v.span.Tries = try
 		value, err := s.tryOnce(e, env, v)
 		outcome := outcomeOf(err)
-		if outcome != OutcomeFailed && outcome != OutcomeTimedOut || try > s.Retries || s.deadlinePassed() {
+		if outcome != timeline.Failed && outcome != timeline.TimedOut || try > s.Retries || s.deadlinePassed() {
 			return value, err
 		}
 		s.Log.Warn("failed, will be tried again", "path", e.path, "try", try, "outcome", outcome)
@@ -203,7 +206,7 @@ func (s *startup) tryOnce(e entry, env *environ, v *evaluation) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return refusedAt(e.path, OutcomeRefused)(valueOf(e.name, out.output))
+	return refusedAt(e.path, timeline.Refused)(valueOf(e.name, out.output))
 }
 
 // hasEnvironmentEntry tells whether /environment will decide a name, by a look at names alone.

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // writeEnvironment keeps the dotenv file current for commands that read it themselves.
@@ -17,12 +20,12 @@ func (v *supervisor) writeEnvironment() error {
 	v.mu.Lock()
 	variables := v.current.resolution().Decided
 	v.mu.Unlock()
-	content, err := MarshalDotenv(variables)
+	content, err := envfmt.MarshalDotenv(variables)
 	if err != nil {
 		return err
 	}
 	if err := v.base.writeForCommand(v.Init.Write, content); err != nil {
-		return &Error{Subject: v.Init.Write, Problem: "cannot be written (--write): " + reason(err), Next: "name a file in a directory that the harness may write to", Err: err}
+		return &Error{Subject: v.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to", Err: err}
 	}
 	return nil
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // execute runs one executable within its time and turns a bad end into an error.
@@ -26,7 +29,7 @@ func (s *startup) execute(path string, env *environ, export bool) (outcome, erro
 		export:  export,
 		expires: expires,
 	})
-	took := shortDuration(time.Since(began))
+	took := text.Duration(time.Since(began))
 	switch {
 	case errors.Is(err, errStopped):
 		return outcome{}, err
@@ -41,17 +44,17 @@ func (s *startup) execute(path string, env *environ, export bool) (outcome, erro
 			Subject: path,
 			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", maxCapture, took),
 			Next:    "print the value alone; messages belong on stderr",
-			outcome: OutcomeRefused,
+			outcome: timeline.Refused,
 		}
 	case out.timedOut:
 		return outcome{}, &Error{
 			Subject: path,
 			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + ")",
 			Next:    "give it more time with --" + limit + ", or let it give up sooner itself",
-			outcome: OutcomeTimedOut,
+			outcome: timeline.TimedOut,
 		}
 	case out.status != 0:
-		return outcome{}, &Error{Subject: path, Problem: describe(out.status) + " after " + took, Next: statusHint(out.status), outcome: OutcomeFailed}
+		return outcome{}, &Error{Subject: path, Problem: describe(out.status) + " after " + took, Next: statusHint(out.status), outcome: timeline.Failed}
 	}
 	return out, nil
 }
@@ -114,13 +117,13 @@ func outcomeOf(err error) string {
 	var e *Error
 	switch {
 	case err == nil:
-		return OutcomeOK
+		return timeline.OK
 	case errors.Is(err, errStopped):
-		return OutcomeStopped
+		return timeline.Stopped
 	case errors.As(err, &e) && e.outcome != "":
 		return e.outcome
 	}
-	return OutcomeFailed
+	return timeline.Failed
 }
 
 // openNull opens what executables get as stdin: /dev/null, or where an image has none, a pipe at its end. It
@@ -132,7 +135,7 @@ func openNull() (int, error) {
 	}
 	var ends [2]int
 	if err := pipe(&ends); err != nil {
-		return -1, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + reason(err), Err: err}
+		return -1, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	unix.Close(ends[1])
 	return ends[0], nil

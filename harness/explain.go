@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // explainExec says why execve(2) refused a file, which its bare error does not: "no such file or directory"
@@ -33,15 +35,15 @@ func explain(path string, argv, env []string, err error) (problem, hint string) 
 	case syscall.ENOEXEC:
 		return explainFormat(path)
 	case syscall.EACCES, syscall.EPERM:
-		return reason(err), explainAccess(path)
+		return text.Reason(err), explainAccess(path)
 	case syscall.ETXTBSY:
 		return "it is still open for writing (waited " + busyFor.String() + ")", "finish writing it, then rename it into place"
 	case syscall.E2BIG:
 		return tooLarge(argv, env), "put large data into files and let the variables name the files"
 	case syscall.EAGAIN, syscall.ENOMEM:
-		return reason(err), "raise the limit of processes or memory (docker run --pids-limit, --memory)"
+		return text.Reason(err), "raise the limit of processes or memory (docker run --pids-limit, --memory)"
 	}
-	return reason(err), ""
+	return text.Reason(err), ""
 }
 
 func explainMissing(path string) (problem, hint string) {
@@ -50,18 +52,18 @@ func explainMissing(path string) (problem, hint string) {
 	}
 	head := readHead(path)
 	if bytes.HasPrefix(head, []byte("\x7fELF")) {
-		return "its program loader " + printable(loaderOf(path)) + " is not in this image", "it is linked against another C library: use a static build, or add that library"
+		return "its program loader " + text.Printable(loaderOf(path)) + " is not in this image", "it is linked against another C library: use a static build, or add that library"
 	}
 	if interpreter := interpreterOf(head); strings.HasSuffix(interpreter, "\r") {
 		return "its first line ends in CR LF, so the interpreter's name has a carriage return at its end", crlfHint(path)
 	} else if interpreter != "" {
-		return "its interpreter " + printable(interpreter) + " does not exist", "install the interpreter in this image, or name another after #!"
+		return "its interpreter " + text.Printable(interpreter) + " does not exist", "install the interpreter in this image, or name another after #!"
 	}
 	return "no such file or directory", ""
 }
 
 func crlfHint(path string) string {
-	return "save it with Unix line ends: sed -i 's/\\r$//' " + quoteWord(path)
+	return "save it with Unix line ends: sed -i 's/\\r$//' " + text.ShellQuote(path)
 }
 
 // interpreterOf is the word after #! in the first bytes of a script, or empty. A carriage return stays: the
@@ -100,10 +102,10 @@ func explainAccess(path string) string {
 		return "it lies on a file system that is mounted noexec: mount it without noexec, or copy it elsewhere"
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode()&0o111 == 0 {
-		return "chmod +x " + quoteWord(path)
+		return "chmod +x " + text.ShellQuote(path)
 	}
 	if interpreter := interpreterOf(readHead(path)); interpreter != "" && unix.Access(interpreter, unix.X_OK) != nil {
-		return "its interpreter " + printable(interpreter) + " may not be executed: check its permissions"
+		return "its interpreter " + text.Printable(interpreter) + " may not be executed: check its permissions"
 	}
 	return "the user that runs it needs execute permission for it and search permission for every directory above"
 }
@@ -130,7 +132,7 @@ func tooLarge(argv, env []string) string {
 	var largest []string
 	for _, entry := range bySize[:min(named, len(bySize))] {
 		name, _, _ := strings.Cut(entry, "=")
-		largest = append(largest, printable(name)+" "+sizeText(len(entry)))
+		largest = append(largest, text.Printable(name)+" "+sizeText(len(entry)))
 	}
 	return "arguments and environment of " + sizeText(total) + " are more than the kernel takes; the largest variables are " + strings.Join(largest, ", ")
 }

@@ -1,6 +1,11 @@
 package harness
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
+)
 
 const (
 	bootstrap = "bootstrap" // the entry of /export that runs first
@@ -64,7 +69,7 @@ func bootstrapFirst(entries []entry) []entry {
 
 // exportEntry runs one declaration and tells whether it succeeded.
 func (s *startup) exportEntry(e entry) bool {
-	span := Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
+	span := timeline.Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
 	out, err := s.runExport(e)
 	span.End = s.elapsed()
 	if out.held != nil {
@@ -94,6 +99,6 @@ func notAnExport(path string) error {
 	return &Error{
 		Subject: path,
 		Problem: "is not executable, and nothing else belongs into an export directory",
-		Next:    "chmod +x " + quoteWord(path),
+		Next:    "chmod +x " + text.ShellQuote(path),
 	}
 }

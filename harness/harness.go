@@ -32,6 +32,9 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // EmptyPolicy says what an empty value means.
@@ -164,7 +167,7 @@ type startup struct {
 
 	failures *multierror.Error
 	culprit  string // the first executable that failed
-	timeline Timeline
+	timeline timeline.Timeline
 	plotted  bool // the timeline has been shown
 }
 
@@ -229,7 +232,7 @@ func (s *startup) checkProbes() error {
 			continue
 		}
 		if err := unix.Access(path, unix.X_OK); err != nil {
-			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
 		}
 	}
 	return nil
@@ -305,7 +308,7 @@ func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
 		if s.culprit != "" && e.outcome != "" {
-			e.Problem += " (it ran after " + printable(s.culprit) + " had failed)"
+			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {
 			s.culprit = e.Subject

@@ -3,12 +3,15 @@ package harness
 import (
 	"bytes"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // elapsed is the time since the harness began.
 func (s *startup) elapsed() time.Duration { return time.Since(s.began) }
 
-func (s *startup) addSpan(span Span) {
+func (s *startup) addSpan(span timeline.Span) {
 	if span.Phase != "" {
 		s.timeline.Spans = append(s.timeline.Spans, span)
 	}
@@ -33,6 +36,6 @@ func (s *startup) writeTimeline(command string) {
 		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644)
 	}
 	if err != nil {
-		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", reason(err))
+		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))
 	}
 }

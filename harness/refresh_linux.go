@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 const (
@@ -53,7 +55,7 @@ func (v *supervisor) onRefreshed(r refreshed) {
 		}
 		v.refreshDelay = backOff(v.refreshDelay, v.Init.Refresh)
 		Each(r.err, func(one error) {
-			v.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", shortDuration(v.refreshDelay))
+			v.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", text.Duration(v.refreshDelay))
 		})
 		v.refreshTimer.Reset(jitter(v.refreshDelay))
 		return
@@ -166,7 +168,7 @@ func (v *supervisor) keepDiscoverers(held []*holder) {
 			push:    func(output []byte) { v.pushes <- push{h.entry, output} },
 			timeout: v.Timeout,
 			log: func(problem string, delay time.Duration) {
-				v.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", shortDuration(delay))
+				v.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 			},
 		}
 		if value, err := valueOf(h.entry.name, h.output); err == nil {
@@ -210,7 +212,7 @@ func (v *supervisor) write() bool {
 		return true
 	}
 	v.writeDelay = backOff(v.writeDelay, retryWriteMax)
-	v.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", shortDuration(v.writeDelay))
+	v.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", text.Duration(v.writeDelay))
 	v.gatherTimer.Reset(jitter(v.writeDelay))
 	return false
 }
