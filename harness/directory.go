@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/securefile"
 )
 
 // An entry is one name of an environment or export directory that takes part: the rows of the contract's
@@ -187,8 +189,14 @@ func nameError(path string) error {
 
 // reason is the bare cause of an error, without the operation and path that os puts before it.
 func reason(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	var (
+		refused *securefile.Error
+		errno   syscall.Errno
+	)
+	switch {
+	case errors.As(err, &refused):
+		return refused.Error()
+	case errors.As(err, &errno):
 		return errno.Error()
 	}
 	return err.Error()

@@ -32,6 +32,8 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/securefile"
 )
 
 // EmptyPolicy says what an empty value means.
@@ -153,6 +155,8 @@ type startup struct {
 	shut      *sync.Once   // the inherited descriptors were closed for executables
 	inherited []int        // and these they are, for COMMAND
 
+	cache *securefile.Dir // with Cache
+
 	env      *environ            // what COMMAND will get, as far as it is known
 	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
@@ -217,9 +221,9 @@ func (s *startup) checkOptions() (err error) {
 		}
 	}
 	if s.Cache != "" {
-		return openCache(s.Cache)
+		s.cache, err = openCache(s.Cache)
 	}
-	return nil
+	return err
 }
 
 // checkProbes finds a misspelt probe before it makes a healthy command look ill.
@@ -287,6 +291,7 @@ func (s *startup) again(env *environ) *startup {
 		user:      s.user,
 		shut:      s.shut,
 		inherited: s.inherited,
+		cache:     s.cache,
 		env:       env.clone(),
 		envFile:   s.envFile,
 		resolved:  map[string]Variable{},

@@ -3,6 +3,8 @@ package harness
 import (
 	"bytes"
 	"time"
+
+	"github.com/envharness/envharness/internal/securefile"
 )
 
 // elapsed is the time since the harness began.
@@ -30,7 +32,7 @@ func (s *startup) writeTimeline(command string) {
 	var picture bytes.Buffer
 	err := s.timeline.WriteSVG(&picture)
 	if err == nil {
-		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644)
+		err = securefile.Write(s.TimelineSVG, picture.Bytes(), 0o644, nil)
 	}
 	if err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", reason(err))
