@@ -2,10 +2,12 @@ package harness
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -138,17 +140,17 @@ func (a *announcer) add(k *keeper) {
 	a.keepers = append(a.keepers, k)
 }
 
-func (a *announcer) keep(h *holder) *keeper {
+func (a *announcer) keep(h held) *keeper {
 	k := &keeper{
 		entry:   h.entry,
-		run:     func() (outcome, error) { return a.base.again(a.env()).runExport(h.entry) },
+		run:     func() (child.Outcome, error) { return a.base.again(a.env()).runExport(h.entry) },
 		push:    func([]byte) {},
 		timeout: a.base.Timeout,
 		log: func(problem string, delay time.Duration) {
 			a.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 		},
 	}
-	return k.keep(h)
+	return k.keep(h.hook)
 }
 
 // withdraw tells held exporters to go, and when they have gone runs teardown. A failure of it is only told:
@@ -190,15 +192,20 @@ func (a *announcer) exporters() []ExporterStatus {
 }
 
 // runTeardown runs a directory's teardown, where it has one that is not masked.
-func (s *startup) runTeardown(e entry) (outcome, error) {
+func (s *startup) runTeardown(e entry) (child.Outcome, error) {
 	if !isTeardown(e.path) {
-		return outcome{}, nil
+		return child.Outcome{}, nil
 	}
 	out, err := s.runExport(e)
-	if out.held != nil {
-		out.held.end(killAfter)
-		out.held.follow(func([]byte) {})
+	if out.Held != nil {
+		out.Held.Discard()
 		return out, errors.New(e.path + ": said READY=1, and nothing is held in a teardown")
 	}
 	return out, err
+}
+
+// isTeardown tells whether path is a teardown that takes part.
+func isTeardown(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && !(info.Mode()&os.ModeSymlink != 0 && isMask(path)) && specialKind(path, info.Mode()) == ""
 }

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -15,8 +16,8 @@ func (s *startup) become(command []string) error {
 	if err != nil {
 		return err
 	}
-	s.processes.release()
-	reapOrphans()
+	s.children.Release()
+	child.ReapOrphans()
 	s.writeTimeline(command[0])
 	keepDescriptors(s.inherited)
 	return s.asUser(func() error { return s.handOver(file, command, env.list()) })
@@ -38,7 +39,7 @@ func (s *startup) lookUpCommand(command []string) (file string, env *environ, er
 
 // exec is the last step. Everything after it is COMMAND's.
 func (s *startup) exec(file string, argv, env []string) error {
-	deadline := time.Now().Add(busyFor)
+	deadline := time.Now().Add(child.BusyFor)
 	for {
 		err := syscall.Exec(file, argv, env)
 		if !errors.Is(err, syscall.ETXTBSY) || time.Now().After(deadline) {
@@ -52,20 +53,6 @@ func (s *startup) exec(file string, argv, env []string) error {
 func explainCommand(file string, argv, env []string, err error) error {
 	problem, hint := explain(file, argv, env, err)
 	return cannotExecute(argv[0], problem, hint, err)
-}
-
-// reapOrphans takes away the zombies that PID 1 is given, so that COMMAND does not start with them.
-func reapOrphans() {
-	if os.Getpid() != 1 {
-		return
-	}
-	for {
-		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-		if err != syscall.EINTR && pid <= 0 {
-			return
-		}
-	}
 }
 
 // chdir goes to COMMAND's working directory, as COMMAND's user.
@@ -82,5 +69,5 @@ func (s *startup) chdir() error {
 // endHeld waits for the held executables of /environment: without Init they have given their one value and
 // were told to end.
 func (s *startup) endHeld() {
-	s.processes.awaitEnded()
+	s.children.AwaitEnded()
 }

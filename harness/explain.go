@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -37,7 +38,7 @@ func explain(path string, argv, env []string, err error) (problem, hint string) 
 	case syscall.EACCES, syscall.EPERM:
 		return text.Reason(err), explainAccess(path)
 	case syscall.ETXTBSY:
-		return "it is still open for writing (waited " + busyFor.String() + ")", "finish writing it, then rename it into place"
+		return "it is still open for writing (waited " + child.BusyFor.String() + ")", "finish writing it, then rename it into place"
 	case syscall.E2BIG:
 		return tooLarge(argv, env), "put large data into files and let the variables name the files"
 	case syscall.EAGAIN, syscall.ENOMEM:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -51,7 +52,7 @@ func (v *supervisor) onRefreshed(r refreshed) {
 	v.refreshing = false
 	if r.err != nil {
 		for _, h := range r.startup.discoverers {
-			h.watch.end(v.Timeout)
+			h.hook.End(v.Timeout)
 		}
 		v.refreshDelay = backOff(v.refreshDelay, v.Init.Refresh)
 		Each(r.err, func(one error) {
@@ -158,11 +159,11 @@ func (v *supervisor) gather() {
 }
 
 // keepDiscoverers keeps the held executables of /environment running.
-func (v *supervisor) keepDiscoverers(held []*holder) {
-	for _, h := range held {
+func (v *supervisor) keepDiscoverers(hooks []held) {
+	for _, h := range hooks {
 		k := &keeper{
 			entry: h.entry,
-			run: func() (outcome, error) {
+			run: func() (child.Outcome, error) {
 				return v.base.again(v.environment()).execute(h.entry.path, v.environment(), false)
 			},
 			push:    func(output []byte) { v.pushes <- push{h.entry, output} },
@@ -171,10 +172,10 @@ func (v *supervisor) keepDiscoverers(held []*holder) {
 				v.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 			},
 		}
-		if value, err := valueOf(h.entry.name, h.output); err == nil {
+		if value, err := valueOf(h.entry.name, h.hook.Output); err == nil {
 			v.setPushed(h.entry.name, value)
 		}
-		v.discoverers = append(v.discoverers, k.keep(h))
+		v.discoverers = append(v.discoverers, k.keep(h.hook))
 	}
 }
 
@@ -224,7 +225,7 @@ func backOff(delay, most time.Duration) time.Duration {
 
 // restart stops COMMAND and lets onExit start it with the new environment.
 func (v *supervisor) restart() {
-	if v.restarting || !v.child.killGroupAtExit() {
+	if v.restarting || !v.child.KillGroupAtExit() {
 		return
 	}
 	v.Log.Info("values have changed, the command is restarted")

@@ -34,7 +34,7 @@ func (v *supervisor) status() Status {
 		s.Phase = PhaseDrained
 	}
 	if v.child != nil && !v.over {
-		s.PID = v.child.pid
+		s.PID = v.child.PID()
 	}
 	if v.announcer != nil {
 		s.Announced, _, _ = v.announcer.state()
