@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -51,7 +52,7 @@ func (s *startup) exec(file string, argv, env []string) error {
 
 // explainCommand says why execve(2) refused COMMAND.
 func explainCommand(file string, argv, env []string, err error) error {
-	problem, hint := explain(file, argv, env, err)
+	problem, hint := explain.Exec(file, argv, env, err)
 	return cannotExecute(argv[0], problem, hint, err)
 }
 

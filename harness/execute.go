@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/sdnotify"
 	"github.com/envharness/envharness/internal/text"
@@ -56,6 +57,12 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 		return child.Outcome{}, &Error{Subject: path, Problem: describe(out.Status) + " after " + took, Next: statusHint(out.Status), outcome: timeline.Failed}
 	}
 	return out, nil
+}
+
+// explainExec says why execve(2) refused an executable.
+func explainExec(path string, env []string, err error) error {
+	problem, hint := explain.Exec(path, []string{path}, env, err)
+	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
 }
 
 // The options that limit an executable's time.

@@ -1,4 +1,5 @@
-package harness
+// Package explain says why the kernel does not execute a file, and what to do about it.
+package explain
 
 import (
 	"bytes"
@@ -18,25 +19,20 @@ import (
 	"github.com/envharness/envharness/internal/text"
 )
 
-// explainExec says why execve(2) refused a file, which its bare error does not: "no such file or directory"
-// means a missing interpreter more often than a missing file.
-func explainExec(path string, env []string, err error) error {
-	problem, hint := explain(path, []string{path}, env, err)
-	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
-}
-
-func explain(path string, argv, env []string, err error) (problem, hint string) {
+// Exec says why execve(2) refused a file with err, which its bare error does not: "no such file or directory" means
+// a missing interpreter more often than a missing file. hint is the next step, or empty.
+func Exec(path string, argv, env []string, err error) (problem, hint string) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return err.Error(), ""
 	}
 	switch errno {
 	case syscall.ENOENT:
-		return explainMissing(path)
+		return missing(path)
 	case syscall.ENOEXEC:
-		return explainFormat(path)
+		return format(path)
 	case syscall.EACCES, syscall.EPERM:
-		return text.Reason(err), explainAccess(path)
+		return text.Reason(err), Access(path)
 	case syscall.ETXTBSY:
 		return "it is still open for writing (waited " + child.BusyFor.String() + ")", "finish writing it, then rename it into place"
 	case syscall.E2BIG:
@@ -47,7 +43,7 @@ func explain(path string, argv, env []string, err error) (problem, hint string) 
 	return text.Reason(err), ""
 }
 
-func explainMissing(path string) (problem, hint string) {
+func missing(path string) (problem, hint string) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "no such file", ""
 	}
@@ -82,7 +78,7 @@ func interpreterOf(head []byte) string {
 	return string(line)
 }
 
-func explainFormat(path string) (problem, hint string) {
+func format(path string) (problem, hint string) {
 	head := readHead(path)
 	switch {
 	case len(head) == 0:
@@ -97,8 +93,8 @@ func explainFormat(path string) (problem, hint string) {
 	return "it has no #! line and is no program", "begin it with #!/bin/sh, or chmod -x it to have its content as the value"
 }
 
-// explainAccess is the next step for a file that has an execute bit and still may not be executed.
-func explainAccess(path string) string {
+// Access is the next step for a file that has an execute bit and still may not be executed.
+func Access(path string) string {
 	if isNoexec(path) {
 		return "it lies on a file system that is mounted noexec: mount it without noexec, or copy it elsewhere"
 	}
