@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/control"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -181,12 +182,12 @@ func (a *announcer) endKeepers() {
 }
 
 // exporters lists the held exporters for status.
-func (a *announcer) exporters() []ExporterStatus {
+func (a *announcer) exporters() []control.ExporterStatus {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	list := []ExporterStatus{}
+	list := []control.ExporterStatus{}
 	for _, k := range a.keepers {
-		list = append(list, ExporterStatus{Path: k.entry.path, PID: k.pid()})
+		list = append(list, control.ExporterStatus{Path: k.entry.path, PID: k.pid()})
 	}
 	return list
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/control"
 	"github.com/envharness/envharness/internal/sdnotify"
 )
 
@@ -33,7 +34,7 @@ type supervisor struct {
 	discoverers  []*keeper
 	notify       *sdnotify.Socket // COMMAND's, with Ready notify
 	hearing      sync.Mutex       // held by whoever takes what it said
-	socket       string           // the control socket, when there is one
+	socket       *control.Server  // the control socket, when there is one
 
 	refreshTimer, gatherTimer, killTimer, signalTimer *time.Timer
 	refreshing                                        bool
