@@ -2,9 +2,14 @@ package harness
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // announcer makes what is announced follow what is wanted: it runs /export and keeps what is held there, and
@@ -92,7 +97,7 @@ func (a *announcer) work() {
 // retryLater waits, or until something else is wanted.
 func (a *announcer) retryLater(err error, delay time.Duration) {
 	Each(err, func(one error) {
-		a.base.Log.Warn("the service could not be announced, will be tried again", "problem", one.Error(), "in", shortDuration(delay))
+		a.base.Log.Warn("the service could not be announced, will be tried again", "problem", one.Error(), "in", text.Duration(delay))
 	})
 	select {
 	case <-a.wake:
@@ -136,17 +141,17 @@ func (a *announcer) add(k *keeper) {
 	a.keepers = append(a.keepers, k)
 }
 
-func (a *announcer) keep(h *holder) *keeper {
+func (a *announcer) keep(h held) *keeper {
 	k := &keeper{
 		entry:   h.entry,
-		run:     func() (outcome, error) { return a.base.again(a.env()).runExport(h.entry) },
+		run:     func() (child.Outcome, error) { return a.base.again(a.env()).runExport(h.entry) },
 		push:    func([]byte) {},
 		timeout: a.base.Timeout,
 		log: func(problem string, delay time.Duration) {
-			a.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", shortDuration(delay))
+			a.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 		},
 	}
-	return k.keep(h)
+	return k.keep(h.hook)
 }
 
 // withdraw tells held exporters to go, and when they have gone runs teardown. A failure of it is only told:
@@ -177,26 +182,31 @@ func (a *announcer) endKeepers() {
 }
 
 // exporters lists the held exporters for status.
-func (a *announcer) exporters() []ExporterStatus {
+func (a *announcer) exporters() []control.ExporterStatus {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	list := []ExporterStatus{}
+	list := []control.ExporterStatus{}
 	for _, k := range a.keepers {
-		list = append(list, ExporterStatus{Path: k.entry.path, PID: k.pid()})
+		list = append(list, control.ExporterStatus{Path: k.entry.path, PID: k.pid()})
 	}
 	return list
 }
 
 // runTeardown runs a directory's teardown, where it has one that is not masked.
-func (s *startup) runTeardown(e entry) (outcome, error) {
+func (s *startup) runTeardown(e entry) (child.Outcome, error) {
 	if !isTeardown(e.path) {
-		return outcome{}, nil
+		return child.Outcome{}, nil
 	}
 	out, err := s.runExport(e)
-	if out.held != nil {
-		out.held.end(killAfter)
-		out.held.follow(func([]byte) {})
+	if out.Held != nil {
+		out.Held.Discard()
 		return out, errors.New(e.path + ": said READY=1, and nothing is held in a teardown")
 	}
 	return out, err
+}
+
+// isTeardown tells whether path is a teardown that takes part.
+func isTeardown(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && !(info.Mode()&os.ModeSymlink != 0 && isMask(path)) && specialKind(path, info.Mode()) == ""
 }

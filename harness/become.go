@@ -5,6 +5,10 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/explain"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // become executes COMMAND in place of the harness. It returns only when that fails or a signal came first.
@@ -13,8 +17,8 @@ func (s *startup) become(command []string) error {
 	if err != nil {
 		return err
 	}
-	s.processes.release()
-	reapOrphans()
+	s.children.Release()
+	child.ReapOrphans()
 	s.writeTimeline(command[0])
 	keepDescriptors(s.inherited)
 	return s.asUser(func() error { return s.handOver(file, command, env.list()) })
@@ -36,7 +40,7 @@ func (s *startup) lookUpCommand(command []string) (file string, env *environ, er
 
 // exec is the last step. Everything after it is COMMAND's.
 func (s *startup) exec(file string, argv, env []string) error {
-	deadline := time.Now().Add(busyFor)
+	deadline := time.Now().Add(child.BusyFor)
 	for {
 		err := syscall.Exec(file, argv, env)
 		if !errors.Is(err, syscall.ETXTBSY) || time.Now().After(deadline) {
@@ -48,22 +52,8 @@ func (s *startup) exec(file string, argv, env []string) error {
 
 // explainCommand says why execve(2) refused COMMAND.
 func explainCommand(file string, argv, env []string, err error) error {
-	problem, hint := explain(file, argv, env, err)
+	problem, hint := explain.Exec(file, argv, env, err)
 	return cannotExecute(argv[0], problem, hint, err)
-}
-
-// reapOrphans takes away the zombies that PID 1 is given, so that COMMAND does not start with them.
-func reapOrphans() {
-	if os.Getpid() != 1 {
-		return
-	}
-	for {
-		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-		if err != syscall.EINTR && pid <= 0 {
-			return
-		}
-	}
 }
 
 // chdir goes to COMMAND's working directory, as COMMAND's user.
@@ -72,7 +62,7 @@ func (s *startup) chdir() error {
 		return nil
 	}
 	if err := os.Chdir(s.Chdir); err != nil {
-		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
+		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
 	}
 	return nil
 }
@@ -80,5 +70,5 @@ func (s *startup) chdir() error {
 // endHeld waits for the held executables of /environment: without Init they have given their one value and
 // were told to end.
 func (s *startup) endHeld() {
-	s.processes.awaitEnded()
+	s.children.AwaitEnded()
 }

@@ -15,7 +15,7 @@ func (s *startup) handOver(file string, argv, env []string) error {
 	if err := s.chdir(); err != nil {
 		return err
 	}
-	if sig := s.processes.stoppedBy(); sig != 0 {
+	if sig := s.children.StoppedBy(); sig != 0 {
 		return &SignalError{Signal: sig}
 	}
 	return s.exec(file, argv, env)

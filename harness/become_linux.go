@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/child"
 )
 
 // sigsetSize is the size of the kernel's signal set, which the rt_sig* calls are told.
@@ -48,14 +50,14 @@ func (s *startup) handOver(file string, argv, env []string) error {
 		takePending()
 		resetDispositions()
 	}
-	if sig := s.signals.last(s.processes); sig != 0 {
+	if sig := s.signals.last(s.children); sig != 0 {
 		return &SignalError{Signal: sig}
 	}
 	return s.exec(file, argv, env)
 }
 
 // last counts the signals that came up to now, and is the first of them, or 0.
-func (s *Signals) last(ps *processes) syscall.Signal {
+func (s *Signals) last(ps *child.Children) syscall.Signal {
 	if s == nil {
 		return 0
 	}
@@ -66,7 +68,7 @@ func (s *Signals) last(ps *processes) syscall.Signal {
 	close(s.arrived)
 	s.deliver(ps)
 	<-s.delivered
-	if sig := ps.stoppedBy(); sig != 0 {
+	if sig := ps.StoppedBy(); sig != 0 {
 		return sig
 	}
 	signal.Stop(s.settled) // returns when all that was caught since is in held

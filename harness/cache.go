@@ -8,7 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // openCache opens the directory of last-known-good values, and makes it if it is missing. It holds secrets, so it
@@ -22,13 +25,13 @@ func openCache(dir string) (*securefile.Dir, error) {
 	problem, hint := "", ""
 	switch {
 	case err != nil:
-		problem = "cannot look at it for --cache: " + reason(err)
+		problem = "cannot look at it for --cache: " + text.Reason(err)
 	case owner.UID != os.Geteuid():
 		problem, hint = "belongs to another user (--cache)", "chown it to the harness's own user"
 	case mode&0o077 != 0:
-		problem, hint = "is open to others (--cache), and it holds secrets", "chmod 700 "+quoteWord(dir)
+		problem, hint = "is open to others (--cache), and it holds secrets", "chmod 700 "+text.ShellQuote(dir)
 	case d.Foreign() != "":
-		problem, hint = printable(d.Foreign())+" on the way to it belongs to another user, who could replace it (--cache)", "name a directory below root's or the harness's own user's ones"
+		problem, hint = text.Printable(d.Foreign())+" on the way to it belongs to another user, who could replace it (--cache)", "name a directory below root's or the harness's own user's ones"
 	default:
 		return d, nil
 	}
@@ -38,9 +41,9 @@ func openCache(dir string) (*securefile.Dir, error) {
 
 // cacheError says why there is no such directory.
 func cacheError(dir string, err error) error {
-	failed := &Error{Subject: dir, Problem: "cannot be made for --cache: " + reason(err), Next: "mount a directory there that the harness may write to", Err: err}
+	failed := &Error{Subject: dir, Problem: "cannot be made for --cache: " + text.Reason(err), Next: "mount a directory there that the harness may write to", Err: err}
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, securefile.ErrForeign) {
-		failed.Problem, failed.Next = "is not a directory that can be trusted (--cache): "+reason(err), "name the directory itself, not a link to it"
+		failed.Problem, failed.Next = "is not a directory that can be trusted (--cache): "+text.Reason(err), "name the directory itself, not a link to it"
 	}
 	return failed
 }
@@ -49,7 +52,7 @@ func cacheError(dir string, err error) error {
 func (s *startup) throughCache(e entry, v *evaluation, value string, err error) (string, error) {
 	if err == nil {
 		if err := s.cache.Write(e.name, []byte(value), 0o600, nil); err != nil {
-			s.Log.Warn("the value could not be cached", "name", e.name, "problem", reason(err))
+			s.Log.Warn("the value could not be cached", "name", e.name, "problem", text.Reason(err))
 		}
 		return value, nil
 	}
@@ -58,14 +61,14 @@ func (s *startup) throughCache(e entry, v *evaluation, value string, err error) 
 	case errors.Is(cacheErr, fs.ErrNotExist):
 		return "", err
 	case cacheErr != nil:
-		s.Log.Warn("a cached value is not used", "name", e.name, "problem", reason(cacheErr))
+		s.Log.Warn("a cached value is not used", "name", e.name, "problem", text.Reason(cacheErr))
 		return "", err
 	case age > s.CacheMaxAge:
-		s.Log.Warn("a cached value is too old to be used", "name", e.name, "age", shortDuration(age))
+		s.Log.Warn("a cached value is too old to be used", "name", e.name, "age", text.Duration(age))
 		return "", err
 	}
-	s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(err), "age", shortDuration(age))
-	v.source, v.span.Outcome = s.Cache+"/"+e.name, OutcomeCached
+	s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(err), "age", text.Duration(age))
+	v.source, v.span.Outcome = s.Cache+"/"+e.name, timeline.Cached
 	return cached, nil
 }
 
@@ -74,7 +77,7 @@ const clockSlack = 5 * time.Second
 
 // readCached reads a value that only the harness's own user can have written, and judges it as if it had been printed.
 func readCached(dir *securefile.Dir, name string) (value string, age time.Duration, err error) {
-	content, info, err := dir.Read(name, maxCapture+1)
+	content, info, err := dir.Read(name, child.MaxOutput+1)
 	if err != nil {
 		return "", 0, err
 	}

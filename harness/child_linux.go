@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+
+	"github.com/envharness/envharness/harness/internal/child"
 )
 
 // startCommand starts COMMAND as a child in a process group of its own, in front of the terminal if it is to
 // be. exit gets its status.
-func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<- syscall.WaitStatus) (*process, error) {
+func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<- syscall.WaitStatus) (*child.Process, error) {
 	file, env, err := s.lookUpCommand(command)
 	if err != nil {
 		return nil, err
@@ -18,17 +20,17 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 	for _, entry := range extra {
 		env.add(entry)
 	}
-	l := launch{path: file, argv: command, env: env.list(), dir: s.Chdir, files: s.commandFiles()}
-	l.sys = &syscall.SysProcAttr{Setpgid: true}
+	l := child.Launch{Path: file, Argv: command, Env: env.list(), Dir: s.Chdir, Files: s.commandFiles()}
+	l.Sys = &syscall.SysProcAttr{Setpgid: true}
 	if s.user != nil {
-		l.sys.Credential = s.user.credential()
+		l.Sys.Credential = s.user.credential()
 	}
 	if inFront || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
-		l.path, l.argv = "/proc/self/exe", append([]string{StageName, file}, command...)
+		l.Path, l.Argv = "/proc/self/exe", append([]string{StageName, file}, command...)
 	}
-	p := &process{lenient: true, exit: exit}
-	if err := s.processes.start(p, l); err != nil {
-		return nil, explainCommand(file, command, l.env, err)
+	p, err := s.children.StartCommand(l, exit)
+	if err != nil {
+		return nil, explainCommand(file, command, l.Env, err)
 	}
 	return p, nil
 }

@@ -10,6 +10,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/explain"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // defaultPath is where a command is looked for when there is no PATH at all, as dash does.
@@ -70,21 +73,21 @@ func (s *startup) executable(file, name string) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return notFound(file, "no such file")
 	case err != nil:
-		return cannotExecute(file, reason(err), "", err)
+		return cannotExecute(file, text.Reason(err), "", err)
 	case info.IsDir():
 		return cannotExecute(file, "is a directory", "name the program in it", syscall.EISDIR)
 	}
 	if err := unix.Access(at, unix.X_OK); err != nil {
-		return cannotExecute(file, reason(err), accessHint(at, info), err)
+		return cannotExecute(file, text.Reason(err), accessHint(at, info), err)
 	}
 	return nil
 }
 
 func accessHint(file string, info fs.FileInfo) string {
 	if info.Mode()&0o111 == 0 {
-		return "chmod +x " + quoteWord(file)
+		return "chmod +x " + text.ShellQuote(file)
 	}
-	return explainAccess(file)
+	return explain.Access(file)
 }
 
 func notFound(name, problem string) error {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // An entry is one name of an environment or export directory that takes part: the rows of the contract's
@@ -38,7 +38,7 @@ func readDirectory(dir string, log *slog.Logger) (listing, error) {
 		return l, nil
 	}
 	if err != nil {
-		return l, &Error{Subject: dir, Problem: "cannot read the directory: " + reason(err), Next: directoryHint(err), Err: err}
+		return l, &Error{Subject: dir, Problem: "cannot read the directory: " + text.Reason(err), Next: directoryHint(err), Err: err}
 	}
 	for _, f := range found {
 		e := entry{name: f.Name(), path: filepath.Join(dir, f.Name()), dir: dir}
@@ -64,7 +64,7 @@ func readDirectory(dir string, log *slog.Logger) (listing, error) {
 // mustExist refuses a missing directory where somebody named it to have it looked at.
 func mustExist(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
-		return &Error{Subject: dir, Problem: "cannot read the directory: " + reason(err), Next: "name an environment directory", Err: err}
+		return &Error{Subject: dir, Problem: "cannot read the directory: " + text.Reason(err), Next: "name an environment directory", Err: err}
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func inspect(path string) (executable bool, err error) {
 	case errors.Is(err, syscall.ELOOP):
 		return false, &Error{Subject: path, Problem: "a link that leads to itself", Next: "remove the link or let it point to a file", Err: err}
 	case err != nil:
-		return false, &Error{Subject: path, Problem: "cannot look at it: " + reason(err), Err: err}
+		return false, &Error{Subject: path, Problem: "cannot look at it: " + text.Reason(err), Err: err}
 	case !info.Mode().IsRegular():
 		return false, &Error{Subject: path, Problem: "is no longer a file", Next: "do not change the directory while it is in use"}
 	}
@@ -170,7 +170,7 @@ func missing(path string) error {
 	if target, err := os.Readlink(path); err == nil {
 		return &Error{
 			Subject: path,
-			Problem: "a dangling link: " + printable(target) + " does not exist",
+			Problem: "a dangling link: " + text.Printable(target) + " does not exist",
 			Next:    "mount or create the target, or remove the link",
 			Err:     fs.ErrNotExist,
 		}
@@ -185,19 +185,4 @@ func nameError(path string) error {
 		Problem: "its name cannot be a variable: a name is a letter or _ and then letters, digits or _ ([A-Za-z_][A-Za-z0-9_]*)",
 		Next:    "rename the file, or begin its name with a dot to have it skipped",
 	}
-}
-
-// reason is the bare cause of an error, without the operation and path that os puts before it.
-func reason(err error) string {
-	var (
-		refused *securefile.Error
-		errno   syscall.Errno
-	)
-	switch {
-	case errors.As(err, &refused):
-		return refused.Error()
-	case errors.As(err, &errno):
-		return errno.Error()
-	}
-	return err.Error()
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/joho/godotenv"
+
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // readEnvFiles reads the dotenv files. They are the weakest source: what is inherited wins over them, and a
@@ -22,7 +25,7 @@ func (s *startup) readEnvFiles() error {
 				s.envFile[name] = file
 			}
 		}
-		s.addSpan(Span{Phase: "env-file", Name: file, Path: file, Start: began, End: s.elapsed(), Tries: 1, Outcome: OutcomeOK})
+		s.addSpan(timeline.Span{Phase: "env-file", Name: file, Path: file, Start: began, End: s.elapsed(), Tries: 1, Outcome: timeline.OK})
 	}
 	return nil
 }
@@ -32,7 +35,7 @@ func (s *startup) readEnvFiles() error {
 func readEnvFile(file string) (map[string]string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return nil, &Error{Subject: file, Problem: "cannot read the env-file: " + reason(err), Next: "check --env-file", Err: err}
+		return nil, &Error{Subject: file, Problem: "cannot read the env-file: " + text.Reason(err), Next: "check --env-file", Err: err}
 	}
 	values, err := godotenv.UnmarshalBytes(content)
 	if err != nil {

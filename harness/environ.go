@@ -87,16 +87,3 @@ func (e *environ) add(entry string) {
 	name, _, _ := strings.Cut(entry, "=")
 	e.put(name, entry)
 }
-
-// isName tells whether name is one that a shell can use: [A-Za-z_][A-Za-z0-9_]*.
-func isName(name string) bool {
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '_', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
-		case '0' <= c && c <= '9' && i > 0:
-		default:
-			return false
-		}
-	}
-	return name != ""
-}

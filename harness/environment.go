@@ -10,6 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/harness/internal/timeline"
 )
 
 // resolve is the /environment phase: every entry's output becomes the variable of its name, in byte order
@@ -47,7 +51,7 @@ func (s *startup) resolveParallel(entries []entry) {
 		workers.Go(func() {
 			for i := range next {
 				if enough.Load() {
-					evaluations[i].err = errStopped
+					evaluations[i].err = child.ErrStopped
 					continue
 				}
 				evaluations[i] = s.evaluate(entries[i], before)
@@ -76,15 +80,15 @@ func (s *startup) isInherited(name string) bool {
 type evaluation struct {
 	value  string
 	source string // where the value comes from, for people
-	span   Span
-	held   *watch
+	span   timeline.Span
+	held   *child.Wait
 	err    error
 }
 
 // apply lets an evaluation take effect: the name is set, or unset when it failed or its value is empty and
 // Empty says so. What was inherited under that name is gone then, too: it is not what was asked for.
 func (s *startup) apply(e entry, v evaluation) {
-	if v.err != nil && errors.Is(v.err, errStopped) {
+	if v.err != nil && errors.Is(v.err, child.ErrStopped) {
 		return
 	}
 	s.addSpan(v.span)
@@ -109,7 +113,7 @@ func (s *startup) apply(e entry, v evaluation) {
 // evaluate finds one entry's value: by running it, with further tries and the cache behind it, or by
 // reading it.
 func (s *startup) evaluate(e entry, env *environ) evaluation {
-	v := evaluation{source: e.path, span: Span{Phase: "environment", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1, Outcome: OutcomeOK}}
+	v := evaluation{source: e.path, span: timeline.Span{Phase: "environment", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1, Outcome: timeline.OK}}
 	v.value, v.err = s.valueOfEntry(e, env, &v)
 	if v.err != nil {
 		v.span.Outcome = outcomeOf(v.err)
@@ -119,7 +123,7 @@ func (s *startup) evaluate(e entry, env *environ) evaluation {
 }
 
 func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, error) {
-	if !isName(e.name) {
+	if !envfmt.IsName(e.name) {
 		return "", nameError(e.path)
 	}
 	executable, err := inspect(e.path)
@@ -135,7 +139,7 @@ func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, er
 		}
 	}
 	value, err := s.tryRepeatedly(e, env, v)
-	if s.Cache == "" || errors.Is(err, errStopped) {
+	if s.Cache == "" || errors.Is(err, child.ErrStopped) {
 		return value, err
 	}
 	return s.throughCache(e, v, value, err)
@@ -167,12 +171,12 @@ func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, e
 		v.span.Tries = try
 		value, err := s.tryOnce(e, env, v)
 		outcome := outcomeOf(err)
-		if outcome != OutcomeFailed && outcome != OutcomeTimedOut || try > s.Retries || s.deadlinePassed() {
+		if outcome != timeline.Failed && outcome != timeline.TimedOut || try > s.Retries || s.deadlinePassed() {
 			return value, err
 		}
 		s.Log.Warn("failed, will be tried again", "path", e.path, "try", try, "outcome", outcome)
 		if !s.pause(jitter(delay)) {
-			return "", errStopped
+			return "", child.ErrStopped
 		}
 		delay = min(2*delay, time.Minute)
 	}
@@ -191,19 +195,19 @@ func (s *startup) pause(d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true
-	case <-s.processes.halt:
+	case <-s.children.Halted():
 		return false
 	}
 }
 
 func (s *startup) tryOnce(e entry, env *environ, v *evaluation) (string, error) {
 	out, err := s.execute(e.path, env, false)
-	v.held = out.held
-	v.span.Held = out.held != nil
+	v.held = out.Held
+	v.span.Held = out.Held != nil
 	if err != nil {
 		return "", err
 	}
-	return refusedAt(e.path, OutcomeRefused)(valueOf(e.name, out.output))
+	return refusedAt(e.path, timeline.Refused)(valueOf(e.name, out.Output))
 }
 
 // hasEnvironmentEntry tells whether /environment will decide a name, by a look at names alone.

@@ -3,7 +3,9 @@ package harness
 import (
 	"errors"
 
+	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // writeEnvironment keeps the dotenv file current for commands that read it themselves.
@@ -14,12 +16,12 @@ func (v *supervisor) writeEnvironment() error {
 	v.mu.Lock()
 	variables := v.current.resolution().Decided
 	v.mu.Unlock()
-	content, err := MarshalDotenv(variables)
+	content, err := envfmt.MarshalDotenv(variables)
 	if err != nil {
 		return err
 	}
 	if err := v.base.writeForCommand(v.Init.Write, content); err != nil {
-		return &Error{Subject: v.Init.Write, Problem: "cannot be written (--write): " + reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
+		return &Error{Subject: v.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
 	}
 	return nil
 }

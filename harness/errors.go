@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"github.com/hashicorp/go-multierror"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // The exit codes of the harness itself, as env(1), nohup(1) and docker run use them.
@@ -39,7 +41,7 @@ func (e *Error) Error() string {
 	if e.Subject == "" {
 		return e.Problem
 	}
-	return printable(e.Subject) + ": " + e.Problem
+	return text.Printable(e.Subject) + ": " + e.Problem
 }
 
 // Hint is the next step for the reader, or empty.

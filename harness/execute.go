@@ -3,57 +3,66 @@ package harness
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/explain"
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/sdnotify"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // execute runs one executable within its time and turns a bad end into an error.
-func (s *startup) execute(path string, env *environ, export bool) (outcome, error) {
+func (s *startup) execute(path string, env *environ, export bool) (child.Outcome, error) {
 	s.closeInherited()
 	began := time.Now()
 	expires, limit := s.expiry(began)
 	if limit == deadlineOption && !began.Before(expires) {
-		return outcome{}, &Error{Subject: path, Problem: "not run: start-up's deadline of " + s.Deadline.String() + " has passed", Next: "raise --deadline"}
+		return child.Outcome{}, &Error{Subject: path, Problem: "not run: start-up's deadline of " + s.Deadline.String() + " has passed", Next: "raise --deadline"}
 	}
-	out, err := s.processes.run(execution{
-		path:    path,
-		env:     env.listWithout(notifySocketName, s.offers(env)...),
-		stdin:   uintptr(s.null),
-		stderr:  s.Stderr.Fd(),
-		export:  export,
-		expires: expires,
+	out, err := s.children.Run(child.Execution{
+		Path:    path,
+		Env:     env.listWithout(sdnotify.Variable, s.offers(env)...),
+		Stdin:   uintptr(s.null),
+		Stderr:  s.Stderr.Fd(),
+		Export:  export,
+		Expires: expires,
 	})
-	took := shortDuration(time.Since(began))
+	took := text.Duration(time.Since(began))
 	switch {
-	case errors.Is(err, errStopped):
-		return outcome{}, err
+	case errors.Is(err, child.ErrStopped):
+		return child.Outcome{}, err
 	case err != nil:
-		return outcome{}, explainExec(path, env.list(), err)
-	case s.processes.stoppedBy() != 0:
-		return outcome{}, errStopped
-	case out.held != nil:
+		return child.Outcome{}, explainExec(path, env.list(), err)
+	case s.children.StoppedBy() != 0:
+		return child.Outcome{}, child.ErrStopped
+	case out.Held != nil:
 		return out, nil
-	case out.flooded:
-		return outcome{}, &Error{
+	case out.Flooded:
+		return child.Outcome{}, &Error{
 			Subject: path,
-			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", maxCapture, took),
+			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", child.MaxOutput, took),
 			Next:    "print the value alone; messages belong on stderr",
-			outcome: OutcomeRefused,
+			outcome: timeline.Refused,
 		}
-	case out.timedOut:
-		return outcome{}, &Error{
+	case out.TimedOut:
+		return child.Outcome{}, &Error{
 			Subject: path,
 			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + ")",
 			Next:    "give it more time with --" + limit + ", or let it give up sooner itself",
-			outcome: OutcomeTimedOut,
+			outcome: timeline.TimedOut,
 		}
-	case out.status != 0:
-		return outcome{}, &Error{Subject: path, Problem: describe(out.status) + " after " + took, Next: statusHint(out.status), outcome: OutcomeFailed}
+	case out.Status != 0:
+		return child.Outcome{}, &Error{Subject: path, Problem: describe(out.Status) + " after " + took, Next: statusHint(out.Status), outcome: timeline.Failed}
 	}
 	return out, nil
+}
+
+// explainExec says why execve(2) refused an executable.
+func explainExec(path string, env []string, err error) error {
+	problem, hint := explain.Exec(path, []string{path}, env, err)
+	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
 }
 
 // The options that limit an executable's time.
@@ -114,26 +123,11 @@ func outcomeOf(err error) string {
 	var e *Error
 	switch {
 	case err == nil:
-		return OutcomeOK
-	case errors.Is(err, errStopped):
-		return OutcomeStopped
+		return timeline.OK
+	case errors.Is(err, child.ErrStopped):
+		return timeline.Stopped
 	case errors.As(err, &e) && e.outcome != "":
 		return e.outcome
 	}
-	return OutcomeFailed
-}
-
-// openNull opens what executables get as stdin: /dev/null, or where an image has none, a pipe at its end. It
-// is a bare descriptor, because an os.File would start Go's poller, which the harness does not use.
-func openNull() (int, error) {
-	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		return fd, nil
-	}
-	var ends [2]int
-	if err := pipe(&ends); err != nil {
-		return -1, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + reason(err), Err: err}
-	}
-	unix.Close(ends[1])
-	return ends[0], nil
+	return timeline.Failed
 }

@@ -1,6 +1,12 @@
 package harness
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
+)
 
 const (
 	bootstrap = "bootstrap" // the entry of /export that runs first
@@ -64,28 +70,28 @@ func bootstrapFirst(entries []entry) []entry {
 
 // exportEntry runs one declaration and tells whether it succeeded.
 func (s *startup) exportEntry(e entry) bool {
-	span := Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
+	span := timeline.Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
 	out, err := s.runExport(e)
 	span.End = s.elapsed()
-	if out.held != nil {
+	if out.Held != nil {
 		span.Held = true
-		s.holdExport(e, out.held)
+		s.holdExport(e, out.Held)
 	}
 	span.Outcome = outcomeOf(err)
 	s.addSpan(span)
-	if err != nil && !errors.Is(err, errStopped) {
+	if err != nil && !errors.Is(err, child.ErrStopped) {
 		s.record(err)
 	}
 	return err == nil
 }
 
-func (s *startup) runExport(e entry) (outcome, error) {
+func (s *startup) runExport(e entry) (child.Outcome, error) {
 	executable, err := inspect(e.path)
 	if err != nil {
-		return outcome{}, err
+		return child.Outcome{}, err
 	}
 	if !executable {
-		return outcome{}, notAnExport(e.path)
+		return child.Outcome{}, notAnExport(e.path)
 	}
 	return s.execute(e.path, s.env, true)
 }
@@ -94,6 +100,6 @@ func notAnExport(path string) error {
 	return &Error{
 		Subject: path,
 		Problem: "is not executable, and nothing else belongs into an export directory",
-		Next:    "chmod +x " + quoteWord(path),
+		Next:    "chmod +x " + text.ShellQuote(path),
 	}
 }

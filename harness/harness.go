@@ -17,9 +17,9 @@
 //
 // # Where things are
 //
-// directory.go knows which entries take part, executable.go runs one, process.go owns every child,
-// value.go turns output into a value, export.go and environment.go are the two phases, command.go
-// looks COMMAND up, become_linux.go hands the process over.
+// directory.go knows which entries take part, execute.go runs one, value.go turns output into a value,
+// export.go and environment.go are the two phases, command.go looks COMMAND up, become_linux.go hands the
+// process over. Package child owns every process that a run starts.
 package harness
 
 import (
@@ -33,7 +33,10 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // EmptyPolicy says what an empty value means.
@@ -147,9 +150,9 @@ func (h *Harness) Resolve() (Resolution, error) {
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
 	*Harness
-	processes *processes
-	null      int // the descriptor of every executable's stdin
-	deadline  time.Time
+	children *child.Children
+	null     int // the descriptor of every executable's stdin
+	deadline time.Time
 
 	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
 	shut      *sync.Once   // the inherited descriptors were closed for executables
@@ -162,32 +165,32 @@ type startup struct {
 	resolved map[string]Variable // what /environment decided
 	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
 
-	discoverers []*holder // held executables, under Init
-	exporters   []*holder
+	discoverers []held // long-running hooks, under Init
+	exporters   []held
 	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
 	failures *multierror.Error
 	culprit  string // the first executable that failed
-	timeline Timeline
+	timeline timeline.Timeline
 	plotted  bool // the timeline has been shown
 }
 
 // begin reads what a run starts from: the environment and the env-files.
 func (h *Harness) begin() (*startup, error) {
 	h.signals.await()
-	null, err := openNull()
+	null, err := child.OpenNull()
 	if err != nil {
-		return nil, err
+		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	s := &startup{
-		Harness:   h,
-		processes: newProcesses(),
-		null:      null,
-		env:       newEnviron(h.Environ),
-		envFile:   map[string]string{},
-		resolved:  map[string]Variable{},
-		shut:      new(sync.Once),
-		offered:   sync.OnceValue(findOffers),
+		Harness:  h,
+		children: child.New(),
+		null:     null,
+		env:      newEnviron(h.Environ),
+		envFile:  map[string]string{},
+		resolved: map[string]Variable{},
+		shut:     new(sync.Once),
+		offered:  sync.OnceValue(findOffers),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -199,7 +202,7 @@ func (h *Harness) begin() (*startup, error) {
 	if h.Init.Enabled {
 		h.signals.forwardAll()
 	}
-	h.signals.deliver(s.processes)
+	h.signals.deliver(s.children)
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)
@@ -233,7 +236,7 @@ func (s *startup) checkProbes() error {
 			continue
 		}
 		if err := unix.Access(path, unix.X_OK); err != nil {
-			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
 		}
 	}
 	return nil
@@ -286,7 +289,7 @@ func (s *startup) announce() {
 func (s *startup) again(env *environ) *startup {
 	return &startup{
 		Harness:   s.Harness,
-		processes: s.processes,
+		children:  s.children,
 		null:      s.null,
 		user:      s.user,
 		shut:      s.shut,
@@ -301,7 +304,7 @@ func (s *startup) again(env *environ) *startup {
 
 // mayContinue tells whether anything more is to be started.
 func (s *startup) mayContinue() bool {
-	return s.processes.stoppedBy() == 0 && (s.failures == nil || !s.FailFast)
+	return s.children.StoppedBy() == 0 && (s.failures == nil || !s.FailFast)
 }
 
 // record keeps a failure. One of an executable that ran after another failed says so: it may be a mere
@@ -310,7 +313,7 @@ func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
 		if s.culprit != "" && e.outcome != "" {
-			e.Problem += " (it ran after " + printable(s.culprit) + " had failed)"
+			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {
 			s.culprit = e.Subject
@@ -321,7 +324,7 @@ func (s *startup) record(err error) {
 
 // failed is why COMMAND may not start: the signal that ends start-up, or the failures gathered.
 func (s *startup) failed() error {
-	if sig := s.processes.stoppedBy(); sig != 0 {
+	if sig := s.children.StoppedBy(); sig != 0 {
 		return &SignalError{Signal: sig}
 	}
 	return s.failures.ErrorOrNil()
@@ -331,12 +334,12 @@ func (s *startup) failed() error {
 // came. The error is err, or the signal that came meanwhile.
 func (s *startup) fail(err error) error {
 	if s.Init.Enabled {
-		s.processes.terminateRest()
+		s.children.TerminateRest()
 	} else {
-		s.processes.terminate()
+		s.children.Terminate()
 	}
 	s.writeTimeline("")
-	if sig := s.processes.stoppedBy(); sig != 0 {
+	if sig := s.children.StoppedBy(); sig != 0 {
 		return &SignalError{Signal: sig}
 	}
 	return err
@@ -344,7 +347,7 @@ func (s *startup) fail(err error) error {
 
 // require checks the names that must be set and not empty.
 func (s *startup) require() {
-	if s.processes.stoppedBy() != 0 {
+	if s.children.StoppedBy() != 0 {
 		return
 	}
 	env := s.commandEnviron()

@@ -3,6 +3,8 @@ package harness
 import (
 	"sync"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/child"
 )
 
 const (
@@ -15,19 +17,19 @@ const (
 // told to end.
 type keeper struct {
 	entry   entry
-	run     func() (outcome, error) // starts it again, and returns when it is ready or has failed
-	push    func(output []byte)     // takes a value that it makes known later
+	run     func() (child.Outcome, error) // starts it again, and returns when it is ready or has failed
+	push    func(output []byte)           // takes a value that it makes known later
 	log     func(problem string, delay time.Duration)
 	timeout time.Duration // between TERM and KILL when it is told to end
 
 	mu      sync.Mutex
-	current *holder       // nil while it is not running
+	current *child.Hook   // nil while it is not running
 	ending  chan struct{} // closed when it is told to end
 	ended   chan struct{} // closed when it has
 }
 
 // keep begins with an executable that is held already.
-func (k *keeper) keep(h *holder) *keeper {
+func (k *keeper) keep(h *child.Hook) *keeper {
 	k.current, k.ending, k.ended = h, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(k.ended)
@@ -36,13 +38,13 @@ func (k *keeper) keep(h *holder) *keeper {
 	return k
 }
 
-func (k *keeper) supervise(h *holder) {
+func (k *keeper) supervise(h *child.Hook) {
 	delay := restartDelay
 	for {
 		problem := "it failed"
 		if h != nil {
 			began := time.Now()
-			problem = describe(h.follow(k.push))
+			problem = describe(h.Follow(k.push))
 			if time.Since(began) > restartForgiven {
 				delay = restartDelay
 			}
@@ -74,22 +76,22 @@ func (k *keeper) pause(problem string, delay time.Duration) bool {
 }
 
 // restart starts it again. It is nil when that failed or it did not stay.
-func (k *keeper) restart() *holder {
+func (k *keeper) restart() *child.Hook {
 	out, err := k.run()
-	if err != nil || out.held == nil {
+	if err != nil || out.Held == nil {
 		return nil
 	}
-	h := newHolder(k.entry, out.held)
+	h := child.NewHook(out.Held)
 	if !k.set(h) {
-		h.watch.end(k.timeout)
+		h.End(k.timeout)
 		return h
 	}
-	k.push(h.output)
+	k.push(h.Output)
 	return h
 }
 
 // set records what runs, and tells whether it may go on.
-func (k *keeper) set(h *holder) bool {
+func (k *keeper) set(h *child.Hook) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	select {
@@ -107,7 +109,7 @@ func (k *keeper) end() {
 	defer k.mu.Unlock()
 	close(k.ending)
 	if k.current != nil {
-		k.current.watch.end(k.timeout)
+		k.current.End(k.timeout)
 	}
 }
 
@@ -118,5 +120,5 @@ func (k *keeper) pid() int {
 	if k.current == nil {
 		return 0
 	}
-	return k.current.watch.process.pid
+	return k.current.PID()
 }

@@ -21,7 +21,7 @@ type unhindered struct {
 
 func (u unhindered) Handle(ctx context.Context, r slog.Record) (err error) {
 	fds := []unix.PollFd{{Fd: int32(u.stderr.Fd()), Events: unix.POLLOUT}}
-	if pollUntil(fds, time.Now().Add(stuckAfter)); fds[0].Revents != 0 {
+	if unix.Poll(fds, int(stuckAfter.Milliseconds())); fds[0].Revents != 0 {
 		inBackground(func() { err = u.Handler.Handle(ctx, r) })
 	}
 	return err

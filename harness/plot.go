@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // elapsed is the time since the harness began.
 func (s *startup) elapsed() time.Duration { return time.Since(s.began) }
 
-func (s *startup) addSpan(span Span) {
+func (s *startup) addSpan(span timeline.Span) {
 	if span.Phase != "" {
 		s.timeline.Spans = append(s.timeline.Spans, span)
 	}
@@ -35,6 +37,6 @@ func (s *startup) writeTimeline(command string) {
 		err = securefile.Write(s.TimelineSVG, picture.Bytes(), 0o644, nil)
 	}
 	if err != nil {
-		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", reason(err))
+		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))
 	}
 }

@@ -55,9 +55,8 @@ func (v *supervisor) probe(p probes) {
 func (v *supervisor) passes(path string) bool {
 	env := v.environment()
 	out, err := v.base.again(env).execute(path, env, false)
-	if out.held != nil {
-		out.held.end(killAfter)
-		out.held.follow(func([]byte) {})
+	if out.Held != nil {
+		out.Held.Discard()
 	}
 	if err != nil {
 		v.Log.Debug("a probe failed", "problem", err.Error())

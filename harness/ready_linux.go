@@ -1,10 +1,9 @@
 package harness
 
 import (
-	"os"
-	"strings"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/sdnotify"
 )
 
 // openNotify makes the socket on which COMMAND says that it is ready, and passes on what it says to whoever
@@ -13,16 +12,16 @@ func (v *supervisor) openNotify() {
 	if v.Init.Ready != ReadyNotify {
 		return
 	}
-	v.notify = listenNotify()
-	if v.notify.fd < 0 {
+	v.notify = sdnotify.Listen()
+	if v.notify.FD() < 0 {
 		v.Log.Warn("no notify socket could be opened, so the command cannot say that it is ready")
 		return
 	}
 	if v.base.user != nil {
-		v.notify.also = v.base.user.UID
+		v.notify.Also = v.base.user.UID
 	}
 	go func() {
-		fds := []unix.PollFd{{Fd: int32(v.notify.fd), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(v.notify.FD()), Events: unix.POLLIN}}
 		for {
 			unix.Poll(fds, -1)
 			v.hear()
@@ -34,10 +33,10 @@ func (v *supervisor) openNotify() {
 func (v *supervisor) hear() {
 	v.hearing.Lock()
 	defer v.hearing.Unlock()
-	upstream := newEnviron(v.Environ).value(notifySocketName)
-	for message, ok := v.notify.receive(); ok; message, ok = v.notify.receive() {
-		passOn(upstream, message)
-		if saysReady(message) {
+	upstream := newEnviron(v.Environ).value(sdnotify.Variable)
+	for message, ok := v.notify.Receive(); ok; message, ok = v.notify.Receive() {
+		sdnotify.Send(upstream, message)
+		if sdnotify.SaysReady(message) {
 			notice(v.notified)
 		}
 	}
@@ -60,24 +59,5 @@ func (v *supervisor) notifyEnviron() []string {
 	if v.notify == nil {
 		return nil
 	}
-	return v.notify.environ()
-}
-
-// passOn sends a message of sd_notify(3) to an address, which is a path or, with @, an abstract name.
-func passOn(address, message string) {
-	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
-		return
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
-	unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, &unix.SockaddrUnix{Name: address})
-}
-
-// teardownIn tells whether a directory has a teardown that takes part.
-func isTeardown(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && !(info.Mode()&os.ModeSymlink != 0 && isMask(path)) && specialKind(path, info.Mode()) == ""
+	return v.notify.Environ()
 }

@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/internal/text"
 )
 
 const (
@@ -49,11 +52,11 @@ func (v *supervisor) onRefreshed(r refreshed) {
 	v.refreshing = false
 	if r.err != nil {
 		for _, h := range r.startup.discoverers {
-			h.watch.end(v.Timeout)
+			h.hook.End(v.Timeout)
 		}
 		v.refreshDelay = backOff(v.refreshDelay, v.Init.Refresh)
 		Each(r.err, func(one error) {
-			v.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", shortDuration(v.refreshDelay))
+			v.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", text.Duration(v.refreshDelay))
 		})
 		v.refreshTimer.Reset(jitter(v.refreshDelay))
 		return
@@ -156,23 +159,23 @@ func (v *supervisor) gather() {
 }
 
 // keepDiscoverers keeps the held executables of /environment running.
-func (v *supervisor) keepDiscoverers(held []*holder) {
-	for _, h := range held {
+func (v *supervisor) keepDiscoverers(hooks []held) {
+	for _, h := range hooks {
 		k := &keeper{
 			entry: h.entry,
-			run: func() (outcome, error) {
+			run: func() (child.Outcome, error) {
 				return v.base.again(v.environment()).execute(h.entry.path, v.environment(), false)
 			},
 			push:    func(output []byte) { v.pushes <- push{h.entry, output} },
 			timeout: v.Timeout,
 			log: func(problem string, delay time.Duration) {
-				v.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", shortDuration(delay))
+				v.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 			},
 		}
-		if value, err := valueOf(h.entry.name, h.output); err == nil {
+		if value, err := valueOf(h.entry.name, h.hook.Output); err == nil {
 			v.setPushed(h.entry.name, value)
 		}
-		v.discoverers = append(v.discoverers, k.keep(h))
+		v.discoverers = append(v.discoverers, k.keep(h.hook))
 	}
 }
 
@@ -210,7 +213,7 @@ func (v *supervisor) write() bool {
 		return true
 	}
 	v.writeDelay = backOff(v.writeDelay, retryWriteMax)
-	v.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", shortDuration(v.writeDelay))
+	v.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", text.Duration(v.writeDelay))
 	v.gatherTimer.Reset(jitter(v.writeDelay))
 	return false
 }
@@ -222,7 +225,7 @@ func backOff(delay, most time.Duration) time.Duration {
 
 // restart stops COMMAND and lets onExit start it with the new environment.
 func (v *supervisor) restart() {
-	if v.restarting || !v.child.killGroupAtExit() {
+	if v.restarting || !v.child.KillGroupAtExit() {
 		return
 	}
 	v.Log.Info("values have changed, the command is restarted")

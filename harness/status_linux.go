@@ -3,6 +3,8 @@ package harness
 import (
 	"slices"
 	"strings"
+
+	"github.com/envharness/envharness/harness/internal/control"
 )
 
 func (v *supervisor) setReady(ready bool) {
@@ -21,28 +23,28 @@ func (v *supervisor) setWell(well bool) {
 }
 
 // status is what the harness says of itself.
-func (v *supervisor) status() Status {
+func (v *supervisor) status() control.Status {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s := Status{Phase: PhaseRunning, Ready: v.isReady, Healthy: v.isWell, Names: []NameStatus{}, Exporters: []ExporterStatus{}}
+	s := control.Status{Phase: control.Running, Ready: v.isReady, Healthy: v.isWell, Names: []control.NameStatus{}, Exporters: []control.ExporterStatus{}}
 	switch {
 	case v.stopping || v.over:
-		s.Phase = PhaseStopping
+		s.Phase = control.Stopping
 	case !v.started:
-		s.Phase = PhaseStarting
+		s.Phase = control.Starting
 	case v.drained:
-		s.Phase = PhaseDrained
+		s.Phase = control.Drained
 	}
 	if v.child != nil && !v.over {
-		s.PID = v.child.pid
+		s.PID = v.child.PID()
 	}
 	if v.announcer != nil {
 		s.Announced, _, _ = v.announcer.state()
 		s.Exporters = v.announcer.exporters()
 	}
 	for name, at := range v.stamps {
-		s.Names = append(s.Names, NameStatus{Name: name, Refreshed: at})
+		s.Names = append(s.Names, control.NameStatus{Name: name, Refreshed: at})
 	}
-	slices.SortFunc(s.Names, func(a, b NameStatus) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Names, func(a, b control.NameStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s
 }

@@ -3,15 +3,17 @@ package harness
 import (
 	"syscall"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/child"
 )
 
 // receive takes a signal as it arrives. Until COMMAND exists, one that would stop it ends start-up, and every
 // other waits for it.
-func (v *supervisor) receive(sig syscall.Signal, ps *processes) {
+func (v *supervisor) receive(sig syscall.Signal, ps *child.Children) {
 	v.mu.Lock() // COMMAND is started under it, so that it is either stopped or never started
 	defer v.mu.Unlock()
 	if !v.started && v.Init.stops(sig) {
-		ps.stop(sig)
+		ps.Stop(sig)
 		return
 	}
 	select {
@@ -37,9 +39,9 @@ func (v *supervisor) onSignal(sig syscall.Signal) {
 
 func (v *supervisor) forward(sig syscall.Signal) {
 	if v.Init.Group {
-		v.child.signal(sig)
+		v.child.Signal(sig)
 	} else {
-		v.child.signalOne(sig)
+		v.child.SignalOne(sig)
 	}
 }
 
@@ -74,7 +76,7 @@ func (v *supervisor) kill() {
 		v.announcer.abandon()
 	}
 	if !v.over {
-		v.child.signal(syscall.SIGKILL)
+		v.child.Signal(syscall.SIGKILL)
 	}
 }
 
@@ -134,6 +136,6 @@ func (v *supervisor) end() error {
 		case <-over:
 		}
 	}
-	killRest()
+	child.KillRest()
 	return &ExitError{Code: v.Init.exitCode(v.exitStatus)}
 }

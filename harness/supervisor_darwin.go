@@ -5,5 +5,3 @@ import "errors"
 func (h *Harness) supervise([]string) error {
 	return &Error{Subject: "--init", Problem: "works on Linux alone", Err: errors.ErrUnsupported}
 }
-
-func (ps *processes) terminateRest() {}

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/internal/sdnotify"
 )
 
 // supervisor is the harness beside COMMAND: it waits for one thing after another, and nothing that it does
@@ -28,9 +32,9 @@ type supervisor struct {
 	inheritedEnv *environ // what a refresh begins with
 	announcer    *announcer
 	discoverers  []*keeper
-	notify       *notifySocket // COMMAND's, with Ready notify
-	hearing      sync.Mutex    // held by whoever takes what it said
-	socket       string        // the control socket, when there is one
+	notify       *sdnotify.Socket // COMMAND's, with Ready notify
+	hearing      sync.Mutex       // held by whoever takes what it said
+	socket       *control.Server  // the control socket, when there is one
 
 	refreshTimer, gatherTimer, killTimer, signalTimer *time.Timer
 	refreshing                                        bool
@@ -38,7 +42,7 @@ type supervisor struct {
 	gatherUntil                                       time.Time
 	graceEnds                                         time.Time // of what killTimer ends
 
-	child      *process
+	child      *child.Process
 	probes     probes // of this COMMAND
 	stopSignal syscall.Signal
 	signalled  bool // COMMAND has been sent the signal of a stop
@@ -98,7 +102,7 @@ func newSupervisor(h *Harness, command []string) *supervisor {
 }
 
 func (v *supervisor) setBase(s *startup) {
-	s.processes.adopt(v.followSuspension)
+	s.children.Adopt(v.followSuspension)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.base, v.current = s, s
@@ -151,7 +155,7 @@ func (v *supervisor) startCommand() error {
 // inFront tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
 // left there when nobody else can be.
 func (v *supervisor) inFront() bool {
-	return v.child != nil && (terminalGroup() == v.child.pid || v.handed && v.suspender == nil)
+	return v.child != nil && (terminalGroup() == v.child.PID() || v.handed && v.suspender == nil)
 }
 
 // loop is the life of the harness beside COMMAND.

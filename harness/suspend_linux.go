@@ -6,16 +6,18 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/child"
 )
 
 // suspender lets a shell that started the harness on its terminal suspend it, as it would COMMAND: when
 // Ctrl-Z, or a read in the background, stops COMMAND, the harness gives the terminal up and stops itself, and
 // when the shell brings the harness to the front, COMMAND gets the terminal and goes on.
-type suspender struct{ command *process }
+type suspender struct{ command *child.Process }
 
 // newSuspender is nil where nobody could continue the harness: without a terminal, as PID 1 and as leader of
 // its session.
-func newSuspender(command *process) *suspender {
+func newSuspender(command *child.Process) *suspender {
 	session, err := unix.Getsid(0)
 	if terminalGroup() < 0 || os.Getpid() == 1 || err != nil || session == os.Getpid() {
 		return nil
@@ -29,15 +31,15 @@ func (s *suspender) suspend() {
 		return
 	}
 	if !ownsTerminal() {
-		if terminalGroup() == s.command.pid {
+		if terminalGroup() == s.command.PID() {
 			giveTerminal(syscall.Getpgrp())
 		}
 		stopHere()
 	}
 	if ownsTerminal() {
-		giveTerminal(s.command.pid)
+		giveTerminal(s.command.PID())
 	}
-	s.command.signal(syscall.SIGCONT)
+	s.command.Signal(syscall.SIGCONT)
 }
 
 // stopHere stops the process. A signal to the whole process might stop it only after some more steps of this

@@ -5,19 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/internal/text"
 )
 
 const (
 	// maxEntry is the most bytes that execve(2) takes for one NAME=VALUE: MAX_ARG_STRLEN, 32 pages of 4 KiB,
 	// less the NUL that ends it.
 	maxEntry = 32*4096 - 1
-
-	// maxCapture bounds what is kept of one output. It is far above maxEntry, so that whatever is refused
-	// for its size is refused by the rule that names the size, and so small that memory stays flat.
-	maxCapture = 1 << 20
 )
 
 // valueOf applies the rules that make output a value: trailing newlines go, as in $(…), everything else
@@ -56,12 +54,12 @@ func readPlain(path string) ([]byte, error) {
 	// O_NONBLOCK: should the file have become a fifo since it was inspected, opening it does not hang.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, &Error{Subject: path, Problem: "cannot read it: " + reason(err), Next: "the harness's own user needs read permission", Err: err}
+		return nil, &Error{Subject: path, Problem: "cannot read it: " + text.Reason(err), Next: "the harness's own user needs read permission", Err: err}
 	}
 	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxCapture+1))
+	content, err := io.ReadAll(io.LimitReader(file, child.MaxOutput+1))
 	if err != nil {
-		return nil, &Error{Subject: path, Problem: "cannot read it: " + reason(err), Err: err}
+		return nil, &Error{Subject: path, Problem: "cannot read it: " + text.Reason(err), Err: err}
 	}
 	if looksLikeProgram(content) {
 		return nil, notExecutable(path)
@@ -75,16 +73,5 @@ func looksLikeProgram(content []byte) bool {
 }
 
 func notExecutable(path string) error {
-	return &Error{Subject: path, Problem: "is a program without execute permission", Next: "chmod +x " + quoteWord(path)}
-}
-
-// quoteWord writes a word so that a shell reads it back.
-func quoteWord(word string) string {
-	if word != "" && strings.IndexFunc(word, func(r rune) bool {
-		return !(r == '/' || r == '.' || r == '_' || r == '-' || r == '+' || r == ',' || r == ':' || r == '@' ||
-			'0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z')
-	}) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return &Error{Subject: path, Problem: "is a program without execute permission", Next: "chmod +x " + text.ShellQuote(path)}
 }

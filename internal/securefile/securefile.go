@@ -41,7 +41,8 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Path + " " + e.Reason }
 
-func (e *Error) Unwrap() error { return e.Err }
+// Is gives the cause. It is not unwrapped, because an errno's own words would hide Reason.
+func (e *Error) Is(target error) bool { return errors.Is(e.Err, target) }
 
 // Owner is whom a written file belongs to. Only root may give files away.
 type Owner struct{ UID, GID int }

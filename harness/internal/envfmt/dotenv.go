@@ -1,4 +1,4 @@
-package harness
+package envfmt
 
 import (
 	"errors"
@@ -12,14 +12,14 @@ import (
 // all values but those with a single quote, a CR or a backslash at the end.
 //
 // Names that are not [A-Za-z_][A-Za-z0-9_]* and values that are not read back are refused, all in
-// one error that holds an *EncodingError for each.
+// one error that holds an *Error for each.
 func MarshalDotenv(vars []Variable) ([]byte, error) {
-	return encodeEach(FormatDotenv, vars, encodeDotenv)
+	return encodeEach(Dotenv, vars, encodeDotenv)
 }
 
 func encodeDotenv(v Variable) (string, error) {
 	switch {
-	case !isVariableName(v.Name):
+	case !IsName(v.Name):
 		return "", errVariableName
 	case v.Unset:
 		return "", nil

@@ -1,4 +1,4 @@
-package harness
+package child
 
 import (
 	"os"
@@ -14,11 +14,11 @@ import (
 // the other are reaped together, for a tenth of the processor time.
 const storm = 2 * time.Millisecond
 
-// adopt makes the harness the parent of every orphan below it, as PID 1 is anyway, and begins to reap them.
+// Adopt makes the harness the parent of every orphan below it, as PID 1 is anyway, and begins to reap them.
 // When COMMAND has been stopped, stopped is called.
 //
 // A thread waits in waitid(2) for that, see resetIgnored for SIGCHLD.
-func (ps *processes) adopt(stopped func()) {
+func (ps *Children) Adopt(stopped func()) {
 	if os.Getpid() != 1 {
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
@@ -43,7 +43,7 @@ func (ps *processes) adopt(stopped func()) {
 // reapNext deals with one child that has exited or stopped, and tells whether there was one. Orphans are
 // reaped at once, and so is COMMAND. An executable is left to whoever runs it, who is about to: the kernel
 // would show it again and again, so that is waited for.
-func (ps *processes) reapNext(stopped func()) bool {
+func (ps *Children) reapNext(stopped func()) bool {
 	child, errno := changedChild(waitNoHang)
 	pid := int(child.pid)
 	if errno != 0 || pid == 0 {
@@ -81,7 +81,7 @@ func (ps *processes) reapNext(stopped func()) bool {
 
 // tellExit gives COMMAND's exit status to whoever waits for it. A group that was killed with COMMAND is gone by
 // then, so that the next COMMAND does not meet it.
-func (p *process) tellExit(killed bool) {
+func (p *Process) tellExit(killed bool) {
 	for killed && syscall.Kill(-p.pid, 0) != syscall.ESRCH {
 		time.Sleep(time.Millisecond)
 	}
@@ -119,9 +119,9 @@ func parentOf(pid int) int {
 	return 0
 }
 
-// killRest ends everything that is left, and what those leave in turn. It gives up where a process cannot be
+// KillRest ends everything that is left, and what those leave in turn. It gives up where a process cannot be
 // killed.
-func killRest() {
+func KillRest() {
 	for range 100 {
 		if os.Getpid() == 1 {
 			syscall.Kill(-1, syscall.SIGKILL)
@@ -141,9 +141,9 @@ func killRest() {
 	}
 }
 
-// terminateRest ends a start-up that failed: everything that runs gets TERM, and KILL when it is still there
+// TerminateRest ends a start-up that failed: everything that runs gets TERM, and KILL when it is still there
 // after stopAfter or when a second signal insists.
-func (ps *processes) terminateRest() {
+func (ps *Children) TerminateRest() {
 	told := ps.signalExports() // whole groups: a shell that waits for its sleep does not hear a TERM
 	signalRest(syscall.SIGTERM, told)
 	for end := time.Now().Add(stopAfter); time.Now().Before(end) && !ps.insists(); unix.Poll(nil, int(pollEvery.Milliseconds())) {
@@ -151,5 +151,5 @@ func (ps *processes) terminateRest() {
 			return
 		}
 	}
-	killRest()
+	KillRest()
 }

@@ -1,4 +1,5 @@
-package harness
+// Package timeline draws a start-up as bars, as text and as an SVG picture.
+package timeline
 
 import (
 	"bytes"
@@ -9,18 +10,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // What became of a span. A timeline shows any other word as a failure.
 const (
-	OutcomeOK       = "ok"
-	OutcomeFailed   = "failed" // a bad exit status or a signal: another try may succeed
-	OutcomeTimedOut = "timed out"
-	OutcomeRefused  = "refused" // it gave what no variable can hold: another try would give the same
-	OutcomeStopped  = "stopped" // a signal ended start-up
-	OutcomeCached   = "cached"  // it failed, and its last known good value was taken
-	OutcomeMasked   = "masked"  // not run: a link to /dev/null stands in its place
-	OutcomeSkipped  = "skipped" // not run for another reason
+	OK       = "ok"
+	Failed   = "failed" // a bad exit status or a signal: another try may succeed
+	TimedOut = "timed out"
+	Refused  = "refused" // it gave what no variable can hold: another try would give the same
+	Stopped  = "stopped" // a signal ended start-up
+	Cached   = "cached"  // it failed, and its last known good value was taken
+	Masked   = "masked"  // not run: a link to /dev/null stands in its place
+	Skipped  = "skipped" // not run for another reason
 )
 
 // Span is one executable's part in start-up. Start and End are offsets from the harness's start; an
@@ -54,28 +57,28 @@ func (t Timeline) WriteText(w io.Writer, width int) error {
 	const gaps = 2 + 2 + 1 + 2 // before the name, the bar, the time and the note
 	bar := max(10, width-gaps-columns.name-columns.took-columns.note)
 
-	var text bytes.Buffer
-	fmt.Fprintln(&text, t.title())
-	fmt.Fprintf(&text, "  %s  %s\n", padRight("", columns.name), textAxis(t.length(), bar))
+	var out bytes.Buffer
+	fmt.Fprintln(&out, t.title())
+	fmt.Fprintf(&out, "  %s  %s\n", text.PadRight("", columns.name), textAxis(t.length(), bar))
 	phase := ""
 	for _, row := range rows {
 		if row.Phase != phase {
 			phase = row.Phase
-			fmt.Fprintln(&text, printable(phase))
+			fmt.Fprintln(&out, text.Printable(phase))
 		}
-		line := fmt.Sprintf("  %s  %s %s  %s", padRight(row.name, columns.name), textBar(row.Span, t.length(), bar),
-			padLeft(row.took, columns.took), row.note)
-		fmt.Fprintln(&text, strings.TrimRight(line, " "))
+		line := fmt.Sprintf("  %s  %s %s  %s", text.PadRight(row.name, columns.name), textBar(row.Span, t.length(), bar),
+			text.PadLeft(row.took, columns.took), row.note)
+		fmt.Fprintln(&out, strings.TrimRight(line, " "))
 	}
-	_, err := w.Write(text.Bytes())
+	_, err := w.Write(out.Bytes())
 	return err
 }
 
 func (t Timeline) title() string {
 	if t.Command == "" {
-		return "start-up took " + shortDuration(t.Total)
+		return "start-up took " + text.Duration(t.Total)
 	}
-	return fmt.Sprintf("start-up of %s took %s", shorten(printable(t.Command), 40), shortDuration(t.Total))
+	return fmt.Sprintf("start-up of %s took %s", text.Shorten(text.Printable(t.Command), 40), text.Duration(t.Total))
 }
 
 // length is the time that the whole width stands for: never nothing, so that it can be divided by.
@@ -99,7 +102,7 @@ func (t Timeline) rows() []timelineRow {
 	for i, span := range t.Spans {
 		span.Start = max(span.Start, 0)
 		span.End = max(span.End, span.Start)
-		rows[i] = timelineRow{Span: span, name: printable(span.Name), took: span.took(), note: span.note()}
+		rows[i] = timelineRow{Span: span, name: text.Printable(span.Name), took: span.took(), note: span.note()}
 	}
 	slices.SortStableFunc(rows, func(a, b timelineRow) int { return cmp.Compare(a.Start, b.Start) })
 	return rows
@@ -109,14 +112,14 @@ func (s Span) took() string {
 	if s.kind() == kindSkipped {
 		return "-"
 	}
-	return shortDuration(s.End - s.Start)
+	return text.Duration(s.End - s.Start)
 }
 
 // note is what sets a span apart from one that simply went well.
 func (s Span) note() string {
 	var notes []string
-	if s.Outcome != OutcomeOK && s.Outcome != "" {
-		notes = append(notes, shorten(printable(s.Outcome), 24))
+	if s.Outcome != OK && s.Outcome != "" {
+		notes = append(notes, text.Shorten(text.Printable(s.Outcome), 24))
 	}
 	if s.Tries > 1 {
 		notes = append(notes, fmt.Sprintf("%d tries", s.Tries))
@@ -135,10 +138,10 @@ func columnsOf(rows []timelineRow, longest int) rowColumns {
 	var columns rowColumns
 	for i := range rows {
 		row := &rows[i]
-		row.name = shorten(row.name, longest)
-		columns.name = max(columns.name, displayWidth(row.name))
-		columns.took = max(columns.took, displayWidth(row.took))
-		columns.note = max(columns.note, displayWidth(row.note))
+		row.name = text.Shorten(row.name, longest)
+		columns.name = max(columns.name, text.Width(row.name))
+		columns.took = max(columns.took, text.Width(row.took))
+		columns.note = max(columns.note, text.Width(row.note))
 	}
 	return columns
 }
@@ -148,9 +151,9 @@ func textAxis(length time.Duration, bar int) string {
 	axis := ""
 	for _, tick := range ticks(length, min(10, max(1, bar/12))) {
 		column := int(math.Round(place(tick, length, float64(bar))))
-		label := "│" + shortDuration(tick)
-		if column+displayWidth(label) <= bar {
-			axis = padRight(axis, column) + label
+		label := "│" + text.Duration(tick)
+		if column+text.Width(label) <= bar {
+			axis = text.PadRight(axis, column) + label
 		}
 	}
 	return axis
@@ -172,9 +175,9 @@ func textBar(span Span, length time.Duration, bar int) string {
 	}
 	drawn := strings.Repeat(" ", first) + blocks
 	if span.Held {
-		drawn += strings.Repeat("─", bar-displayWidth(drawn))
+		drawn += strings.Repeat("─", bar-text.Width(drawn))
 	}
-	return padRight(drawn, bar)
+	return text.PadRight(drawn, bar)
 }
 
 // spanKind is how a span is drawn.
@@ -189,11 +192,11 @@ const (
 
 func (s Span) kind() spanKind {
 	switch s.Outcome {
-	case OutcomeOK, "":
+	case OK, "":
 		return kindOK
-	case OutcomeCached:
+	case Cached:
 		return kindCached
-	case OutcomeMasked, OutcomeSkipped:
+	case Masked, Skipped:
 		return kindSkipped
 	}
 	return kindFailed

@@ -1,4 +1,4 @@
-package harness
+package sdnotify
 
 import (
 	"os"
@@ -7,31 +7,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notifySocket receives the messages of sd_notify(3) for one executable. Its address is abstract and chosen
+// Socket receives the messages of sd_notify(3) for one executable. Its address is abstract and chosen
 // by the kernel (autobind, unix(7)), so that it needs no writable disk and is nobody else's.
-type notifySocket struct {
+type Socket struct {
 	fd      int
 	address string
-	also    int // a user that is heard beside root and the harness's own
+	Also    int // a user that is heard beside root and the harness's own
 }
 
-// listenNotify opens a socket. Where that is forbidden there are no notifications, which is no failure:
+// Listen opens a socket. Where that is forbidden there are no notifications, which is no failure:
 // most executables send none. The owner closes it.
-func listenNotify() *notifySocket {
-	none := &notifySocket{fd: -1}
+func Listen() *Socket {
+	none := &Socket{fd: -1}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return none
 	}
-	n := &notifySocket{fd: fd}
+	n := &Socket{fd: fd}
 	if n.bind() != nil {
-		n.close()
+		n.Close()
 		return none
 	}
 	return n
 }
 
-func (n *notifySocket) bind() error {
+func (n *Socket) bind() error {
 	if err := unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		return err
 	}
@@ -46,48 +46,43 @@ func (n *notifySocket) bind() error {
 	return nil
 }
 
-// environ is the entry that tells an executable the address, or nothing.
-func (n *notifySocket) environ() []string {
+// FD is its descriptor, to poll for messages, or -1.
+func (n *Socket) FD() int { return n.fd }
+
+// Environ is the entry that tells an executable the address (Variable), or nothing.
+func (n *Socket) Environ() []string {
 	if n.fd < 0 {
 		return nil
 	}
-	return []string{notifySocketName + "=" + n.address}
+	return []string{Variable + "=" + n.address}
 }
 
-func (n *notifySocket) close() {
+// Close gives the socket up. It may be called twice.
+func (n *Socket) Close() {
 	if n.fd >= 0 {
 		unix.Close(n.fd)
 		n.fd = -1
 	}
 }
 
-// ready takes what has arrived and counts the messages that said READY=1.
-func (n *notifySocket) ready() int {
+// Ready takes what has arrived and counts the messages that said READY=1.
+func (n *Socket) Ready() int {
 	count := 0
 	for {
-		message, ok := n.receive()
+		message, ok := n.Receive()
 		if !ok {
 			return count
 		}
-		if saysReady(message) {
+		if SaysReady(message) {
 			count++
 		}
 	}
 }
 
-func saysReady(message string) bool {
-	for line := range strings.Lines(message) {
-		if strings.TrimSuffix(line, "\n") == "READY=1" {
-			return true
-		}
-	}
-	return false
-}
-
-// receive takes one message. Only root, the harness's own user and n.also are heard: an abstract socket has no
+// Receive takes one message. Only root, the harness's own user and n.Also are heard: an abstract socket has no
 // file permissions that would keep others out. Descriptors that come with a message are closed: a sender of
 // BARRIER=1 (systemd-notify(1)) waits for that.
-func (n *notifySocket) receive() (message string, ok bool) {
+func (n *Socket) Receive() (message string, ok bool) {
 	var data [4096]byte
 	var control [512]byte
 	for {
@@ -98,7 +93,7 @@ func (n *notifySocket) receive() (message string, ok bool) {
 		if err != nil {
 			return "", false
 		}
-		if uid := sender(control[:controlSize]); uid == 0 || uid == os.Getuid() || uid == n.also {
+		if uid := sender(control[:controlSize]); uid == 0 || uid == os.Getuid() || uid == n.Also {
 			return string(data[:size]), true
 		}
 	}
@@ -119,4 +114,18 @@ func sender(control []byte) int {
 		}
 	}
 	return uid
+}
+
+// Send sends a message of sd_notify(3) to an address, which is a path or, with @, an abstract name. Nobody is told
+// of a failure: whoever waits for the message has a time-out of its own.
+func Send(address, message string) {
+	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
+		return
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, &unix.SockaddrUnix{Name: address})
 }

@@ -1,4 +1,5 @@
-package harness
+// Package explain says why the kernel does not execute a file, and what to do about it.
+package explain
 
 import (
 	"bytes"
@@ -13,55 +14,53 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/internal/text"
 )
 
-// explainExec says why execve(2) refused a file, which its bare error does not: "no such file or directory"
-// means a missing interpreter more often than a missing file.
-func explainExec(path string, env []string, err error) error {
-	problem, hint := explain(path, []string{path}, env, err)
-	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
-}
-
-func explain(path string, argv, env []string, err error) (problem, hint string) {
+// Exec says why execve(2) refused a file with err, which its bare error does not: "no such file or directory" means
+// a missing interpreter more often than a missing file. hint is the next step, or empty.
+func Exec(path string, argv, env []string, err error) (problem, hint string) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return err.Error(), ""
 	}
 	switch errno {
 	case syscall.ENOENT:
-		return explainMissing(path)
+		return missing(path)
 	case syscall.ENOEXEC:
-		return explainFormat(path)
+		return format(path)
 	case syscall.EACCES, syscall.EPERM:
-		return reason(err), explainAccess(path)
+		return text.Reason(err), Access(path)
 	case syscall.ETXTBSY:
-		return "it is still open for writing (waited " + busyFor.String() + ")", "finish writing it, then rename it into place"
+		return "it is still open for writing (waited " + child.BusyFor.String() + ")", "finish writing it, then rename it into place"
 	case syscall.E2BIG:
 		return tooLarge(argv, env), "put large data into files and let the variables name the files"
 	case syscall.EAGAIN, syscall.ENOMEM:
-		return reason(err), "raise the limit of processes or memory (docker run --pids-limit, --memory)"
+		return text.Reason(err), "raise the limit of processes or memory (docker run --pids-limit, --memory)"
 	}
-	return reason(err), ""
+	return text.Reason(err), ""
 }
 
-func explainMissing(path string) (problem, hint string) {
+func missing(path string) (problem, hint string) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "no such file", ""
 	}
 	head := readHead(path)
 	if bytes.HasPrefix(head, []byte("\x7fELF")) {
-		return "its program loader " + printable(loaderOf(path)) + " is not in this image", "it is linked against another C library: use a static build, or add that library"
+		return "its program loader " + text.Printable(loaderOf(path)) + " is not in this image", "it is linked against another C library: use a static build, or add that library"
 	}
 	if interpreter := interpreterOf(head); strings.HasSuffix(interpreter, "\r") {
 		return "its first line ends in CR LF, so the interpreter's name has a carriage return at its end", crlfHint(path)
 	} else if interpreter != "" {
-		return "its interpreter " + printable(interpreter) + " does not exist", "install the interpreter in this image, or name another after #!"
+		return "its interpreter " + text.Printable(interpreter) + " does not exist", "install the interpreter in this image, or name another after #!"
 	}
 	return "no such file or directory", ""
 }
 
 func crlfHint(path string) string {
-	return "save it with Unix line ends: sed -i 's/\\r$//' " + quoteWord(path)
+	return "save it with Unix line ends: sed -i 's/\\r$//' " + text.ShellQuote(path)
 }
 
 // interpreterOf is the word after #! in the first bytes of a script, or empty. A carriage return stays: the
@@ -79,7 +78,7 @@ func interpreterOf(head []byte) string {
 	return string(line)
 }
 
-func explainFormat(path string) (problem, hint string) {
+func format(path string) (problem, hint string) {
 	head := readHead(path)
 	switch {
 	case len(head) == 0:
@@ -94,16 +93,16 @@ func explainFormat(path string) (problem, hint string) {
 	return "it has no #! line and is no program", "begin it with #!/bin/sh, or chmod -x it to have its content as the value"
 }
 
-// explainAccess is the next step for a file that has an execute bit and still may not be executed.
-func explainAccess(path string) string {
+// Access is the next step for a file that has an execute bit and still may not be executed.
+func Access(path string) string {
 	if isNoexec(path) {
 		return "it lies on a file system that is mounted noexec: mount it without noexec, or copy it elsewhere"
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode()&0o111 == 0 {
-		return "chmod +x " + quoteWord(path)
+		return "chmod +x " + text.ShellQuote(path)
 	}
 	if interpreter := interpreterOf(readHead(path)); interpreter != "" && unix.Access(interpreter, unix.X_OK) != nil {
-		return "its interpreter " + printable(interpreter) + " may not be executed: check its permissions"
+		return "its interpreter " + text.Printable(interpreter) + " may not be executed: check its permissions"
 	}
 	return "the user that runs it needs execute permission for it and search permission for every directory above"
 }
@@ -130,7 +129,7 @@ func tooLarge(argv, env []string) string {
 	var largest []string
 	for _, entry := range bySize[:min(named, len(bySize))] {
 		name, _, _ := strings.Cut(entry, "=")
-		largest = append(largest, printable(name)+" "+sizeText(len(entry)))
+		largest = append(largest, text.Printable(name)+" "+sizeText(len(entry)))
 	}
 	return "arguments and environment of " + sizeText(total) + " are more than the kernel takes; the largest variables are " + strings.Join(largest, ", ")
 }

@@ -1,4 +1,4 @@
-package harness
+package timeline
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // The picture's measures, in pixels. Texts are monospaced, so that their widths are known.
@@ -102,7 +104,7 @@ func (p *svgPicture) draw(t Timeline, rows []timelineRow) {
 	p.grid()
 	top := svgAxisTop + svgHeadroom
 	for _, run := range runs {
-		p.label("heading", svgMargin, baseline(top), printable(run[0].Phase))
+		p.label("heading", svgMargin, baseline(top), text.Printable(run[0].Phase))
 		top += svgRow
 		for _, row := range run {
 			p.row(row, top)
@@ -143,7 +145,7 @@ func (p *svgPicture) grid() {
 	for _, tick := range ticks(p.length, 8) {
 		x := p.at(tick)
 		p.printf(`  <line class="grid" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, x, svgAxisTop, x, p.bottom)
-		p.label("quiet middle", x, svgAxisTop-6, shortDuration(tick))
+		p.label("quiet middle", x, svgAxisTop-6, text.Duration(tick))
 	}
 }
 
@@ -198,7 +200,7 @@ func (p *svgPicture) row(row timelineRow, top float64) {
 	start, end := p.at(row.Start), p.at(row.End)
 	start = min(start, p.at(p.length)-thinnest)
 	middle := top + svgRow/2
-	p.printf(`  <g><title>%s</title>`, escapeXML(printable(row.Path)))
+	p.printf(`  <g><title>%s</title>`, escapeXML(text.Printable(row.Path)))
 	p.label("", svgMargin+svgGap, baseline(top), row.name)
 	if row.Held {
 		p.printf(`  <line class="held" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, end, middle, p.at(p.length), middle)

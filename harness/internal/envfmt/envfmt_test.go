@@ -1,4 +1,4 @@
-package harness
+package envfmt
 
 import (
 	"bytes"
@@ -72,7 +72,7 @@ func addSeeds(f *testing.F) {
 func write(t testing.TB, f Format, vars []Variable) string {
 	t.Helper()
 	var text bytes.Buffer
-	require.NoError(t, WriteVariables(&text, f, vars, false))
+	require.NoError(t, Write(&text, f, vars, false))
 	return text.String()
 }
 
@@ -140,7 +140,7 @@ func TestShIsReadBackByEval(t *testing.T) {
 			needProgram(t, shell, debianPackage)
 			for i, vars := 0, numbered(hostileValues()); i < len(vars); i += 40 {
 				batch := vars[i:min(i+40, len(vars))]
-				read := environment(run(t, write(t, FormatSh, batch), shell, "-c", `eval "$(cat)"; exec env -0`))
+				read := environment(run(t, write(t, Sh, batch), shell, "-c", `eval "$(cat)"; exec env -0`))
 				requireSubset(t, batch, read)
 			}
 		})
@@ -153,14 +153,14 @@ func TestShIsReadBackAsAFile(t *testing.T) {
 			needProgram(t, shell, debianPackage)
 			vars := numbered(hostileValues()[:100])
 			file := filepath.Join(t.TempDir(), "environment")
-			require.NoError(t, os.WriteFile(file, []byte(write(t, FormatSh, vars)), 0o600))
+			require.NoError(t, os.WriteFile(file, []byte(write(t, Sh, vars)), 0o600))
 			requireSubset(t, vars, environment(run(t, "", shell, "-c", `. "$1"; exec env -0`, shell, file)))
 		})
 	}
 }
 
 func TestShUnsets(t *testing.T) {
-	script := write(t, FormatSh, []Variable{{Name: "GONE", Unset: true, Value: "x"}, {Name: "KEPT", Value: "x"}})
+	script := write(t, Sh, []Variable{{Name: "GONE", Unset: true, Value: "x"}, {Name: "KEPT", Value: "x"}})
 	require.Equal(t, "unset GONE\nexport KEPT='x'\n", script)
 	for shell, debianPackage := range shells {
 		needProgram(t, shell, debianPackage)
@@ -203,7 +203,7 @@ func FuzzShReadBackByDashAndBash(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		vars := numbered(valuesOf(data))
-		script := write(t, FormatSh, vars)
+		script := write(t, Sh, vars)
 		for shell := range shells {
 			requireSubset(t, vars, environment(run(t, script, shell, "-c", `eval "$(cat)"; exec env -0`)))
 		}
@@ -231,7 +231,7 @@ func TestDotenvPicksThePlainestEncoding(t *testing.T) {
 
 func TestDotenvIsReadBack(t *testing.T) {
 	vars := numbered(hostileValues())
-	read, err := godotenv.Unmarshal(write(t, FormatDotenv, vars))
+	read, err := godotenv.Unmarshal(write(t, Dotenv, vars))
 	require.NoError(t, err)
 	require.Len(t, read, len(vars))
 	requireSubset(t, vars, read)
@@ -241,7 +241,7 @@ func TestDotenvIsReadBack(t *testing.T) {
 func TestDotenvInSingleQuotesIsSh(t *testing.T) {
 	needProgram(t, "dash", "dash")
 	vars := []Variable{{Name: "A", Value: "two\nlines # $HOME `id` \\n"}, {Name: "B", Value: "a=b,c:d@e%f/g+h"}}
-	requireSubset(t, vars, environment(run(t, "set -a\n"+write(t, FormatDotenv, vars)+"exec env -0\n", "dash")))
+	requireSubset(t, vars, environment(run(t, "set -a\n"+write(t, Dotenv, vars)+"exec env -0\n", "dash")))
 }
 
 func TestReadsBackSeesEveryDifference(t *testing.T) {
@@ -256,7 +256,7 @@ func FuzzDotenvReadBackByGodotenv(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		vars := numbered(valuesOf(data))
-		read, err := godotenv.Unmarshal(write(t, FormatDotenv, vars))
+		read, err := godotenv.Unmarshal(write(t, Dotenv, vars))
 		require.NoError(t, err)
 		require.Len(t, read, len(vars))
 		requireSubset(t, vars, read)
@@ -264,9 +264,9 @@ func FuzzDotenvReadBackByGodotenv(f *testing.F) {
 }
 
 func TestJSON(t *testing.T) {
-	text := write(t, FormatJSON, []Variable{{Name: "B", Value: "<&>"}, {Name: "GONE", Unset: true}, {Name: "A", Value: "1\n"}})
+	text := write(t, JSON, []Variable{{Name: "B", Value: "<&>"}, {Name: "GONE", Unset: true}, {Name: "A", Value: "1\n"}})
 	require.Equal(t, "{\n  \"A\": \"1\\n\",\n  \"B\": \"<&>\",\n  \"GONE\": null\n}\n", text)
-	require.Equal(t, "{}\n", write(t, FormatJSON, nil))
+	require.Equal(t, "{}\n", write(t, JSON, nil))
 }
 
 func FuzzJSONReadBack(f *testing.F) {
@@ -281,9 +281,9 @@ func FuzzJSONReadBack(f *testing.F) {
 			}
 		}
 		read := map[string]string{}
-		require.NoError(t, json.Unmarshal([]byte(write(t, FormatJSON, carried)), &read))
+		require.NoError(t, json.Unmarshal([]byte(write(t, JSON, carried)), &read))
 		require.Equal(t, asMap(carried), read)
-		requireRefused(t, FormatJSON, append(refused, carried...), refused)
+		requireRefused(t, JSON, append(refused, carried...), refused)
 	})
 }
 
@@ -295,13 +295,13 @@ func FuzzNULReadBackByXargs(f *testing.F) {
 		if len(vars) == 0 {
 			return
 		}
-		text := write(t, FormatNUL, vars)
+		text := write(t, NUL, vars)
 		require.True(t, text == run(t, text, "xargs", "-0", "env", "-0", "-i"))
 	})
 }
 
 func TestNULLeavesUnsetNamesOut(t *testing.T) {
-	require.Equal(t, "A=\x00", write(t, FormatNUL, []Variable{{Name: "GONE", Unset: true}, {Name: "A"}}))
+	require.Equal(t, "A=\x00", write(t, NUL, []Variable{{Name: "GONE", Unset: true}, {Name: "A"}}))
 }
 
 // readByDocker returns the Env that the Docker client asks an engine for. The client is real; what
@@ -354,7 +354,7 @@ func TestDockerClientReadsBack(t *testing.T) {
 	require.Greater(t, len(refused), 100)
 
 	file := filepath.Join(t.TempDir(), "environment")
-	require.NoError(t, os.WriteFile(file, []byte(write(t, FormatDocker, carried)), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(write(t, Docker, carried)), 0o600))
 	env, err := readByDocker(t, file)
 	require.NoError(t, err)
 	require.Len(t, env, len(carried))
@@ -385,12 +385,12 @@ func TestDockerClientCannotReadWhatIsRefused(t *testing.T) {
 }
 
 func TestDockerLeavesUnsetNamesOut(t *testing.T) {
-	text := write(t, FormatDocker, []Variable{{Name: "GONE", Unset: true}, {Name: "BASH_FUNC_f%%", Value: `"#'`}})
+	text := write(t, Docker, []Variable{{Name: "GONE", Unset: true}, {Name: "BASH_FUNC_f%%", Value: `"#'`}})
 	require.Equal(t, "BASH_FUNC_f%%=\"#'\n", text)
 }
 
 func TestTable(t *testing.T) {
-	text := write(t, FormatTable, []Variable{
+	text := write(t, Table, []Variable{
 		{Name: "DATABASE_URL", Value: "canary", Source: "/environment/DATABASE_URL", Took: 1254 * time.Millisecond},
 		{Name: "GONE", Unset: true, Value: "canary", Source: "/environment/GONE", Took: 3 * time.Millisecond},
 		{Name: "BAD\x1b[31m", Value: "", Source: "inherited"},
@@ -403,12 +403,12 @@ BAD\x1b[31m   inherited                      0      -
 `, "\n"), text)
 }
 
-// requireRefused proves that exactly the variables in refused are named, each by an EncodingError,
+// requireRefused proves that exactly the variables in refused are named, each by an Error,
 // that no value is told, and that nothing was written.
 func requireRefused(t testing.TB, f Format, vars, refused []Variable) {
 	t.Helper()
 	var text bytes.Buffer
-	err := WriteVariables(&text, f, vars, false)
+	err := Write(&text, f, vars, false)
 	if len(refused) == 0 {
 		require.NoError(t, err)
 		return
@@ -417,7 +417,7 @@ func requireRefused(t testing.TB, f Format, vars, refused []Variable) {
 	require.ErrorAs(t, err, &all)
 	require.Len(t, all.Errors, len(refused))
 	for i, v := range refused {
-		var one *EncodingError
+		var one *Error
 		require.ErrorAs(t, all.Errors[i], &one)
 		require.Equal(t, v.Name, one.Name)
 		require.Equal(t, f, one.Format)
@@ -430,11 +430,11 @@ func requireRefused(t testing.TB, f Format, vars, refused []Variable) {
 func TestWhatAFormatCannotCarryIsNamed(t *testing.T) {
 	ordinary := Variable{Name: "A", Value: "canary"}
 	refusals := map[Format][]Variable{
-		FormatSh:     {{Name: "a.b", Value: "canary"}, {Name: "1", Value: "canary"}, {Name: "é"}, {Name: "UID", Value: "canary"}, {Name: "PPID", Unset: true}, {Name: "f()", Unset: true}},
-		FormatDotenv: {{Name: "a.b", Value: "canary"}, {Name: "A B"}, {Name: "#"}, {Name: "a.b", Unset: true}},
-		FormatJSON:   {{Name: "\xff", Value: "canary"}, {Name: "V", Value: "canary\xff"}},
-		FormatNUL:    {{Name: "V", Value: "canary\x00"}, {Name: "", Value: "canary"}, {Name: "A=B", Value: "canary"}},
-		FormatDocker: {{Name: "V", Value: "canary\n"}, {Name: "W", Value: "canary\r"}, {Name: "#", Value: "canary"}, {Name: "A\tB"}},
+		Sh:     {{Name: "a.b", Value: "canary"}, {Name: "1", Value: "canary"}, {Name: "é"}, {Name: "UID", Value: "canary"}, {Name: "PPID", Unset: true}, {Name: "f()", Unset: true}},
+		Dotenv: {{Name: "a.b", Value: "canary"}, {Name: "A B"}, {Name: "#"}, {Name: "a.b", Unset: true}},
+		JSON:   {{Name: "\xff", Value: "canary"}, {Name: "V", Value: "canary\xff"}},
+		NUL:    {{Name: "V", Value: "canary\x00"}, {Name: "", Value: "canary"}, {Name: "A=B", Value: "canary"}},
+		Docker: {{Name: "V", Value: "canary\n"}, {Name: "W", Value: "canary\r"}, {Name: "#", Value: "canary"}, {Name: "A\tB"}},
 	}
 	for f, refused := range refusals {
 		refused = append(refused, Variable{Name: "NUL", Value: "canary\x00"})
@@ -448,10 +448,10 @@ func TestWhatAFormatCannotCarryIsNamed(t *testing.T) {
 func TestMaskHidesValuesAndTheirLength(t *testing.T) {
 	short := []Variable{{Name: "A", Value: "canary"}, {Name: "B", Value: "$'\n\xff"}, {Name: "GONE", Unset: true}}
 	long := []Variable{{Name: "A", Value: strings.Repeat("canary", 100)}, {Name: "B"}, {Name: "GONE", Unset: true}}
-	for _, f := range []Format{FormatSh, FormatDotenv, FormatJSON, FormatNUL, FormatDocker} {
+	for _, f := range []Format{Sh, Dotenv, JSON, NUL, Docker} {
 		var one, other bytes.Buffer
-		require.NoError(t, WriteVariables(&one, f, short, true))
-		require.NoError(t, WriteVariables(&other, f, long, true))
+		require.NoError(t, Write(&one, f, short, true))
+		require.NoError(t, Write(&other, f, long, true))
 		require.Equal(t, one.String(), other.String(), f)
 		require.Equal(t, 2, strings.Count(one.String(), "********"), f)
 		require.NotContains(t, one.String(), "canary", f)
@@ -466,14 +466,14 @@ func TestMaskHidesValuesAndTheirLength(t *testing.T) {
 
 func TestParseFormat(t *testing.T) {
 	for _, name := range []string{"sh", "dotenv", "json", "nul", "docker", "table"} {
-		f, err := ParseFormat(name)
+		f, err := Parse(name)
 		require.NoError(t, err)
 		require.Equal(t, Format(name), f)
-		require.NoError(t, WriteVariables(&bytes.Buffer{}, f, nil, false))
+		require.NoError(t, Write(&bytes.Buffer{}, f, nil, false))
 	}
 	for _, name := range []string{"", "SH", "yaml"} {
-		_, err := ParseFormat(name)
+		_, err := Parse(name)
 		require.ErrorContains(t, err, "known are sh, dotenv, json, nul, docker and table")
-		require.Error(t, WriteVariables(&bytes.Buffer{}, Format(name), nil, false))
+		require.Error(t, Write(&bytes.Buffer{}, Format(name), nil, false))
 	}
 }

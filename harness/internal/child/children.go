@@ -1,7 +1,10 @@
-package harness
+// Package child starts, holds and reaps the processes of a run: it is the one owner of wait(2), and the one that
+// signals them.
+package child
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -10,35 +13,35 @@ import (
 )
 
 const (
-	// killAfter is the time between the TERM that a time-out sends and the KILL that ends the matter.
-	killAfter = 2 * time.Second
+	// KillAfter is the time between the TERM that a time-out sends and the KILL that ends the matter.
+	KillAfter = 2 * time.Second
 	// stopAfter is the same for a signal that ends start-up.
 	stopAfter = 5 * time.Second
-	// busyFor is how long an executable that is still open for writing (ETXTBSY) is tried again.
-	busyFor = time.Second
+	// BusyFor is how long an executable that is still open for writing (ETXTBSY) is tried again.
+	BusyFor = time.Second
 )
 
-// errStopped is why nothing is started any more: a signal is ending start-up.
-var errStopped = errors.New("start-up is being stopped")
+// ErrStopped is why nothing is started any more: a signal is ending start-up.
+var ErrStopped = errors.New("start-up is being stopped")
 
-// processes owns the harness's children: it alone starts them, signals them and waits for them.
+// Children owns the harness's children: it alone starts them, signals them and waits for them.
 //
 // Starting and recording happen under one lock, and so does signalling. Therefore a child either gets the
 // signal that ends start-up or is never started, and no signal goes to a process ID that was reaped.
-type processes struct {
+type Children struct {
 	mu      sync.Mutex
 	stopped syscall.Signal   // what ends start-up, 0 while nothing does
 	halt    chan struct{}    // closed when stopped is set
 	insist  bool             // a second signal came
-	running map[int]*process // started and not yet reaped, by process ID
+	running map[int]*Process // started and not yet reaped, by process ID
 	spare   *line            // for the next executable
 	keep    bool             // the harness stays (Init): nothing is left to COMMAND
 	born    chan struct{}    // holds a mark when a child was started
 }
 
-// process is one child, leader of a process group of its own.
-type process struct {
-	owner   *processes
+// Process is one child, leader of a process group of its own.
+type Process struct {
+	owner   *Children
 	pid     int
 	pidfd   int  // -1 where the kernel has none
 	lenient bool // an export: what it leaves in the background may go on
@@ -49,23 +52,30 @@ type process struct {
 	exit    chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
 }
 
-// launch is what a child is started from.
-type launch struct {
-	path  string
-	argv  []string
-	env   []string
-	dir   string
-	files []uintptr
-	sys   *syscall.SysProcAttr
+// Launch is what a child is started from.
+type Launch struct {
+	Path  string
+	Argv  []string
+	Env   []string
+	Dir   string
+	Files []uintptr
+	Sys   *syscall.SysProcAttr
 }
 
-func newProcesses() *processes {
-	return &processes{halt: make(chan struct{}), born: make(chan struct{}, 1), running: map[int]*process{}}
+// New owns no child yet.
+func New() *Children {
+	return &Children{halt: make(chan struct{}), born: make(chan struct{}, 1), running: map[int]*Process{}}
+}
+
+// StartCommand starts COMMAND, whose exit status goes to exit as soon as it has exited (see Adopt).
+func (ps *Children) StartCommand(l Launch, exit chan<- syscall.WaitStatus) (*Process, error) {
+	p := &Process{lenient: true, exit: exit}
+	return p, ps.start(p, l)
 }
 
 // start starts p, which is new, from l and records it.
-func (ps *processes) start(p *process, l launch) error {
-	deadline := time.Now().Add(busyFor)
+func (ps *Children) start(p *Process, l Launch) error {
+	deadline := time.Now().Add(BusyFor)
 	for pause := time.Millisecond; ; pause *= 2 {
 		err := ps.startOnce(p, l)
 		if !errors.Is(err, syscall.ETXTBSY) || time.Now().Add(pause).After(deadline) {
@@ -75,15 +85,15 @@ func (ps *processes) start(p *process, l launch) error {
 	}
 }
 
-func (ps *processes) startOnce(p *process, l launch) error {
+func (ps *Children) startOnce(p *Process, l Launch) error {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stopped != 0 {
-		return errStopped
+		return ErrStopped
 	}
 	p.owner, p.pidfd, p.reaped = ps, -1, make(chan struct{})
-	requestPidfd(l.sys, &p.pidfd)
-	pid, err := syscall.ForkExec(l.path, l.argv, &syscall.ProcAttr{Dir: l.dir, Env: l.env, Files: l.files, Sys: l.sys})
+	requestPidfd(l.Sys, &p.pidfd)
+	pid, err := syscall.ForkExec(l.Path, l.Argv, &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: l.Files, Sys: l.Sys})
 	if err != nil {
 		return err
 	}
@@ -96,9 +106,9 @@ func (ps *processes) startOnce(p *process, l launch) error {
 	return nil
 }
 
-// stop ends start-up: what runs gets the signal, what is held TERM, nothing more is started, and what is left
+// Stop ends start-up: what runs gets the signal, what is held TERM, nothing more is started, and what is left
 // after stopAfter, or when a second signal comes, is killed.
-func (ps *processes) stop(sig syscall.Signal) {
+func (ps *Children) Stop(sig syscall.Signal) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stopped != 0 {
@@ -124,7 +134,7 @@ func (ps *processes) stop(sig syscall.Signal) {
 }
 
 // killAll kills every group whose leader still runs. The caller holds the lock.
-func (ps *processes) killAll() {
+func (ps *Children) killAll() {
 	for _, p := range ps.running {
 		if !p.exited {
 			syscall.Kill(-p.pid, syscall.SIGKILL)
@@ -132,15 +142,21 @@ func (ps *processes) killAll() {
 	}
 }
 
-// stoppedBy is the signal that is ending start-up, or 0.
-func (ps *processes) stoppedBy() syscall.Signal {
+// Halted is closed when a signal ends start-up.
+func (ps *Children) Halted() <-chan struct{} { return ps.halt }
+
+// StoppedBy is the signal that is ending start-up, or 0.
+func (ps *Children) StoppedBy() syscall.Signal {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	return ps.stopped
 }
 
-// signal sends sig to the process's group. The leader has not been reaped, so the group's ID is its own.
-func (p *process) signal(sig syscall.Signal) {
+// PID is the process's ID.
+func (p *Process) PID() int { return p.pid }
+
+// Signal sends sig to the process's group. The leader has not been reaped, so the group's ID is its own.
+func (p *Process) Signal(sig syscall.Signal) {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	if p.owner.running[p.pid] == p {
@@ -148,8 +164,8 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
-// signalOne sends sig to the process alone.
-func (p *process) signalOne(sig syscall.Signal) {
+// SignalOne sends sig to the process alone.
+func (p *Process) SignalOne(sig syscall.Signal) {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	if p.owner.running[p.pid] == p {
@@ -160,7 +176,7 @@ func (p *process) signalOne(sig syscall.Signal) {
 // finish takes the exit status of a process that has exited. An environment executable's group is killed
 // first, while its ID cannot have been given to anyone else; an export's leader is kept unreaped for the
 // same reason, since its group may have to be signalled until COMMAND starts.
-func (p *process) finish() syscall.WaitStatus {
+func (p *Process) finish() syscall.WaitStatus {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	p.exited = true
@@ -176,7 +192,7 @@ func (p *process) finish() syscall.WaitStatus {
 }
 
 // reap takes the process out of the kernel's table. The caller holds the lock.
-func (p *process) reap() {
+func (p *Process) reap() {
 	for {
 		_, err := syscall.Wait4(p.pid, &p.status, 0, nil)
 		if err != syscall.EINTR {
@@ -191,8 +207,8 @@ func (p *process) reap() {
 	}
 }
 
-// awaitEnded waits for the environment executables that were told to end.
-func (ps *processes) awaitEnded() {
+// AwaitEnded waits for the environment executables that were told to end.
+func (ps *Children) AwaitEnded() {
 	for _, p := range ps.ending() {
 		fds := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
 		for !hasExited(p.pid) {
@@ -202,10 +218,10 @@ func (ps *processes) awaitEnded() {
 	}
 }
 
-func (ps *processes) ending() []*process {
+func (ps *Children) ending() []*Process {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	var list []*process
+	var list []*Process
 	for _, p := range ps.running {
 		if !p.lenient {
 			list = append(list, p)
@@ -214,17 +230,17 @@ func (ps *processes) ending() []*process {
 	return list
 }
 
-// killGroupAtExit lets nothing of the process's group outlive it. It is false when the process has exited.
-func (p *process) killGroupAtExit() bool {
+// KillGroupAtExit lets nothing of the process's group outlive it. It is false when the process has exited.
+func (p *Process) KillGroupAtExit() bool {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	p.lenient = false
 	return p.owner.running[p.pid] == p
 }
 
-// release reaps the exports that have exited and lets what they left in the background go on: it is
+// Release reaps the exports that have exited and lets what they left in the background go on: it is
 // COMMAND's neighbour from now on.
-func (ps *processes) release() {
+func (ps *Children) Release() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, p := range ps.running {
@@ -234,12 +250,12 @@ func (ps *processes) release() {
 	}
 }
 
-// terminate ends what exports left running: TERM to each group, and KILL for what is left after stopAfter.
-func (ps *processes) terminate() {
+// Terminate ends what exports left running: TERM to each group, and KILL for what is left after stopAfter.
+func (ps *Children) Terminate() {
 	groups := ps.signalExports()
 	for end := time.Now().Add(stopAfter); len(groups) > 0; time.Sleep(pollEvery) {
-		ps.release()
-		reapOrphans()
+		ps.Release()
+		ReapOrphans()
 		for group := range groups {
 			switch {
 			case syscall.Kill(-group, 0) == syscall.ESRCH:
@@ -252,14 +268,14 @@ func (ps *processes) terminate() {
 	}
 }
 
-func (ps *processes) insists() bool {
+func (ps *Children) insists() bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	return ps.insist
 }
 
 // signalExports sends TERM to every group that is left and has not had it.
-func (ps *processes) signalExports() map[int]bool {
+func (ps *Children) signalExports() map[int]bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	groups := map[int]bool{}
@@ -273,17 +289,31 @@ func (ps *processes) signalExports() map[int]bool {
 }
 
 // terminate sends TERM to the group, and the CONT that lets a stopped one see it. The caller holds the lock.
-func (p *process) terminate() {
+func (p *Process) terminate() {
 	syscall.Kill(-p.pid, syscall.SIGTERM)
 	syscall.Kill(-p.pid, syscall.SIGCONT)
 }
 
 // hold records that the process is held from now on.
-func (p *process) hold() {
+func (p *Process) hold() {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	p.held = true
 	if p.owner.stopped != 0 {
 		p.terminate() // it was not held yet when the others were told
+	}
+}
+
+// ReapOrphans takes away the zombies that PID 1 is given, so that COMMAND does not start with them.
+func ReapOrphans() {
+	if os.Getpid() != 1 {
+		return
+	}
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if err != syscall.EINTR && pid <= 0 {
+			return
+		}
 	}
 }

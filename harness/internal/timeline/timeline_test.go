@@ -1,4 +1,4 @@
-package harness
+package timeline
 
 import (
 	"bytes"
@@ -13,20 +13,22 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 func exampleTimeline() Timeline {
 	const ms = time.Millisecond
 	return Timeline{Total: 1430 * ms, Command: "gunicorn", Spans: []Span{
-		{Phase: "env-file", Name: "app.env", Path: "/etc/app.env", Start: ms / 5, End: ms / 2, Outcome: OutcomeOK},
-		{Phase: "export", Name: "bootstrap", Path: "/export/bootstrap", Start: ms, End: 48 * ms, Tries: 1, Outcome: OutcomeOK},
-		{Phase: "export", Name: "web", Path: "/export/web", Start: 48 * ms, End: 205 * ms, Tries: 1, Outcome: OutcomeOK, Held: true},
-		{Phase: "environment", Name: "PAYPAL_CLIENT_KEY", Path: "/environment/PAYPAL_CLIENT_KEY", Start: 761 * ms, End: 934 * ms, Tries: 1, Outcome: OutcomeCached},
-		{Phase: "environment", Name: "PAYPAL_CLIENT_SECRET", Path: "/environment/PAYPAL_CLIENT_SECRET", Start: 934 * ms, End: 1429 * ms, Tries: 2, Outcome: OutcomeTimedOut},
-		{Phase: "environment", Name: "CACHE_DIR", Path: "/environment/CACHE_DIR", Start: 205 * ms, End: 205 * ms, Outcome: OutcomeOK},
-		{Phase: "environment", Name: "DATABASE_URL", Path: "/environment/DATABASE_URL", Start: 206 * ms, End: 760 * ms, Tries: 1, Outcome: OutcomeOK},
-		{Phase: "environment", Name: "DEBUG", Path: "/environment/DEBUG", Start: 206 * ms, End: 206 * ms, Outcome: OutcomeMasked},
-		{Phase: "environment", Name: "MEMCACHE_SERVER", Path: "/environment/MEMCACHE_SERVER", Start: 206 * ms, End: 1380 * ms, Tries: 3, Outcome: OutcomeOK},
+		{Phase: "env-file", Name: "app.env", Path: "/etc/app.env", Start: ms / 5, End: ms / 2, Outcome: OK},
+		{Phase: "export", Name: "bootstrap", Path: "/export/bootstrap", Start: ms, End: 48 * ms, Tries: 1, Outcome: OK},
+		{Phase: "export", Name: "web", Path: "/export/web", Start: 48 * ms, End: 205 * ms, Tries: 1, Outcome: OK, Held: true},
+		{Phase: "environment", Name: "PAYPAL_CLIENT_KEY", Path: "/environment/PAYPAL_CLIENT_KEY", Start: 761 * ms, End: 934 * ms, Tries: 1, Outcome: Cached},
+		{Phase: "environment", Name: "PAYPAL_CLIENT_SECRET", Path: "/environment/PAYPAL_CLIENT_SECRET", Start: 934 * ms, End: 1429 * ms, Tries: 2, Outcome: TimedOut},
+		{Phase: "environment", Name: "CACHE_DIR", Path: "/environment/CACHE_DIR", Start: 205 * ms, End: 205 * ms, Outcome: OK},
+		{Phase: "environment", Name: "DATABASE_URL", Path: "/environment/DATABASE_URL", Start: 206 * ms, End: 760 * ms, Tries: 1, Outcome: OK},
+		{Phase: "environment", Name: "DEBUG", Path: "/environment/DEBUG", Start: 206 * ms, End: 206 * ms, Outcome: Masked},
+		{Phase: "environment", Name: "MEMCACHE_SERVER", Path: "/environment/MEMCACHE_SERVER", Start: 206 * ms, End: 1380 * ms, Tries: 3, Outcome: OK},
 	}}
 }
 
@@ -44,7 +46,7 @@ func timelines() map[string]Timeline {
 	return map[string]Timeline{
 		"example":  exampleTimeline(),
 		"nothing":  {},
-		"no time":  {Command: "true", Spans: []Span{{Phase: "environment", Name: "A"}, {Phase: "environment", Name: "B", Outcome: OutcomeSkipped, Held: true}}},
+		"no time":  {Command: "true", Spans: []Span{{Phase: "environment", Name: "A"}, {Phase: "environment", Name: "B", Outcome: Skipped, Held: true}}},
 		"for ever": {Total: math.MaxInt64, Command: "app", Spans: []Span{{Phase: "export", Name: "A", End: math.MaxInt64, Tries: 9}, {Phase: "environment", Name: "B", Start: math.MaxInt64, End: math.MaxInt64}}},
 		"absurd":   {Total: -1, Command: "app", Spans: []Span{{Phase: "<other>", Name: "A", Start: 5, End: 3}, {Name: "B", Start: -5, End: -3}, {Phase: "export", Name: "C", Start: time.Hour, End: 2 * time.Hour}}},
 		"crowd":    crowd,
@@ -107,7 +109,7 @@ func endOfTime(line string) int {
 		start++
 	}
 	word, _, _ := strings.Cut(line[start:], " ")
-	return displayWidth(line[:start] + word)
+	return text.Width(line[:start] + word)
 }
 
 // svgText is one text of a picture, and the box it takes.
@@ -162,7 +164,7 @@ func readSVG(t *testing.T, picture []byte) (texts []svgText, bars []string, widt
 				}
 				box := svgText{text: content, left: number(attributes["x"]), bottom: number(attributes["y"]) + size/4}
 				box.top = box.bottom - size
-				textWidth := float64(displayWidth(content)) * size * 0.602 // of DejaVu Sans Mono
+				textWidth := float64(text.Width(content)) * size * 0.602 // of DejaVu Sans Mono
 				if strings.Contains(attributes["class"], "end") {
 					box.left -= textWidth
 				} else if strings.Contains(attributes["class"], "middle") {
@@ -234,7 +236,7 @@ func TestTickStepIsRoundAndFits(t *testing.T) {
 			require.LessOrEqual(t, len(all), n+1, "%s in %d", length, n)
 			labels := map[string]bool{}
 			for _, tick := range all {
-				labels[shortDuration(tick)] = true
+				labels[text.Duration(tick)] = true
 			}
 			require.Len(t, labels, len(all), "%s in %d: two ticks read the same", length, n)
 		}
@@ -242,21 +244,4 @@ func TestTickStepIsRoundAndFits(t *testing.T) {
 			break
 		}
 	}
-}
-
-func TestShortDuration(t *testing.T) {
-	for text, d := range map[string]time.Duration{
-		"0s": 0, "340µs": 340 * time.Microsecond, "12.3ms": 12345 * time.Microsecond, "1.25s": 1254 * time.Millisecond,
-		"1s": time.Second, "1m": time.Minute, "2m10s": 130 * time.Second, "1h": time.Hour, "1h30m": 90 * time.Minute, "48h": 48 * time.Hour,
-		"10m": 10 * time.Minute, "1h0m5s": time.Hour + 5*time.Second,
-	} {
-		require.Equal(t, text, shortDuration(d))
-	}
-}
-
-func TestShorten(t *testing.T) {
-	require.Equal(t, "abc", shorten("abc", 3))
-	require.Equal(t, "ab…", shorten("abcd", 3))
-	require.Equal(t, "漢…", shorten("漢字漢", 4))
-	require.Equal(t, "…", shorten("漢字", 2))
 }
