@@ -17,9 +17,14 @@
 //
 // # Where things are
 //
-// directory.go knows which entries take part, execute.go runs one, value.go turns output into a value,
-// export.go and environment.go are the two phases, command.go looks COMMAND up, become_linux.go hands the
-// process over. Package child owns every process that a run starts.
+// In the order in which a run enters them: signals.go catches what ends start-up; envfile.go reads the env-files;
+// command.go looks COMMAND up; directory.go knows which entries take part; executable.go runs one; export.go and
+// environment.go are the two phases, with value.go and cache.go behind the second; resolution.go is what came of it;
+// exec.go makes the process COMMAND. With Init, init_supervisor_linux.go takes over from there, with the other
+// init_*_linux.go as its parts. check.go and diff.go run nothing.
+//
+// Package child owns every process that a run starts, explain says why the kernel refuses a file, control is the
+// conversation with a running harness, timeline and envfmt write.
 package harness
 
 import (
@@ -126,7 +131,7 @@ func (h *Harness) Run(command []string) error {
 	}
 	err = s.prepare(command)
 	if err == nil {
-		err = s.become(command)
+		err = s.exec(command)
 	}
 	return s.fail(err)
 }

@@ -2,7 +2,10 @@ package harness
 
 import (
 	"bytes"
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
@@ -39,4 +42,14 @@ func (s *startup) writeTimeline(command string) {
 	if err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))
 	}
+}
+
+// terminalWidth is the number of columns of a terminal, and 100 for anything else.
+func terminalWidth(file *os.File) int {
+	const usual = 100
+	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return usual
+	}
+	return int(size.Col)
 }
