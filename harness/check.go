@@ -1,18 +1,13 @@
 package harness
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -74,7 +69,7 @@ func (c *checker) checkEntry(e entry) {
 	}
 	switch {
 	case executable:
-		c.checkProgram(e.path)
+		explain.Program(e.path, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
 	case c.export:
 		c.addError(notAnExport(e.path))
 	default:
@@ -88,69 +83,18 @@ func (c *checker) checkPlain(e entry) {
 	}
 }
 
-// checkProgram finds what execve(2) would refuse.
-func (c *checker) checkProgram(path string) {
-	if unix.Access(path, unix.R_OK) != nil {
-		return // the user that runs it may read it: nothing is known
-	}
-	head := readHead(path)
-	interpreter := interpreterOf(head)
-	switch {
-	case strings.HasSuffix(strings.SplitN(string(head)+"\n", "\n", 2)[0], "\r") && bytes.HasPrefix(head, []byte("#!")):
-		c.add(path, "its first line ends in CR LF, so its interpreter is not found", crlfHint(path))
-	case interpreter != "":
-		c.checkInterpreter(path, interpreter, head)
-	case bytes.HasPrefix(head, []byte("\x7fELF")) && machineOf(head) == runtime.GOARCH:
-	default:
-		problem, hint := explainFormat(path)
-		c.add(path, problem, hint)
-	}
-	if isNoexec(path) {
-		c.add(path, "lies on a file system that is mounted noexec", explainAccess(path))
-	}
-}
-
-// checkInterpreter looks for the program after #!, and for the one that env(1) is told to find.
-func (c *checker) checkInterpreter(path, interpreter string, head []byte) {
-	info, err := os.Stat(interpreter)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		c.add(path, "its interpreter "+text.Printable(interpreter)+" does not exist", "install the interpreter in this image, or name another after #!")
-		return
-	case err != nil || info.IsDir() || info.Mode()&0o111 == 0:
-		c.add(path, "its interpreter "+text.Printable(interpreter)+" cannot be executed", "name a program after #!")
-		return
-	}
-	if filepath.Base(interpreter) != "env" {
-		return
-	}
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	words := strings.Fields(strings.TrimPrefix(string(line), "#!"))
-	if len(words) < 2 || strings.HasPrefix(words[1], "-") || strings.Contains(words[1], "=") {
-		return
-	}
-	if !inPath(words[1]) {
-		c.add(path, "its interpreter "+text.Printable(words[1])+" is not in PATH", "install the interpreter in this image, or name another after #!")
-	}
-}
-
-func inPath(name string) bool {
-	search, ok := os.LookupEnv("PATH")
-	if !ok {
-		search = defaultPath
-	}
-	for _, dir := range filepath.SplitList(search) {
-		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // checkWritable finds what users other than the owner may change: whoever can, decides what the container
 // runs and with which secrets. The sticky bit, as on /tmp, does not help: new names can be added.
 func (c *checker) checkWritable(path string, info fs.FileInfo) {
 	if info.Mode().Perm()&0o022 != 0 {
 		c.add(path, "others than its owner may write to it ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(path))
 	}
+}
+
+// searchPath is where env(1) looks for an interpreter.
+func searchPath() string {
+	if search, ok := os.LookupEnv("PATH"); ok {
+		return search
+	}
+	return defaultPath
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -86,7 +87,7 @@ func accessHint(file string, info fs.FileInfo) string {
 	if info.Mode()&0o111 == 0 {
 		return "chmod +x " + text.ShellQuote(file)
 	}
-	return explainAccess(file)
+	return explain.Access(file)
 }
 
 func notFound(name, problem string) error {

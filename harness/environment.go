@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/timeline"
 )
@@ -50,7 +51,7 @@ func (s *startup) resolveParallel(entries []entry) {
 		workers.Go(func() {
 			for i := range next {
 				if enough.Load() {
-					evaluations[i].err = errStopped
+					evaluations[i].err = child.ErrStopped
 					continue
 				}
 				evaluations[i] = s.evaluate(entries[i], before)
@@ -80,14 +81,14 @@ type evaluation struct {
 	value  string
 	source string // where the value comes from, for people
 	span   timeline.Span
-	held   *watch
+	held   *child.Wait
 	err    error
 }
 
 // apply lets an evaluation take effect: the name is set, or unset when it failed or its value is empty and
 // Empty says so. What was inherited under that name is gone then, too: it is not what was asked for.
 func (s *startup) apply(e entry, v evaluation) {
-	if v.err != nil && errors.Is(v.err, errStopped) {
+	if v.err != nil && errors.Is(v.err, child.ErrStopped) {
 		return
 	}
 	s.addSpan(v.span)
@@ -138,7 +139,7 @@ func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, er
 		}
 	}
 	value, err := s.tryRepeatedly(e, env, v)
-	if s.Cache == "" || errors.Is(err, errStopped) {
+	if s.Cache == "" || errors.Is(err, child.ErrStopped) {
 		return value, err
 	}
 	return s.throughCache(e, v, value, err)
@@ -175,7 +176,7 @@ func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, e
 		}
 		s.Log.Warn("failed, will be tried again", "path", e.path, "try", try, "outcome", outcome)
 		if !s.pause(jitter(delay)) {
-			return "", errStopped
+			return "", child.ErrStopped
 		}
 		delay = min(2*delay, time.Minute)
 	}
@@ -194,19 +195,19 @@ func (s *startup) pause(d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true
-	case <-s.processes.halt:
+	case <-s.children.Halted():
 		return false
 	}
 }
 
 func (s *startup) tryOnce(e entry, env *environ, v *evaluation) (string, error) {
 	out, err := s.execute(e.path, env, false)
-	v.held = out.held
-	v.span.Held = out.held != nil
+	v.held = out.Held
+	v.span.Held = out.Held != nil
 	if err != nil {
 		return "", err
 	}
-	return refusedAt(e.path, timeline.Refused)(valueOf(e.name, out.output))
+	return refusedAt(e.path, timeline.Refused)(valueOf(e.name, out.Output))
 }
 
 // hasEnvironmentEntry tells whether /environment will decide a name, by a look at names alone.

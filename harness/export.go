@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -72,25 +73,25 @@ func (s *startup) exportEntry(e entry) bool {
 	span := timeline.Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
 	out, err := s.runExport(e)
 	span.End = s.elapsed()
-	if out.held != nil {
+	if out.Held != nil {
 		span.Held = true
-		s.holdExport(e, out.held)
+		s.holdExport(e, out.Held)
 	}
 	span.Outcome = outcomeOf(err)
 	s.addSpan(span)
-	if err != nil && !errors.Is(err, errStopped) {
+	if err != nil && !errors.Is(err, child.ErrStopped) {
 		s.record(err)
 	}
 	return err == nil
 }
 
-func (s *startup) runExport(e entry) (outcome, error) {
+func (s *startup) runExport(e entry) (child.Outcome, error) {
 	executable, err := inspect(e.path)
 	if err != nil {
-		return outcome{}, err
+		return child.Outcome{}, err
 	}
 	if !executable {
-		return outcome{}, notAnExport(e.path)
+		return child.Outcome{}, notAnExport(e.path)
 	}
 	return s.execute(e.path, s.env, true)
 }

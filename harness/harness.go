@@ -17,9 +17,14 @@
 //
 // # Where things are
 //
-// directory.go knows which entries take part, executable.go runs one, process.go owns every child,
-// value.go turns output into a value, export.go and environment.go are the two phases, command.go
-// looks COMMAND up, become_linux.go hands the process over.
+// In the order in which a run enters them: signals.go catches what ends start-up; envfile.go reads the env-files;
+// command.go looks COMMAND up; directory.go knows which entries take part; executable.go runs one; export.go and
+// environment.go are the two phases, with value.go and cache.go behind the second; resolution.go is what came of it;
+// exec.go makes the process COMMAND. With Init, init_supervisor_linux.go takes over from there, with the other
+// init_*_linux.go as its parts. check.go and diff.go run nothing.
+//
+// Package child owns every process that a run starts, explain says why the kernel refuses a file, control is the
+// conversation with a running harness, timeline and envfmt write.
 package harness
 
 import (
@@ -33,7 +38,9 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -124,7 +131,7 @@ func (h *Harness) Run(command []string) error {
 	}
 	err = s.prepare(command)
 	if err == nil {
-		err = s.become(command)
+		err = s.exec(command)
 	}
 	return s.fail(err)
 }
@@ -148,21 +155,23 @@ func (h *Harness) Resolve() (Resolution, error) {
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
 	*Harness
-	processes *processes
-	null      int // the descriptor of every executable's stdin
-	deadline  time.Time
+	children *child.Children
+	null     int // the descriptor of every executable's stdin
+	deadline time.Time
 
 	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
 	shut      *sync.Once   // the inherited descriptors were closed for executables
 	inherited []int        // and these they are, for COMMAND
+
+	cache *securefile.Dir // with Cache
 
 	env      *environ            // what COMMAND will get, as far as it is known
 	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
 	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
 
-	discoverers []*holder // held executables, under Init
-	exporters   []*holder
+	discoverers []held // long-running hooks, under Init
+	exporters   []held
 	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
 	failures *multierror.Error
@@ -174,19 +183,19 @@ type startup struct {
 // begin reads what a run starts from: the environment and the env-files.
 func (h *Harness) begin() (*startup, error) {
 	h.signals.await()
-	null, err := openNull()
+	null, err := child.OpenNull()
 	if err != nil {
-		return nil, err
+		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	s := &startup{
-		Harness:   h,
-		processes: newProcesses(),
-		null:      null,
-		env:       newEnviron(h.Environ),
-		envFile:   map[string]string{},
-		resolved:  map[string]Variable{},
-		shut:      new(sync.Once),
-		offered:   sync.OnceValue(findOffers),
+		Harness:  h,
+		children: child.New(),
+		null:     null,
+		env:      newEnviron(h.Environ),
+		envFile:  map[string]string{},
+		resolved: map[string]Variable{},
+		shut:     new(sync.Once),
+		offered:  sync.OnceValue(findOffers),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -198,7 +207,7 @@ func (h *Harness) begin() (*startup, error) {
 	if h.Init.Enabled {
 		h.signals.forwardAll()
 	}
-	h.signals.deliver(s.processes)
+	h.signals.deliver(s.children)
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)
@@ -220,9 +229,9 @@ func (s *startup) checkOptions() (err error) {
 		}
 	}
 	if s.Cache != "" {
-		return openCache(s.Cache)
+		s.cache, err = openCache(s.Cache)
 	}
-	return nil
+	return err
 }
 
 // checkProbes finds a misspelt probe before it makes a healthy command look ill.
@@ -285,11 +294,12 @@ func (s *startup) announce() {
 func (s *startup) again(env *environ) *startup {
 	return &startup{
 		Harness:   s.Harness,
-		processes: s.processes,
+		children:  s.children,
 		null:      s.null,
 		user:      s.user,
 		shut:      s.shut,
 		inherited: s.inherited,
+		cache:     s.cache,
 		env:       env.clone(),
 		envFile:   s.envFile,
 		resolved:  map[string]Variable{},
@@ -299,7 +309,7 @@ func (s *startup) again(env *environ) *startup {
 
 // mayContinue tells whether anything more is to be started.
 func (s *startup) mayContinue() bool {
-	return s.processes.stoppedBy() == 0 && (s.failures == nil || !s.FailFast)
+	return s.children.StoppedBy() == 0 && (s.failures == nil || !s.FailFast)
 }
 
 // record keeps a failure. One of an executable that ran after another failed says so: it may be a mere
@@ -319,7 +329,7 @@ func (s *startup) record(err error) {
 
 // failed is why COMMAND may not start: the signal that ends start-up, or the failures gathered.
 func (s *startup) failed() error {
-	if sig := s.processes.stoppedBy(); sig != 0 {
+	if sig := s.children.StoppedBy(); sig != 0 {
 		return &SignalError{Signal: sig}
 	}
 	return s.failures.ErrorOrNil()
@@ -329,12 +339,12 @@ func (s *startup) failed() error {
 // came. The error is err, or the signal that came meanwhile.
 func (s *startup) fail(err error) error {
 	if s.Init.Enabled {
-		s.processes.terminateRest()
+		s.children.TerminateRest()
 	} else {
-		s.processes.terminate()
+		s.children.Terminate()
 	}
 	s.writeTimeline("")
-	if sig := s.processes.stoppedBy(); sig != 0 {
+	if sig := s.children.StoppedBy(); sig != 0 {
 		return &SignalError{Signal: sig}
 	}
 	return err
@@ -342,7 +352,7 @@ func (s *startup) fail(err error) error {
 
 // require checks the names that must be set and not empty.
 func (s *startup) require() {
-	if s.processes.stoppedBy() != 0 {
+	if s.children.StoppedBy() != 0 {
 		return
 	}
 	env := s.commandEnviron()

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/child"
 )
 
 // ending are the signals that end start-up.
@@ -21,8 +23,8 @@ type Signals struct {
 	begun     chan struct{}  // closed when they are caught
 	caught    []syscall.Signal
 	once      sync.Once
-	handle    func(syscall.Signal, *processes) // what a signal does; by default it ends start-up
-	delivered chan struct{}                    // closed when arrived is closed and all it held has taken effect
+	handle    func(syscall.Signal, *child.Children) // what a signal does; by default it ends start-up
+	delivered chan struct{}                         // closed when arrived is closed and all it held has taken effect
 }
 
 // CatchSignals begins to hold back the signals that end start-up; one that is inherited as ignored
@@ -37,7 +39,7 @@ func CatchSignals() *Signals {
 		held:      make(chan os.Signal, 16),
 		settled:   make(chan os.Signal, 1),
 		begun:     make(chan struct{}),
-		handle:    func(sig syscall.Signal, ps *processes) { ps.stop(sig) },
+		handle:    func(sig syscall.Signal, ps *child.Children) { ps.Stop(sig) },
 		delivered: make(chan struct{}),
 	}
 	go s.catch()
@@ -64,7 +66,7 @@ func (s *Signals) await() {
 }
 
 // deliver lets every signal, those that came already first, end what processes run.
-func (s *Signals) deliver(ps *processes) {
+func (s *Signals) deliver(ps *child.Children) {
 	if s == nil {
 		return
 	}

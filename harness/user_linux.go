@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"runtime"
 	"syscall"
 	"unsafe"
 )
@@ -23,4 +24,24 @@ func (u *commandUser) assume() error {
 		return &Error{Subject: "--user", Problem: "cannot become that user: " + errno.Error(), Next: "only root, or a process with CAP_SETUID and CAP_SETGID, can", Err: errno}
 	}
 	return nil
+}
+
+// asUser calls f on a thread whose credentials are COMMAND's user's, so that the kernel itself judges what
+// that user may do. The thread is never used again; the process's other threads keep their credentials.
+func (s *startup) asUser(f func() error) error {
+	if s.user == nil {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		return f()
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+		if err := s.user.assume(); err != nil {
+			done <- err
+			return
+		}
+		done <- f()
+	}()
+	return <-done
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -15,10 +16,6 @@ const (
 	// maxEntry is the most bytes that execve(2) takes for one NAME=VALUE: MAX_ARG_STRLEN, 32 pages of 4 KiB,
 	// less the NUL that ends it.
 	maxEntry = 32*4096 - 1
-
-	// maxCapture bounds what is kept of one output. It is far above maxEntry, so that whatever is refused
-	// for its size is refused by the rule that names the size, and so small that memory stays flat.
-	maxCapture = 1 << 20
 )
 
 // valueOf applies the rules that make output a value: trailing newlines go, as in $(…), everything else
@@ -60,7 +57,7 @@ func readPlain(path string) ([]byte, error) {
 		return nil, &Error{Subject: path, Problem: "cannot read it: " + text.Reason(err), Next: "the harness's own user needs read permission", Err: err}
 	}
 	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxCapture+1))
+	content, err := io.ReadAll(io.LimitReader(file, child.MaxOutput+1))
 	if err != nil {
 		return nil, &Error{Subject: path, Problem: "cannot read it: " + text.Reason(err), Err: err}
 	}

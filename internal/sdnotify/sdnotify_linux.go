@@ -1,0 +1,131 @@
+package sdnotify
+
+import (
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Socket receives the messages of sd_notify(3) for one executable. Its address is abstract and chosen
+// by the kernel (autobind, unix(7)), so that it needs no writable disk and is nobody else's.
+type Socket struct {
+	fd      int
+	address string
+	Also    int // a user that is heard beside root and the harness's own
+}
+
+// Listen opens a socket. Where that is forbidden there are no notifications, which is no failure:
+// most executables send none. The owner closes it.
+func Listen() *Socket {
+	none := &Socket{fd: -1}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return none
+	}
+	n := &Socket{fd: fd}
+	if n.bind() != nil {
+		n.Close()
+		return none
+	}
+	return n
+}
+
+func (n *Socket) bind() error {
+	if err := unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(n.fd, &unix.SockaddrUnix{}); err != nil {
+		return err
+	}
+	bound, err := unix.Getsockname(n.fd)
+	if err != nil {
+		return err
+	}
+	n.address = bound.(*unix.SockaddrUnix).Name
+	return nil
+}
+
+// FD is its descriptor, to poll for messages, or -1.
+func (n *Socket) FD() int { return n.fd }
+
+// Environ is the entry that tells an executable the address (Variable), or nothing.
+func (n *Socket) Environ() []string {
+	if n.fd < 0 {
+		return nil
+	}
+	return []string{Variable + "=" + n.address}
+}
+
+// Close gives the socket up. It may be called twice.
+func (n *Socket) Close() {
+	if n.fd >= 0 {
+		unix.Close(n.fd)
+		n.fd = -1
+	}
+}
+
+// Ready takes what has arrived and counts the messages that said READY=1.
+func (n *Socket) Ready() int {
+	count := 0
+	for {
+		message, ok := n.Receive()
+		if !ok {
+			return count
+		}
+		if SaysReady(message) {
+			count++
+		}
+	}
+}
+
+// Receive takes one message. Only root, the harness's own user and n.Also are heard: an abstract socket has no
+// file permissions that would keep others out. Descriptors that come with a message are closed: a sender of
+// BARRIER=1 (systemd-notify(1)) waits for that.
+func (n *Socket) Receive() (message string, ok bool) {
+	var data [4096]byte
+	var control [512]byte
+	for {
+		size, controlSize, _, _, err := unix.Recvmsg(n.fd, data[:], control[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", false
+		}
+		if uid := sender(control[:controlSize]); uid == 0 || uid == os.Getuid() || uid == n.Also {
+			return string(data[:size]), true
+		}
+	}
+}
+
+// sender reads a message's credentials and closes its descriptors. Without credentials it is nobody, -1.
+func sender(control []byte) int {
+	uid := -1
+	messages, _ := unix.ParseSocketControlMessage(control)
+	for _, m := range messages {
+		if credentials, err := unix.ParseUnixCredentials(&m); err == nil {
+			uid = int(credentials.Uid)
+		}
+		if fds, err := unix.ParseUnixRights(&m); err == nil {
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
+		}
+	}
+	return uid
+}
+
+// Send sends a message of sd_notify(3) to an address, which is a path or, with @, an abstract name. Nobody is told
+// of a failure: whoever waits for the message has a time-out of its own.
+func Send(address, message string) {
+	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
+		return
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, &unix.SockaddrUnix{Name: address})
+}
