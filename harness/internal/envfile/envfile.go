@@ -40,11 +40,11 @@ func (e *Error) Error() string {
 // Hint is what to do about it, or empty.
 func (e *Error) Hint() string { return e.Next }
 
-// Source tells the values that lines may refer to, beside those of earlier lines.
+// Source tells the values that lines may refer to, beside those of earlier lines. Any of them may be nil.
 type Source struct {
-	Lookup func(name string) (value string, ok bool)
-	Wins   bool                          // over earlier lines, as what is inherited wins over an env-file
-	Unset  func(line int, refers string) // is told of a $NAME that nobody set, which is empty; may be nil
+	Strong func(name string) (value string, ok bool) // wins over earlier lines, as what is inherited over an env-file
+	Weak   func(name string) (value string, ok bool) // gives way to them
+	Unset  func(line int, refers string)             // is told of a $NAME that nobody set, which is empty
 }
 
 // Parse reads the lines of an env-file, in their order; of a name that comes twice the later line counts. A line that

@@ -81,7 +81,7 @@ func TestParse(t *testing.T) {
 		"A=$$2y$$10$$abc":               "A=$2y$10$abc",
 		"A=\"a\\\\\"\"\nB=\"\\\"${0}\"": "A=a\\ B=\"", // as print --format dotenv writes them
 	} {
-		got, err := envfile.Parse([]byte(text), envfile.Source{Lookup: inherited, Wins: true})
+		got, err := envfile.Parse([]byte(text), envfile.Source{Strong: inherited})
 		require.NoError(t, err, "%q", text)
 		require.Equal(t, want, join(got), "%q", text)
 	}
@@ -130,7 +130,7 @@ func TestParseTellsWhatIsNotSet(t *testing.T) {
 
 // TestEarlierLinesWin: in a set, which is stronger than what is inherited.
 func TestEarlierLinesWin(t *testing.T) {
-	got, err := envfile.Parse([]byte("HOST=mine\nA=$HOST"), envfile.Source{Lookup: inherited})
+	got, err := envfile.Parse([]byte("HOST=mine\nA=$HOST"), envfile.Source{Weak: inherited})
 	require.NoError(t, err)
 	require.Equal(t, "HOST=mine A=mine", join(got))
 }

@@ -125,22 +125,18 @@ func (e *expansion) lookup(name string) string {
 }
 
 func (p *parser) find(name string) (value string, ok bool) {
-	if p.source.Wins {
-		if value, ok = p.given(name); ok {
+	if p.source.Strong != nil {
+		if value, ok = p.source.Strong(name); ok {
 			return value, true
 		}
 	}
 	if i, known := p.known[name]; known {
 		return p.variables[i].Value, true
 	}
-	return p.given(name)
-}
-
-func (p *parser) given(name string) (value string, ok bool) {
-	if p.source.Lookup == nil {
-		return "", false
+	if p.source.Weak != nil {
+		return p.source.Weak(name)
 	}
-	return p.source.Lookup(name)
+	return "", false
 }
 
 // nameLength is the length of the name that text begins with.
