@@ -33,7 +33,7 @@ func (s *startup) writeForCommand(path string, content []byte) error {
 	if s.user == nil {
 		return securefile.Write(path, content, mode, nil)
 	}
-	err := securefile.Write(path, content, mode, &securefile.Owner{UID: s.user.UID, GID: s.user.GID})
+	err := securefile.Write(path, content, mode, &securefile.Owner{UID: int(s.user.UID), GID: int(s.user.GID)})
 	if errors.Is(err, securefile.ErrForeign) {
 		return s.asUser(func() error { return securefile.Write(path, content, mode, nil) })
 	}
