@@ -51,7 +51,7 @@ func TestConformance(t *testing.T) {
 				"/services/" + service + "/":          `{}`,
 				"/services/" + service + "/a/b":       `{}`,
 				"/services/" + service + "/%zz":       `{}`,
-				"/services/" + service + "/un_escape": `{}`,
+				"/services/" + service + "/un%5Fescape": `{}`,
 				"/services/" + service:                `{}`,
 				"/services/":                          `{}`,
 			} {

@@ -88,7 +88,7 @@ func conformance(t *testing.T, server *testservers.Etcd, far string, cut, mend f
 				"/services/" + service + "/":          `{}`,
 				"/services/" + service + "/a/b":       `{}`,
 				"/services/" + service + "/%zz":       `{}`,
-				"/services/" + service + "/un_escape": `{}`,
+				"/services/" + service + "/un%5Fescape": `{}`,
 				"/services/" + service:                `{}`,
 				"/services/":                          `{}`,
 			} {

@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 		"/services/SERVICE/tags":      `{"tags":"blue"}`,
 		"/services/SERVICE/dir/b":     `{}`,
 		"/services/SERVICE/%zz":       `{}`,
-		"/services/SERVICE/un_escape": `{}`,
+		"/services/SERVICE/un%5Fescape": `{}`,
 		"/services/%zz":               `{}`,
 	}, registrytest.Server{
 		MinTTL: time.Second,

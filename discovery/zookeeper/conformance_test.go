@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 		"/services/SERVICE/dir/b":     `{}`,
 		"/services/SERVICE/huge":      strings.Repeat("x", 900_000),
 		"/services/SERVICE/%zz":       `{}`,
-		"/services/SERVICE/un_escape": `{}`,
+		"/services/SERVICE/un%5Fescape": `{}`,
 		"/services/%zz":               `{}`,
 		"/services/empty":             "",
 	}, registrytest.Server{
