@@ -17,9 +17,14 @@
 //
 // # Where things are
 //
-// directory.go knows which entries take part, execute.go runs one, value.go turns output into a value,
-// export.go and environment.go are the two phases, command.go looks COMMAND up, become_linux.go hands the
-// process over. Package child owns every process that a run starts.
+// In the order in which a run enters them: signals.go catches what ends start-up; envfile.go reads the env-files;
+// command.go looks COMMAND up; directory.go knows which entries take part; executable.go runs one; export.go and
+// environment.go are the two phases, with value.go and cache.go behind the second; resolution.go is what came of it;
+// exec.go makes the process COMMAND. With Init, init_supervisor_linux.go takes over from there, with the other
+// init_*_linux.go as its parts. check.go and diff.go run nothing.
+//
+// Package child owns every process that a run starts, explain says why the kernel refuses a file, control is the
+// conversation with a running harness, timeline and envfmt write.
 package harness
 
 import (
@@ -35,6 +40,7 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -125,7 +131,7 @@ func (h *Harness) Run(command []string) error {
 	}
 	err = s.prepare(command)
 	if err == nil {
-		err = s.become(command)
+		err = s.exec(command)
 	}
 	return s.fail(err)
 }
@@ -156,6 +162,8 @@ type startup struct {
 	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
 	shut      *sync.Once   // the inherited descriptors were closed for executables
 	inherited []int        // and these they are, for COMMAND
+
+	cache *securefile.Dir // with Cache
 
 	env      *environ            // what COMMAND will get, as far as it is known
 	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
@@ -221,9 +229,9 @@ func (s *startup) checkOptions() (err error) {
 		}
 	}
 	if s.Cache != "" {
-		return openCache(s.Cache)
+		s.cache, err = openCache(s.Cache)
 	}
-	return nil
+	return err
 }
 
 // checkProbes finds a misspelt probe before it makes a healthy command look ill.
@@ -291,6 +299,7 @@ func (s *startup) again(env *environ) *startup {
 		user:      s.user,
 		shut:      s.shut,
 		inherited: s.inherited,
+		cache:     s.cache,
 		env:       env.clone(),
 		envFile:   s.envFile,
 		resolved:  map[string]Variable{},

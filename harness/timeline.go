@@ -2,9 +2,13 @@ package harness
 
 import (
 	"bytes"
+	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -33,9 +37,19 @@ func (s *startup) writeTimeline(command string) {
 	var picture bytes.Buffer
 	err := s.timeline.WriteSVG(&picture)
 	if err == nil {
-		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644)
+		err = securefile.Write(s.TimelineSVG, picture.Bytes(), 0o644, nil)
 	}
 	if err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))
 	}
+}
+
+// terminalWidth is the number of columns of a terminal, and 100 for anything else.
+func terminalWidth(file *os.File) int {
+	const usual = 100
+	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return usual
+	}
+	return int(size.Col)
 }

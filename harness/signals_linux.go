@@ -3,7 +3,6 @@ package harness
 import (
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -15,45 +14,19 @@ import (
 // sigsetSize is the size of the kernel's signal set, which the rt_sig* calls are told.
 const sigsetSize = unsafe.Sizeof(uint64(0))
 
-// asUser calls f on a thread whose credentials are COMMAND's user's, so that the kernel itself judges what
-// that user may do. The thread is never used again; the process's other threads keep their credentials.
-func (s *startup) asUser(f func() error) error {
-	if s.user == nil {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		return f()
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
-		if err := s.user.assume(); err != nil {
-			done <- err
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
-// handOver makes the process COMMAND, unless a signal comes before execve(2): that one ends start-up, while
-// what comes later is COMMAND's. First the default actions are put back: from then on no signal can be lost
-// in a handler of Go's, it ends the process, as it would a COMMAND that has only just begun. What was caught
-// before is counted after. PID 1 has no default actions, so there the handlers stay and are asked last.
+// signalBeforeExec is the signal that came before execve(2) is called, or 0: that one ends start-up, while what comes
+// later is COMMAND's. First the default actions are put back: from then on no signal can be lost in a handler of
+// Go's, it ends the process, as it would a COMMAND that has only just begun. What was caught before is counted
+// after. PID 1 has no default actions, so there the handlers stay and are asked last.
 //
 // Blocking the signals on every thread is no way: syscall.AllThreadsSyscall makes its call on the other
 // threads in a signal handler, whose return puts their masks back.
-func (s *startup) handOver(file string, argv, env []string) error {
-	if err := s.chdir(); err != nil {
-		return err
-	}
+func (s *startup) signalBeforeExec() syscall.Signal {
 	if os.Getpid() != 1 {
 		takePending()
 		resetDispositions()
 	}
-	if sig := s.signals.last(s.children); sig != 0 {
-		return &SignalError{Signal: sig}
-	}
-	return s.exec(file, argv, env)
+	return s.signals.last(s.children)
 }
 
 // last counts the signals that came up to now, and is the first of them, or 0.

@@ -9,6 +9,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/address"
 	"github.com/envharness/envharness/internal/sdnotify"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -130,4 +131,54 @@ func outcomeOf(err error) string {
 		return e.outcome
 	}
 	return timeline.Failed
+}
+
+// held is an entry whose executable said READY=1 and runs on.
+type held struct {
+	entry entry
+	hook  *child.Hook
+}
+
+// hold decides what becomes of a held executable of /environment: under Init it stays and pushes new values,
+// without Init it has given its one value and is ended.
+func (s *startup) hold(e entry, w *child.Wait, wanted bool) {
+	if s.Init.Enabled && wanted {
+		s.discoverers = append(s.discoverers, held{e, child.NewHook(w)})
+		return
+	}
+	if s.Init.Enabled {
+		go w.Discard()
+		return
+	}
+	w.End(child.KillAfter)
+	w.Close()
+}
+
+// holdExport does the same for /export: under Init it is kept running, without Init it runs on beside COMMAND.
+func (s *startup) holdExport(e entry, w *child.Wait) {
+	if s.Init.Enabled {
+		s.exporters = append(s.exporters, held{e, child.NewHook(w)})
+		return
+	}
+	w.Release()
+}
+
+// offers are the entries that executables get and COMMAND does not: CONTAINER_HOST and DOCKERD, when they
+// are unset.
+func (s *startup) offers(env *environ) []string {
+	var list []string
+	for _, offer := range s.offered() {
+		if !env.has(offer.name) && offer.value != "" {
+			list = append(list, offer.name+"="+offer.value)
+		}
+	}
+	return list
+}
+
+type offer struct{ name, value string }
+
+// findOffers asks the kernel; a start-up without executables never does.
+func findOffers() []offer {
+	host, dockerd := address.Offers()
+	return []offer{{"CONTAINER_HOST", host}, {"DOCKERD", dockerd}}
 }

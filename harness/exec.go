@@ -11,8 +11,8 @@ import (
 	"github.com/envharness/envharness/internal/text"
 )
 
-// become executes COMMAND in place of the harness. It returns only when that fails or a signal came first.
-func (s *startup) become(command []string) error {
+// exec executes COMMAND in place of the harness. It returns only when that fails or a signal came first.
+func (s *startup) exec(command []string) error {
 	file, env, err := s.lookUpCommand(command)
 	if err != nil {
 		return err
@@ -21,7 +21,7 @@ func (s *startup) become(command []string) error {
 	child.ReapOrphans()
 	s.writeTimeline(command[0])
 	keepDescriptors(s.inherited)
-	return s.asUser(func() error { return s.handOver(file, command, env.list()) })
+	return s.asUser(func() error { return s.execUnlessSignalled(file, command, env.list()) })
 }
 
 // lookUpCommand finds COMMAND's file with the environment that it will get.
@@ -38,8 +38,19 @@ func (s *startup) lookUpCommand(command []string) (file string, env *environ, er
 	return file, s.commandEnviron(), err
 }
 
-// exec is the last step. Everything after it is COMMAND's.
-func (s *startup) exec(file string, argv, env []string) error {
+// execUnlessSignalled makes the process COMMAND, unless a signal came first.
+func (s *startup) execUnlessSignalled(file string, argv, env []string) error {
+	if err := s.chdir(); err != nil {
+		return err
+	}
+	if sig := s.signalBeforeExec(); sig != 0 {
+		return &SignalError{Signal: sig}
+	}
+	return s.execve(file, argv, env)
+}
+
+// execve is the last step. Everything after it is COMMAND's.
+func (s *startup) execve(file string, argv, env []string) error {
 	deadline := time.Now().Add(child.BusyFor)
 	for {
 		err := syscall.Exec(file, argv, env)

@@ -18,7 +18,7 @@ func (v *supervisor) openNotify() {
 		return
 	}
 	if v.base.user != nil {
-		v.notify.Also = v.base.user.UID
+		v.notify.Also = int(v.base.user.UID)
 	}
 	go func() {
 		fds := []unix.PollFd{{Fd: int32(v.notify.FD()), Events: unix.POLLIN}}

@@ -1,0 +1,69 @@
+package harness
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"github.com/envharness/envharness/harness/internal/child"
+)
+
+// startCommand starts COMMAND as a child in a process group of its own, in front of the terminal if it is to
+// be. exit gets its status.
+func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<- syscall.WaitStatus) (p *child.Process, err error) {
+	file, env, err := s.lookUpCommand(command)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range extra {
+		env.add(entry)
+	}
+	s.closeInherited()
+	l := child.Launch{Path: file, Argv: command, Env: env.list(), Dir: s.Chdir, Files: []uintptr{0, 1, 2}, Keep: s.inherited}
+	l.Sys = &syscall.SysProcAttr{Setpgid: true}
+	start := func() error {
+		p, err = s.children.StartCommand(l, exit)
+		if err != nil {
+			return explainCommand(file, command, l.Env, err)
+		}
+		return nil
+	}
+	if inFront || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
+		// The harness's own user may execute the stage, COMMAND's may not, so it changes the user itself.
+		l.Path, l.Argv, l.Dir = "/proc/self/exe", append([]string{StageName, s.user.word(), s.Chdir, file}, command...), ""
+		return p, start()
+	}
+	return p, s.asUser(start)
+}
+
+// StageName is argv[0] of the stage between the harness and COMMAND, see Stage.
+const StageName = "envharness-command"
+
+// Stage is what the harness's binary does when its argv[0] is StageName: what can be done only by the process
+// that will be COMMAND. It takes the terminal for its process group, gives LISTEN_PID (sd_listen_fds(3)) its
+// own number, becomes the user of args[1], goes to the directory args[2], and executes args[3] with the words after
+// it; an empty word changes nothing. It returns when that fails.
+func Stage(args []string) error {
+	if len(args) < 5 {
+		return &Error{Subject: StageName, Problem: "is a name that the harness gives to itself", Next: "start it as envharness"}
+	}
+	user, err := parseUser(args[1])
+	if err != nil {
+		return &Error{Subject: StageName, Problem: err.Error(), Next: "start it as envharness"}
+	}
+	runtime.LockOSThread()
+	giveTerminal(syscall.Getpgrp())
+	env := newEnviron(os.Environ())
+	if env.has("LISTEN_PID") {
+		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	}
+	s := &startup{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}
+	return s.asUser(func() error {
+		if err := s.chdir(); err != nil {
+			return err
+		}
+		err := syscall.Exec(args[3], args[4:], env.list())
+		return explainCommand(args[3], args[4:], env.list(), err)
+	})
+}
