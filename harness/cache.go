@@ -1,80 +1,95 @@
 package harness
 
 import (
-	"io"
+	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
-// openCache checks the directory of last-known-good values, and makes it if it is missing. It holds secrets,
-// so it must be the harness's own user's and closed to everybody else.
-func openCache(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &Error{Subject: dir, Problem: "cannot be made for --cache: " + text.Reason(err), Next: "mount a directory there that the harness may write to", Err: err}
+// openCache opens the directory of last-known-good values, and makes it if it is missing. It holds secrets, so it
+// must be the harness's own user's and closed to everybody else, at a place where nobody else can put another one.
+func openCache(dir string) (*securefile.Dir, error) {
+	d, err := securefile.MakeDir(dir, 0o700)
+	if err != nil {
+		return nil, cacheError(dir, err)
 	}
-	var info unix.Stat_t
-	if err := unix.Lstat(dir, &info); err != nil {
-		return &Error{Subject: dir, Problem: "cannot look at it for --cache: " + text.Reason(err), Err: err}
-	}
+	owner, mode, err := d.Stat()
 	problem, hint := "", ""
 	switch {
-	case info.Mode&unix.S_IFMT != unix.S_IFDIR:
-		problem, hint = "is not a directory (--cache)", "name the directory itself, not a link to it"
-	case int(info.Uid) != os.Getuid():
+	case err != nil:
+		problem = "cannot look at it for --cache: " + text.Reason(err)
+	case owner.UID != os.Geteuid():
 		problem, hint = "belongs to another user (--cache)", "chown it to the harness's own user"
-	case info.Mode&0o077 != 0:
+	case mode&0o077 != 0:
 		problem, hint = "is open to others (--cache), and it holds secrets", "chmod 700 "+text.ShellQuote(dir)
+	case d.Foreign() != "":
+		problem, hint = text.Printable(d.Foreign())+" on the way to it belongs to another user, who could replace it (--cache)", "name a directory below root's or the harness's own user's ones"
 	default:
-		return nil
+		return d, nil
 	}
-	return &Error{Subject: dir, Problem: problem, Next: hint}
+	d.Close()
+	return nil, &Error{Subject: dir, Problem: problem, Next: hint, Err: err}
+}
+
+// cacheError says why there is no such directory.
+func cacheError(dir string, err error) error {
+	failed := &Error{Subject: dir, Problem: "cannot be made for --cache: " + text.Reason(err), Next: "mount a directory there that the harness may write to", Err: err}
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, securefile.ErrForeign) {
+		failed.Problem, failed.Next = "is not a directory that can be trusted (--cache): "+text.Reason(err), "name the directory itself, not a link to it"
+	}
+	return failed
 }
 
 // throughCache keeps a good value for later, and gives the last good one in place of a failure.
 func (s *startup) throughCache(e entry, v *evaluation, value string, err error) (string, error) {
-	file := filepath.Join(s.Cache, e.name)
 	if err == nil {
-		if err := replaceFile(file, []byte(value), 0o600, nil); err != nil {
+		if err := s.cache.Write(e.name, []byte(value), 0o600, nil); err != nil {
 			s.Log.Warn("the value could not be cached", "name", e.name, "problem", text.Reason(err))
 		}
 		return value, nil
 	}
-	cached, age, cacheErr := readCached(file)
-	if cacheErr != nil {
+	cached, age, cacheErr := readCached(s.cache, e.name)
+	switch {
+	case errors.Is(cacheErr, fs.ErrNotExist):
 		return "", err
-	}
-	if age > s.CacheMaxAge {
+	case cacheErr != nil:
+		s.Log.Warn("a cached value is not used", "name", e.name, "problem", text.Reason(cacheErr))
+		return "", err
+	case age > s.CacheMaxAge:
 		s.Log.Warn("a cached value is too old to be used", "name", e.name, "age", text.Duration(age))
 		return "", err
 	}
 	s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(err), "age", text.Duration(age))
-	v.source, v.span.Outcome = file, timeline.Cached
+	v.source, v.span.Outcome = s.Cache+"/"+e.name, timeline.Cached
 	return cached, nil
 }
 
-// readCached reads a value that only the harness's own user can have written.
-func readCached(path string) (value string, age time.Duration, err error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// clockSlack is how far in the future a cached value may seem to be written: file servers have clocks of their own.
+const clockSlack = 5 * time.Second
+
+// readCached reads a value that only the harness's own user can have written, and judges it as if it had been printed.
+func readCached(dir *securefile.Dir, name string) (value string, age time.Duration, err error) {
+	content, info, err := dir.Read(name, child.MaxOutput+1)
 	if err != nil {
 		return "", 0, err
 	}
-	defer file.Close()
-	var info unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &info); err != nil {
-		return "", 0, err
+	if int(info.Uid) != os.Geteuid() || info.Mode&0o077 != 0 {
+		return "", 0, errors.New("others may have written it")
 	}
-	if info.Mode&unix.S_IFMT != unix.S_IFREG || int(info.Uid) != os.Getuid() || info.Mode&0o077 != 0 {
-		return "", 0, os.ErrPermission
+	age = time.Since(time.Unix(info.Mtim.Unix()))
+	if age < -clockSlack {
+		return "", 0, errors.New("it was written in the future, so its age is not known")
 	}
-	content, err := io.ReadAll(io.LimitReader(file, maxEntry))
-	written := time.Unix(info.Mtim.Unix())
-	return string(content), max(time.Since(written), 0), err
+	value, err = valueOf(name, content)
+	return value, max(age, 0), err
 }
 
 // problemOf is what happened, without the path.

@@ -40,6 +40,7 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -162,6 +163,8 @@ type startup struct {
 	shut      *sync.Once   // the inherited descriptors were closed for executables
 	inherited []int        // and these they are, for COMMAND
 
+	cache *securefile.Dir // with Cache
+
 	env      *environ            // what COMMAND will get, as far as it is known
 	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
@@ -226,9 +229,9 @@ func (s *startup) checkOptions() (err error) {
 		}
 	}
 	if s.Cache != "" {
-		return openCache(s.Cache)
+		s.cache, err = openCache(s.Cache)
 	}
-	return nil
+	return err
 }
 
 // checkProbes finds a misspelt probe before it makes a healthy command look ill.
@@ -296,6 +299,7 @@ func (s *startup) again(env *environ) *startup {
 		user:      s.user,
 		shut:      s.shut,
 		inherited: s.inherited,
+		cache:     s.cache,
 		env:       env.clone(),
 		envFile:   s.envFile,
 		resolved:  map[string]Variable{},

@@ -3,7 +3,6 @@ package harness
 import (
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -69,7 +68,7 @@ func (c *command) reclaimTerminal() {
 
 // startCommand starts COMMAND as a child in a process group of its own, in front of the terminal if it is to
 // be. exit gets its status.
-func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<- syscall.WaitStatus) (*child.Process, error) {
+func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<- syscall.WaitStatus) (p *child.Process, err error) {
 	file, env, err := s.lookUpCommand(command)
 	if err != nil {
 		return nil, err
@@ -77,43 +76,22 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 	for _, entry := range extra {
 		env.add(entry)
 	}
-	l := child.Launch{Path: file, Argv: command, Env: env.list(), Dir: s.Chdir, Files: s.commandFiles()}
+	s.closeInherited()
+	l := child.Launch{Path: file, Argv: command, Env: env.list(), Dir: s.Chdir, Files: []uintptr{0, 1, 2}, Keep: s.inherited}
 	l.Sys = &syscall.SysProcAttr{Setpgid: true}
-	if s.user != nil {
-		l.Sys.Credential = s.user.credential()
+	start := func() error {
+		p, err = s.children.StartCommand(l, exit)
+		if err != nil {
+			return explainCommand(file, command, l.Env, err)
+		}
+		return nil
 	}
 	if inFront || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
-		l.Path, l.Argv = "/proc/self/exe", append([]string{StageName, file}, command...)
+		// The harness's own user may execute the stage, COMMAND's may not, so it changes the user itself.
+		l.Path, l.Argv, l.Dir = "/proc/self/exe", append([]string{StageName, s.user.word(), s.Chdir, file}, command...), ""
+		return p, start()
 	}
-	p, err := s.children.StartCommand(l, exit)
-	if err != nil {
-		return nil, explainCommand(file, command, l.Env, err)
-	}
-	return p, nil
-}
-
-// commandFiles are 0 to 2 and the inherited descriptors, each under its own number.
-func (s *startup) commandFiles() []uintptr {
-	s.closeInherited()
-	files := []uintptr{0, 1, 2}
-	if len(s.inherited) > 0 {
-		const closed = ^uintptr(0)
-		for fd := len(files); fd <= slices.Max(s.inherited); fd++ {
-			files = append(files, closed)
-		}
-		for _, fd := range s.inherited {
-			files[fd] = uintptr(fd)
-		}
-	}
-	return files
-}
-
-func (u *commandUser) credential() *syscall.Credential {
-	groups := make([]uint32, len(u.Groups))
-	for i, g := range u.Groups {
-		groups[i] = uint32(g)
-	}
-	return &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID), Groups: groups}
+	return p, s.asUser(start)
 }
 
 // StageName is argv[0] of the stage between the harness and COMMAND, see Stage.
@@ -121,14 +99,28 @@ const StageName = "envharness-command"
 
 // Stage is what the harness's binary does when its argv[0] is StageName: what can be done only by the process
 // that will be COMMAND. It takes the terminal for its process group, gives LISTEN_PID (sd_listen_fds(3)) its
-// own number, and executes args[1] with the words after it. It returns when that fails.
+// own number, becomes the user of args[1], goes to the directory args[2], and executes args[3] with the words after
+// it; an empty word changes nothing. It returns when that fails.
 func Stage(args []string) error {
+	if len(args) < 5 {
+		return &Error{Subject: StageName, Problem: "is a name that the harness gives to itself", Next: "start it as envharness"}
+	}
+	user, err := parseUser(args[1])
+	if err != nil {
+		return &Error{Subject: StageName, Problem: err.Error(), Next: "start it as envharness"}
+	}
 	runtime.LockOSThread()
 	giveTerminal(syscall.Getpgrp())
 	env := newEnviron(os.Environ())
 	if env.has("LISTEN_PID") {
 		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
-	err := syscall.Exec(args[1], args[2:], env.list())
-	return explainCommand(args[1], args[2:], env.list(), err)
+	s := &startup{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}
+	return s.asUser(func() error {
+		if err := s.chdir(); err != nil {
+			return err
+		}
+		err := syscall.Exec(args[3], args[4:], env.list())
+		return explainCommand(args[3], args[4:], env.list(), err)
+	})
 }

@@ -27,7 +27,7 @@ func (r *readiness) listen() {
 		return
 	}
 	if r.base.user != nil {
-		r.socket.Also = r.base.user.UID
+		r.socket.Also = int(r.base.user.UID)
 	}
 	go func() {
 		fds := []unix.PollFd{{Fd: int32(r.socket.FD()), Events: unix.POLLIN}}

@@ -2,13 +2,9 @@ package harness
 
 import (
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 
 	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -22,63 +18,21 @@ func (s *startup) writeEnvironment(variables []Variable) error {
 		return err
 	}
 	if err := s.writeForCommand(s.Init.Write, content); err != nil {
-		return &Error{Subject: s.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to", Err: err}
+		return &Error{Subject: s.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
 	}
 	return nil
 }
 
-// writeForCommand replaces a file for COMMAND's user alone. Where that user may have put a link in the way, to
-// have the harness write where only root may, it is written as that user.
+// writeForCommand replaces a file for COMMAND's user alone. A path in which that user has a say, by a link or a
+// FIFO of theirs, is written to as that user, who cannot have the harness write where only root may.
 func (s *startup) writeForCommand(path string, content []byte) error {
 	const mode = 0o600
-	if s.user != nil {
-		if target, safe := ownPath(path); safe {
-			return replaceFile(target, content, mode, s.user)
-		}
+	if s.user == nil {
+		return securefile.Write(path, content, mode, nil)
 	}
-	return s.asUser(func() error { return writeFile(path, content, mode) })
-}
-
-// ownPath resolves a path's links, and tells whether nobody but root and the harness's own user can have a
-// say in where it leads. The file itself need not be there.
-func ownPath(path string) (resolved string, own bool) {
-	const mostLinks = 40 // as the kernel, path_resolution(7)
-	path, err := filepath.Abs(path)
-	at, rest := "/", strings.Split(path, "/")
-	for links := 0; len(rest) > 0 && links <= mostLinks && err == nil && isOwnDirectory(at); {
-		next := filepath.Join(at, rest[0])
-		rest = rest[1:]
-		info, err := os.Lstat(next)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && len(rest) == 0:
-			return next, true
-		case err != nil:
-			return "", false
-		case info.Mode()&os.ModeSymlink == 0:
-			at = next
-			continue
-		}
-		target, err := os.Readlink(next)
-		if err != nil || !isOwn(info) {
-			return "", false
-		}
-		if filepath.IsAbs(target) {
-			at = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-		links++
+	err := securefile.Write(path, content, mode, &securefile.Owner{UID: int(s.user.UID), GID: int(s.user.GID)})
+	if errors.Is(err, securefile.ErrForeign) {
+		return s.asUser(func() error { return securefile.Write(path, content, mode, nil) })
 	}
-	return at, len(rest) == 0
-}
-
-// isOwnDirectory tells whether others can neither add nor replace what a directory holds, or, in a sticky one
-// as /tmp, at least not replace it.
-func isOwnDirectory(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && isOwn(info) && (info.Mode().Perm()&0o022 == 0 || info.Mode()&os.ModeSticky != 0)
-}
-
-func isOwn(info fs.FileInfo) bool {
-	uid := info.Sys().(*syscall.Stat_t).Uid
-	return uid == 0 || int(uid) == os.Getuid()
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -36,7 +37,7 @@ func (s *startup) writeTimeline(command string) {
 	var picture bytes.Buffer
 	err := s.timeline.WriteSVG(&picture)
 	if err == nil {
-		err = writeFile(s.TimelineSVG, picture.Bytes(), 0o644)
+		err = securefile.Write(s.TimelineSVG, picture.Bytes(), 0o644, nil)
 	}
 	if err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))

@@ -31,6 +31,7 @@ func TestConformance(t *testing.T) {
 		MinTTL:  minTTL,
 		Kill:    server.Kill,
 		Restart: server.Start,
+		Wipe:    server.Wipe,
 		Pause:   server.Pause,
 		Resume:  server.Resume,
 		Cut:     link.Cut,

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/hashicorp/consul/api"
@@ -107,7 +108,8 @@ func (s *single) query(ctx context.Context, client *client, q *api.QueryOptions)
 		}
 	}
 	return func() bool {
-		same := found == nil && s.entry == nil || found != nil && s.entry != nil && found.ModifyIndex == s.entry.ModifyIndex
+		same := found == nil && s.entry == nil || found != nil && s.entry != nil &&
+			found.ModifyIndex == s.entry.ModifyIndex && bytes.Equal(found.Value, s.entry.Value)
 		s.entry = found
 		return !same
 	}, meta.LastIndex, nil

@@ -19,21 +19,16 @@ import (
 func call[T any](ctx context.Context, r *registry, op, name string, ask func(context.Context, *clientv3.Client) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)
 	defer cancel()
-	for {
-		start := time.Now()
-		var answer T
-		client, err := r.connection.get(ctx)
-		if err == nil {
-			answer, err = ask(ctx, client)
-		}
-		if err == nil {
-			return answer, nil
-		}
-		err = r.explain(err, time.Since(start))
-		if !r.connection.note(client, err) {
-			return answer, r.fail(op, name, err)
-		}
+	start := time.Now()
+	var answer T
+	client, err := r.connection.get()
+	if err == nil {
+		answer, err = ask(ctx, client)
 	}
+	if err != nil {
+		err = r.fail(op, name, r.explain(err, time.Since(start)))
+	}
+	return answer, err
 }
 
 // fail says what could not be done.

@@ -67,7 +67,7 @@ func open(config discovery.Config) (*registry, error) {
 	r := &registry{
 		config:     config,
 		layout:     keys,
-		connection: &connection{config: config},
+		connection: newConnection(config),
 		group:      driver.NewGroup(),
 		hubs:       hubs{byService: map[string]*hub{}},
 	}

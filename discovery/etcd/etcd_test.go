@@ -50,6 +50,7 @@ func conformance(t *testing.T, server *testservers.Etcd, far string, cut, mend f
 		MinTTL:  time.Second,
 		Kill:    server.Kill,
 		Restart: server.Start,
+		Wipe:    server.Wipe,
 		Pause:   server.Pause,
 		Resume:  server.Resume,
 		Cut:     cut,

@@ -53,9 +53,16 @@ type hub struct {
 
 // known is a record as it was last read.
 type known struct {
-	revision int64
+	state    state
 	instance discovery.Instance
 	ok       bool // it is no malformed one
+}
+
+// state identifies what stands at a key. The revisions alone do not, when etcd has lost its data.
+type state struct{ created, modified, version, lease int64 }
+
+func stateOf(kv *mvccpb.KeyValue) state {
+	return state{kv.CreateRevision, kv.ModRevision, kv.Version, kv.Lease}
 }
 
 // view is what those with one query see.
@@ -64,6 +71,7 @@ type view struct {
 	watches  int // under the lock of hubs
 	snapshot discovery.Snapshot
 	revision int64
+	era      int           // counts how often the revision did not grow: what was before is history
 	changed  chan struct{} // closed at the next snapshot
 }
 
@@ -176,6 +184,9 @@ func (h *hub) replace(response *clientv3.GetResponse) {
 	h.lock.Lock()
 	h.byKey, h.sorted = h.decode(response.Kvs)
 	for _, v := range h.views {
+		if response.Header.Revision <= v.revision {
+			v.era++ // the registry may have lost its data
+		}
 		v.revision = response.Header.Revision
 		v.renew(h)
 	}
@@ -198,12 +209,12 @@ func (h *hub) decode(kvs []*mvccpb.KeyValue) (map[string]known, []discovery.Inst
 }
 
 func (h *hub) decodeOne(kv *mvccpb.KeyValue) known {
-	if record, ok := h.byKey[string(kv.Key)]; ok && record.revision == kv.ModRevision {
+	if record, ok := h.byKey[string(kv.Key)]; ok && record.state == stateOf(kv) {
 		return record
 	}
 	r := h.registry
 	in, ok := layout.DecodeOne(r.layout, r.config.Log, layout.Record{Key: string(kv.Key), Value: kv.Value})
-	return known{kv.ModRevision, in, ok}
+	return known{stateOf(kv), in, ok}
 }
 
 // apply takes over changes, and renews the views that see one of them.
@@ -264,6 +275,7 @@ type follower struct {
 	view    *view
 	joining bool  // the hub was there before it, so what it holds may be older than the watch
 	seen    int64 // the revision of what was delivered last
+	era     int   // and its era
 }
 
 // Read waits for the hub. A watch that joined reads for itself, once: its first snapshot must not be older
@@ -279,7 +291,7 @@ func (f *follower) Read(ctx context.Context) (discovery.Snapshot, error) {
 	}
 	f.hub.lock.Lock()
 	defer f.hub.lock.Unlock()
-	f.seen = f.view.revision
+	f.seen, f.era = f.view.revision, f.view.era
 	return f.view.snapshot, nil
 }
 
@@ -291,7 +303,7 @@ func (f *follower) join(ctx context.Context) (discovery.Snapshot, error) {
 	f.hub.lock.Lock()
 	defer f.hub.lock.Unlock()
 	f.joining = false
-	f.seen = response.Header.Revision
+	f.seen, f.era = response.Header.Revision, f.view.era
 	if f.view.revision > f.seen {
 		f.seen = f.view.revision
 		return f.view.snapshot, nil
@@ -329,13 +341,13 @@ func (f *follower) Next(ctx context.Context) (discovery.Snapshot, error) {
 	for {
 		f.hub.lock.Lock()
 		live, err, turn := f.live, f.err, f.turn
-		snapshot, revision, changed := f.view.snapshot, f.view.revision, f.view.changed
+		snapshot, revision, era, changed := f.view.snapshot, f.view.revision, f.view.era, f.view.changed
 		f.hub.lock.Unlock()
 		switch {
 		case !live:
 			return discovery.Snapshot{}, err
-		case revision > f.seen:
-			f.seen = revision
+		case revision > f.seen || era != f.era:
+			f.seen, f.era = revision, era
 			return snapshot, nil
 		}
 		select {

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/envharness/envharness/discovery/driver"
 )
@@ -21,7 +25,19 @@ type subscription struct {
 
 	changes clientv3.WatchChan
 	cancel  context.CancelFunc
+	since   time.Time
 	broken  <-chan struct{} // closed when the registry cannot be asked
+}
+
+// loginKey is the metadata that gives the watches of one login a stream of their own: etcd looks at the token
+// that their stream began with. Nobody reads it.
+const loginKey = "envharness-login"
+
+// life is the context of a watch.
+func (r *registry) life() (context.Context, context.CancelFunc) {
+	ctx := clientv3.WithRequireLeader(context.Background())
+	ctx = metadata.AppendToOutgoingContext(ctx, loginKey, strconv.Itoa(r.connection.login.number()))
+	return context.WithCancel(ctx)
 }
 
 // read begins anew.
@@ -35,9 +51,10 @@ func (s *subscription) read(ctx context.Context) (*clientv3.GetResponse, error) 
 			return nil, err
 		}
 		from := append(slices.Clone(s.options), clientv3.WithRev(response.Header.Revision+1))
-		life, cancel := context.WithCancel(clientv3.WithRequireLeader(context.Background()))
+		life, cancel := r.life()
 		stop := context.AfterFunc(ctx, cancel) // Watch blocks while there is no connection
 		s.changes, s.cancel, s.broken = client.Watch(life, s.key, from...), cancel, broken
+		s.since = time.Now()
 		if !stop() {
 			s.Close()
 			return nil, ctx.Err()
@@ -76,6 +93,8 @@ func (s *subscription) judge(response clientv3.WatchResponse, ok bool) error {
 	switch err := response.Err(); {
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return driver.ErrGap
+	case codeOf(err) == codes.Aborted && time.Since(s.since) > time.Second:
+		return driver.ErrGap // its connection broke: no outage until a read fails, too
 	case err != nil:
 		return s.registry.fail(s.op, s.name, s.registry.explain(err, 0))
 	}

@@ -125,6 +125,7 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 	switch layout {
 	case "native": // what is long and the same for all layouts
 		suite.Pause, suite.Resume = server.Pause, server.Resume
+		suite.Wipe = server.Wipe
 		fallthrough
 	case "containerpilot": // whose directories no other layout has
 		link := testservers.NewLink(t, server.Address)

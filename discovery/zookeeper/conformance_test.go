@@ -90,7 +90,7 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 	}
 	suite.URL, suite.FarURL = at(server.Address), at(link.Address)
 	suite.MinTTL = 2 * testservers.ZooKeeperTick
-	suite.Kill, suite.Restart = server.Kill, server.Start
+	suite.Kill, suite.Restart, suite.Wipe = server.Kill, server.Start, server.Wipe
 	suite.Pause, suite.Resume = server.Pause, server.Resume
 	suite.Cut, suite.Mend = link.Cut, link.Mend
 	suite.Compact = func(testing.TB) {} // it keeps no history: what a watch missed is always forgotten

@@ -30,6 +30,16 @@ func Missing(t testing.TB, server, install string) {
 	t.Skip(text)
 }
 
+// wiped ends a server, removes what it keeps in a directory, and starts it again.
+func (p *Process) wiped(t testing.TB, data string) {
+	t.Helper()
+	p.end()
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	p.Start(t)
+}
+
 // Process is a server that a test can kill, start again, stop and continue. Its methods fail the test
 // when they cannot.
 type Process struct {
