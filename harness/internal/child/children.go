@@ -59,6 +59,7 @@ type Launch struct {
 	Env   []string
 	Dir   string
 	Files []uintptr
+	Keep  []int // descriptors that it has under their own numbers, beside Files
 	Sys   *syscall.SysProcAttr
 }
 
@@ -93,6 +94,7 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 	}
 	p.owner, p.pidfd, p.reaped = ps, -1, make(chan struct{})
 	requestPidfd(l.Sys, &p.pidfd)
+	defer inherit(l.Keep)()
 	pid, err := syscall.ForkExec(l.Path, l.Argv, &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: l.Files, Sys: l.Sys})
 	if err != nil {
 		return err
@@ -104,6 +106,20 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 	default:
 	}
 	return nil
+}
+
+// inherit lets the next child have descriptors; what it gives takes them back. Files of ForkExec would need a free
+// number above them, which there is none of below RLIMIT_NOFILE. The caller holds the lock, so that no other child
+// is started meanwhile.
+func inherit(fds []int) (undo func()) {
+	for _, fd := range fds {
+		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	}
+	return func() {
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // Stop ends start-up: what runs gets the signal, what is held TERM, nothing more is started, and what is left
