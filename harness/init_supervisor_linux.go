@@ -119,7 +119,7 @@ func (v *supervisor) start() error {
 	for name := range s.resolved {
 		v.stamp(name, now)
 	}
-	if err := v.writeEnvironment(); err != nil {
+	if _, err := patiently(s, v.Init.Write, func() (struct{}, error) { return struct{}{}, v.writeEnvironment() }); err != nil {
 		return err
 	}
 	v.openNotify()
