@@ -4,10 +4,67 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/envharness/envharness/harness/internal/child"
 )
+
+// command is COMMAND as it runs now, or ran last.
+type command struct {
+	options    InitOptions
+	words      []string
+	process    *child.Process // nil before the first start
+	exits      chan syscall.WaitStatus
+	status     syscall.WaitStatus        // with which it exited for good
+	stopSignal syscall.Signal            // that it is stopped with
+	inFront    bool                      // it was given the terminal
+	suspender  atomic.Pointer[suspender] // nil where nobody could continue the harness
+}
+
+func newCommand(o InitOptions, words []string) *command {
+	return &command{options: o, words: words, exits: make(chan syscall.WaitStatus, 1)}
+}
+
+// start starts it with the environment of s and extra entries.
+func (c *command) start(s *startup, extra []string) (*child.Process, error) {
+	c.inFront = ownsTerminal() || c.hasTerminal()
+	process, err := s.startCommand(c.words, extra, c.inFront, c.exits)
+	if err != nil {
+		return nil, err
+	}
+	c.process = process
+	c.suspender.Store(newSuspender(process))
+	return process, nil
+}
+
+// signal sends it a signal, or its group with Group.
+func (c *command) signal(sig syscall.Signal) {
+	if c.options.Group {
+		c.process.Signal(sig)
+	} else {
+		c.process.SignalOne(sig)
+	}
+}
+
+// kill ends it with its group.
+func (c *command) kill() { c.process.Signal(syscall.SIGKILL) }
+
+// suspended lets the harness stop and go on together with COMMAND, which has been stopped.
+func (c *command) suspended() { c.suspender.Load().suspend() }
+
+// hasTerminal tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
+// left there when nobody else can be.
+func (c *command) hasTerminal() bool {
+	return c.process != nil && (terminalGroup() == c.process.PID() || c.inFront && c.suspender.Load() == nil)
+}
+
+// reclaimTerminal brings the harness's group back in front of the terminal: whoever started the harness goes on there.
+func (c *command) reclaimTerminal() {
+	if c.hasTerminal() {
+		giveTerminal(syscall.Getpgrp())
+	}
+}
 
 // startCommand starts COMMAND as a child in a process group of its own, in front of the terminal if it is to
 // be. exit gets its status.

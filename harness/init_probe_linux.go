@@ -5,61 +5,93 @@ import "time"
 // probeEvery is how often COMMAND is asked whether it is ready.
 const probeEvery = time.Second
 
+// readiness finds out whether COMMAND is ready and healthy: by what it says on its notify socket, and by executables
+// that are asked again and again.
+type readiness struct {
+	*Harness
+	base     *startup
+	state    *state
+	probes   probes // of this COMMAND
+	socket   *commandSocket
+	notified chan struct{} // COMMAND has said that it is ready
+}
+
 // probes is what is found out about one COMMAND.
 type probes struct {
-	ready chan struct{}
-	well  chan bool
-	over  chan struct{} // closed when it ends
+	ready   chan struct{}
+	healthy chan bool
+	over    chan struct{} // closed when it ends
+}
+
+func newReadiness(s *startup, st *state) *readiness {
+	return &readiness{Harness: s.Harness, base: s, state: st, probes: newProbes(), notified: make(chan struct{}, 1)}
 }
 
 func newProbes() probes {
-	return probes{ready: make(chan struct{}), well: make(chan bool), over: make(chan struct{})}
+	return probes{ready: make(chan struct{}), healthy: make(chan bool), over: make(chan struct{})}
 }
 
-// endProbes ends the probes of a COMMAND that ends. What one of them still finds out is not about the next one,
+// end ends the probes of a COMMAND that ends. What one of them still finds out is not about the next one,
 // and reaches nobody.
-func (v *supervisor) endProbes() {
-	close(v.probes.over)
-	v.probes = newProbes()
+func (r *readiness) end() {
+	close(r.probes.over)
+	r.probes = newProbes()
 }
 
-// probe watches one COMMAND until it ends: first until it is ready, then whether it stays well.
-func (v *supervisor) probe(p probes) {
-	if path := v.Init.Ready; path != "" && path != ReadyNotify {
-		for !v.passes(path) {
-			if !p.sleep(probeEvery) {
-				return
-			}
+// probe watches the COMMAND that has been started until it ends: first until it is ready, then whether it stays
+// healthy.
+func (r *readiness) probe() {
+	p := r.probes
+	go func() {
+		if r.awaitReady(p) {
+			r.watchHealth(p)
 		}
-		select {
-		case p.ready <- struct{}{}:
-		case <-p.over:
-			return
+	}()
+}
+
+// awaitReady asks until COMMAND is ready, and tells whether it is still there.
+func (r *readiness) awaitReady(p probes) bool {
+	path := r.Init.Ready
+	if path == "" || path == ReadyNotify {
+		return true
+	}
+	for !r.passes(path) {
+		if !p.sleep(probeEvery) {
+			return false
 		}
 	}
-	if v.Init.Health == "" {
+	select {
+	case p.ready <- struct{}{}:
+		return true
+	case <-p.over:
+		return false
+	}
+}
+
+func (r *readiness) watchHealth(p probes) {
+	if r.Init.Health == "" {
 		return
 	}
 	failed := 0
-	for p.sleep(v.Init.HealthInterval) {
-		if v.passes(v.Init.Health) {
+	for p.sleep(r.Init.HealthInterval) {
+		if r.passes(r.Init.Health) {
 			failed = 0
-			p.tell(true)
-		} else if failed++; failed == v.Init.HealthFailures {
-			p.tell(false)
+			p.report(true)
+		} else if failed++; failed == r.Init.HealthFailures {
+			p.report(false)
 		}
 	}
 }
 
 // passes runs a probe, with COMMAND's variables and within the time of any executable.
-func (v *supervisor) passes(path string) bool {
-	env := v.environment()
-	out, err := v.base.again(env).execute(path, env, false)
+func (r *readiness) passes(path string) bool {
+	env := r.state.environment()
+	out, err := r.base.again(env).execute(path, env, false)
 	if out.Held != nil {
 		out.Held.Discard()
 	}
 	if err != nil {
-		v.Log.Debug("a probe failed", "problem", err.Error())
+		r.Log.Debug("a probe failed", "problem", err.Error())
 	}
 	return err == nil
 }
@@ -74,9 +106,9 @@ func (p probes) sleep(d time.Duration) bool {
 	}
 }
 
-func (p probes) tell(well bool) {
+func (p probes) report(healthy bool) {
 	select {
-	case p.well <- well:
+	case p.healthy <- healthy:
 	case <-p.over:
 	}
 }

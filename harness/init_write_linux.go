@@ -9,19 +9,16 @@ import (
 )
 
 // writeEnvironment keeps the dotenv file current for commands that read it themselves.
-func (v *supervisor) writeEnvironment() error {
-	if v.Init.Write == "" {
+func (s *startup) writeEnvironment(variables []Variable) error {
+	if s.Init.Write == "" {
 		return nil
 	}
-	v.mu.Lock()
-	variables := v.current.resolution().Decided
-	v.mu.Unlock()
 	content, err := envfmt.MarshalDotenv(variables)
 	if err != nil {
 		return err
 	}
-	if err := v.base.writeForCommand(v.Init.Write, content); err != nil {
-		return &Error{Subject: v.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
+	if err := s.writeForCommand(s.Init.Write, content); err != nil {
+		return &Error{Subject: s.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
 	}
 	return nil
 }
