@@ -2,6 +2,7 @@ package harness
 
 import (
 	"errors"
+	"io"
 	"os"
 	"strings"
 
@@ -15,7 +16,11 @@ import (
 func (s *startup) readEnvFiles() error {
 	for _, file := range s.EnvFiles {
 		began := s.elapsed()
-		variables, err := s.readEnvFile(file)
+		content, err := patiently(s, file, func() ([]byte, error) { return loadEnvFile(file) })
+		if err != nil {
+			return err
+		}
+		variables, err := s.parseEnvFile(file, content)
 		if err != nil {
 			return err
 		}
@@ -30,12 +35,31 @@ func (s *startup) readEnvFiles() error {
 	return nil
 }
 
-// readEnvFile reads one file and checks that an environment can hold what it says.
-func (s *startup) readEnvFile(file string) ([]envfile.Variable, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, &Error{Subject: file, Problem: "cannot read the env-file: " + text.Reason(err), Next: "check --env-file", Err: err}
+// maxEnvFile is the most that an env-file may be: more than execve(2) takes for all variables together, 6 MiB.
+const maxEnvFile = 8 << 20
+
+// loadEnvFile gives the content of an env-file, which may be a FIFO, as of <(vault …).
+func loadEnvFile(file string) ([]byte, error) {
+	failed := func(problem string, err error) error {
+		return &Error{Subject: file, Problem: "cannot read the env-file: " + problem, Next: "check --env-file", Err: err}
 	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, failed(text.Reason(err), err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	if err != nil {
+		return nil, failed(text.Reason(err), err)
+	}
+	if len(content) > maxEnvFile {
+		return nil, failed("it is over 8 MiB, more than all variables together may be", nil)
+	}
+	return content, nil
+}
+
+// parseEnvFile reads what one file says and checks that an environment can hold it.
+func (s *startup) parseEnvFile(file string, content []byte) ([]envfile.Variable, error) {
 	variables, err := envfile.Parse(content, envfile.Source{
 		Strong: func(name string) (string, bool) { return s.env.value(name), s.isInherited(name) },
 		Weak:   s.env.lookup,
@@ -52,7 +76,7 @@ func (s *startup) readEnvFile(file string) ([]envfile.Variable, error) {
 	return variables, nil
 }
 
-// warnUnset tells of a variable that an env-file refers to and nobody set.
+// warnUnset tells of a line that refers to a variable that nobody set.
 func (s *startup) warnUnset(path string) func(line int, name string) {
 	return func(line int, name string) {
 		s.Log.Warn("refers to a variable that is not set, which is taken for empty", "path", path, "line", line, "name", name)

@@ -44,7 +44,7 @@ func (e *Error) Hint() string { return e.Next }
 type Source struct {
 	Strong func(name string) (value string, ok bool) // wins over earlier lines, as what is inherited over an env-file
 	Weak   func(name string) (value string, ok bool) // gives way to them
-	Unset  func(line int, refers string)             // is told of a $NAME that nobody set, which is empty
+	Unset  func(line int, name string)               // is told of a line with a $NAME that nobody set, which is empty
 }
 
 // Parse reads the lines of an env-file, in their order; of a name that comes twice the later line counts. A line that

@@ -125,7 +125,7 @@ func TestParseTellsWhatIsNotSet(t *testing.T) {
 		told = append(told, fmt.Sprint(line, name))
 	}})
 	require.NoError(t, err)
-	require.Equal(t, []string{"1B", "3D"}, told)
+	require.Equal(t, []string{"1A", "3C"}, told)
 }
 
 // TestEarlierLinesWin: in a set, which is stronger than what is inherited.

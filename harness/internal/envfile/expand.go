@@ -6,8 +6,12 @@ import "strings"
 func (p *parser) expand(text string) (string, error) {
 	e := expansion{parser: p}
 	value, err := e.expand(text)
-	if err == nil && e.number && e.unset {
+	switch {
+	case err != nil || !e.unset:
+	case e.number:
 		return "", p.failed("looks like a password hash: a $ before a digit, and one before a name that is not set", "put the value between single quotes, or write $$ for each $")
+	case p.source.Unset != nil:
+		p.source.Unset(p.line, p.name) // not the name there, which may be a part of a secret
 	}
 	return value, err
 }
@@ -117,9 +121,6 @@ func (e *expansion) lookup(name string) string {
 	value, ok := e.find(name)
 	if !ok {
 		e.unset = true
-		if e.source.Unset != nil {
-			e.source.Unset(e.line, name)
-		}
 	}
 	return value
 }
