@@ -88,7 +88,8 @@ func (v *supervisor) start() error {
 		return err
 	}
 	v.state.stamp(maps.Keys(s.resolved))
-	if err := s.writeEnvironment(v.state.decided()); err != nil {
+	write := func() (struct{}, error) { return struct{}{}, s.writeEnvironment(v.state.decided()) }
+	if _, err := patiently(s, v.Init.Write, write); err != nil {
 		return err
 	}
 	v.readiness.listen()
