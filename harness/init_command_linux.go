@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/terminal"
 )
 
 // command is COMMAND as it runs now, or ran last.
@@ -16,10 +18,10 @@ type command struct {
 	words      []string
 	process    *child.Process // nil before the first start
 	exits      chan syscall.WaitStatus
-	status     syscall.WaitStatus        // with which it exited for good
-	stopSignal syscall.Signal            // that it is stopped with
-	inFront    bool                      // it was given the terminal
-	suspender  atomic.Pointer[suspender] // nil where nobody could continue the harness
+	status     syscall.WaitStatus                 // with which it exited for good
+	stopSignal syscall.Signal                     // that it is stopped with
+	inFront    bool                               // it was given the terminal
+	suspender  atomic.Pointer[terminal.Suspender] // nil where nobody could continue the harness
 }
 
 func newCommand(o InitOptions, words []string) *command {
@@ -28,13 +30,13 @@ func newCommand(o InitOptions, words []string) *command {
 
 // start starts it with the environment of s and extra entries.
 func (c *command) start(s *startup, extra []string) (*child.Process, error) {
-	c.inFront = ownsTerminal() || c.hasTerminal()
+	c.inFront = terminal.Owned() || c.hasTerminal()
 	process, err := s.startCommand(c.words, extra, c.inFront, c.exits)
 	if err != nil {
 		return nil, err
 	}
 	c.process = process
-	c.suspender.Store(newSuspender(process))
+	c.suspender.Store(terminal.NewSuspender(process))
 	return process, nil
 }
 
@@ -51,20 +53,46 @@ func (c *command) signal(sig syscall.Signal) {
 func (c *command) kill() { c.process.Signal(syscall.SIGKILL) }
 
 // suspended lets the harness stop and go on together with COMMAND, which has been stopped.
-func (c *command) suspended() { c.suspender.Load().suspend() }
+func (c *command) suspended() { c.suspender.Load().Suspend() }
 
 // hasTerminal tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
 // left there when nobody else can be.
 func (c *command) hasTerminal() bool {
-	return c.process != nil && (terminalGroup() == c.process.PID() || c.inFront && c.suspender.Load() == nil)
+	return c.process != nil && (terminal.Group() == c.process.PID() || c.inFront && c.suspender.Load() == nil)
 }
 
 // reclaimTerminal brings the harness's group back in front of the terminal: whoever started the harness goes on there.
 func (c *command) reclaimTerminal() {
 	if c.hasTerminal() {
-		giveTerminal(syscall.Getpgrp())
+		terminal.Give(syscall.Getpgrp())
 	}
 }
+
+// grace is the time that a stop, or the end of COMMAND, may take.
+type grace struct {
+	length     time.Duration
+	ends       time.Time
+	timer      *time.Timer
+	withdrawal *time.Timer // when COMMAND gets the signal although the service has not been withdrawn
+}
+
+func newGrace(length time.Duration) *grace {
+	return &grace{length: length, timer: newStoppedTimer(), withdrawal: newStoppedTimer()}
+}
+
+func newStoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+func (g *grace) begin() {
+	g.ends = time.Now().Add(g.length)
+	g.timer.Reset(g.length)
+}
+
+// limitWithdrawal leaves COMMAND the last quarter.
+func (g *grace) limitWithdrawal() { g.withdrawal.Reset(g.length * 3 / 4) }
 
 // startCommand starts COMMAND as a child in a process group of its own, in front of the terminal if it is to
 // be. exit gets its status.
@@ -110,7 +138,7 @@ func Stage(args []string) error {
 		return &Error{Subject: StageName, Problem: err.Error(), Next: "start it as envharness"}
 	}
 	runtime.LockOSThread()
-	giveTerminal(syscall.Getpgrp())
+	terminal.Give(syscall.Getpgrp())
 	env := newEnviron(os.Environ())
 	if env.has("LISTEN_PID") {
 		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
