@@ -123,19 +123,18 @@ func (v *supervisor) followSuspension() {
 	s.suspend()
 }
 
-// end ends what is left, discoverers gently within what is left of the grace, and gives COMMAND's exit code.
+// leftAfterExit is how long what COMMAND has left behind may take to end when COMMAND exits by itself.
+const leftAfterExit = time.Second
+
+// end ends what is left, gently: in a stop within what remains of the grace. It gives COMMAND's exit code.
 func (v *supervisor) end() error {
+	until := v.graceEnds
+	if soon := time.Now().Add(leftAfterExit); !v.stopping && soon.Before(until) {
+		until = soon
+	}
 	for _, k := range v.discoverers {
 		k.end()
 	}
-	over := make(chan struct{})
-	time.AfterFunc(time.Until(v.graceEnds), func() { close(over) })
-	for _, k := range v.discoverers {
-		select {
-		case <-k.ended:
-		case <-over:
-		}
-	}
-	child.KillRest()
+	v.base.children.EndRest(until)
 	return &ExitError{Code: v.Init.exitCode(v.exitStatus)}
 }

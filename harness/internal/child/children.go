@@ -37,19 +37,21 @@ type Children struct {
 	spare   *line            // for the next executable
 	keep    bool             // the harness stays (Init): nothing is left to COMMAND
 	born    chan struct{}    // holds a mark when a child was started
+	noPidfd bool             // clone(2) refuses CLONE_PIDFD
 }
 
 // Process is one child, leader of a process group of its own.
 type Process struct {
-	owner   *Children
-	pid     int
-	pidfd   int  // -1 where the kernel has none
-	lenient bool // an export: what it leaves in the background may go on
-	exited  bool // a zombie that has not been reaped: its ID is still ours
-	held    bool // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
-	status  syscall.WaitStatus
-	reaped  chan struct{}             // closed when it is gone
-	exit    chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
+	owner      *Children
+	pid        int
+	pidfd      int  // -1 where the kernel has none
+	lenient    bool // an export: what it leaves in the background may go on
+	exited     bool // a zombie that has not been reaped: its ID is still ours
+	held       bool // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
+	terminated bool // its group has had a TERM
+	status     syscall.WaitStatus
+	reaped     chan struct{}             // closed when it is gone
+	exit       chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
 }
 
 // Launch is what a child is started from.
@@ -92,8 +94,7 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 		return ErrStopped
 	}
 	p.owner, p.pidfd, p.reaped = ps, -1, make(chan struct{})
-	requestPidfd(l.Sys, &p.pidfd)
-	pid, err := syscall.ForkExec(l.Path, l.Argv, &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: l.Files, Sys: l.Sys})
+	pid, err := ps.forkExec(l, &p.pidfd)
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,24 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 	default:
 	}
 	return nil
+}
+
+// forkExec is syscall.ForkExec with a pidfd where there is one: qemu-user up to 7.2 answers EINVAL to CLONE_PIDFD,
+// and exits are looked for by waitid(2) then.
+func (ps *Children) forkExec(l Launch, pidfd *int) (pid int, err error) {
+	attr := &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: l.Files, Sys: l.Sys}
+	if !ps.noPidfd {
+		requestPidfd(l.Sys, pidfd)
+		if pid, err = syscall.ForkExec(l.Path, l.Argv, attr); !errors.Is(err, syscall.EINVAL) {
+			return pid, err
+		}
+		sys := *l.Sys
+		attr.Sys = withoutPidfd(&sys)
+		*pidfd = -1
+	}
+	pid, err = syscall.ForkExec(l.Path, l.Argv, attr)
+	ps.noPidfd = ps.noPidfd || err == nil
+	return pid, err
 }
 
 // Stop ends start-up: what runs gets the signal, what is held TERM, nothing more is started, and what is left
@@ -123,7 +142,7 @@ func (ps *Children) Stop(sig syscall.Signal) {
 		case p.held:
 			p.terminate()
 		case !p.exited:
-			syscall.Kill(-p.pid, sig)
+			p.kill(sig)
 		}
 	}
 	time.AfterFunc(stopAfter, func() {
@@ -137,8 +156,17 @@ func (ps *Children) Stop(sig syscall.Signal) {
 func (ps *Children) killAll() {
 	for _, p := range ps.running {
 		if !p.exited {
-			syscall.Kill(-p.pid, syscall.SIGKILL)
+			p.kill(syscall.SIGKILL)
 		}
+	}
+}
+
+// kill sends sig to the process's group, and to the process itself where it has left that group: one may join the
+// harness's own (setpgid(2)). The caller holds the lock, and the process has not been reaped.
+func (p *Process) kill(sig syscall.Signal) {
+	syscall.Kill(-p.pid, sig)
+	if group, err := syscall.Getpgid(p.pid); err == nil && group != p.pid {
+		syscall.Kill(p.pid, sig)
 	}
 }
 
@@ -160,7 +188,7 @@ func (p *Process) Signal(sig syscall.Signal) {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	if p.owner.running[p.pid] == p {
-		syscall.Kill(-p.pid, sig)
+		p.kill(sig)
 	}
 }
 
@@ -290,8 +318,18 @@ func (ps *Children) signalExports() map[int]bool {
 
 // terminate sends TERM to the group, and the CONT that lets a stopped one see it. The caller holds the lock.
 func (p *Process) terminate() {
-	syscall.Kill(-p.pid, syscall.SIGTERM)
-	syscall.Kill(-p.pid, syscall.SIGCONT)
+	p.terminated = true
+	p.kill(syscall.SIGTERM)
+	p.kill(syscall.SIGCONT)
+}
+
+// end sends TERM to the group of a process that has not been reaped.
+func (p *Process) end() {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	if p.owner.running[p.pid] == p {
+		p.terminate()
+	}
 }
 
 // hold records that the process is held from now on.
