@@ -50,7 +50,7 @@ bench: build ## Measure against dash, tini, dumb-init and others; rewrites docs/
 	bench/run
 
 .PHONY: lint
-lint: lint-format lint-go lint-scripts lint-platforms ## Check formatting, Go code, scripts and the other platforms' builds
+lint: lint-format lint-go lint-scripts lint-platforms lint-vulnerabilities ## Check formatting, Go code, scripts, the other platforms' builds, known vulnerabilities
 
 .PHONY: lint-format
 lint-format:
@@ -72,6 +72,10 @@ lint-scripts:
 lint-platforms:
 	GOARCH=arm64 go build -tags $(TAGS) ./...
 	GOOS=darwin go build -tags $(TAGS) ./...
+
+.PHONY: lint-vulnerabilities
+lint-vulnerabilities:
+	TAGS=$(TAGS) scripts/check-vulnerabilities
 
 .PHONY: install-test-tools
 install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there

@@ -109,7 +109,7 @@ func (s *startup) commandEnviron() *environ {
 	env := s.env.clone()
 	if s.Pristine {
 		env.opaque = nil
-		for _, name := range s.env.names {
+		for name := range s.env.each {
 			if !s.passes(name) {
 				env.unset(name)
 			}

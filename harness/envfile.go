@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"io"
 	"os"
 	"strings"
 
@@ -15,7 +16,11 @@ import (
 func (s *startup) readEnvFiles() error {
 	for _, file := range s.EnvFiles {
 		began := s.elapsed()
-		values, err := readEnvFile(file)
+		content, err := patiently(s, file, func() ([]byte, error) { return loadEnvFile(file) })
+		if err != nil {
+			return err
+		}
+		values, err := parseEnvFile(file, content)
 		if err != nil {
 			return err
 		}
@@ -30,13 +35,32 @@ func (s *startup) readEnvFiles() error {
 	return nil
 }
 
-// readEnvFile reads one file and checks that an environment can hold what it says. godotenv's own errors
-// quote the file, secrets and all, so of them only the fact is told.
-func readEnvFile(file string) (map[string]string, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, &Error{Subject: file, Problem: "cannot read the env-file: " + text.Reason(err), Next: "check --env-file", Err: err}
+// maxEnvFile is the most that an env-file may be: more than execve(2) takes for all variables together, 6 MiB.
+const maxEnvFile = 8 << 20
+
+// loadEnvFile gives the content of an env-file, which may be a FIFO, as of <(vault …).
+func loadEnvFile(file string) ([]byte, error) {
+	failed := func(problem string, err error) error {
+		return &Error{Subject: file, Problem: "cannot read the env-file: " + problem, Next: "check --env-file", Err: err}
 	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, failed(text.Reason(err), err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	if err != nil {
+		return nil, failed(text.Reason(err), err)
+	}
+	if len(content) > maxEnvFile {
+		return nil, failed("it is over 8 MiB, more than all variables together may be", nil)
+	}
+	return content, nil
+}
+
+// parseEnvFile reads what one file says and checks that an environment can hold it. godotenv's own errors
+// quote the file, secrets and all, so of them only the fact is told.
+func parseEnvFile(file string, content []byte) (map[string]string, error) {
 	values, err := godotenv.UnmarshalBytes(content)
 	if err != nil {
 		return nil, &Error{

@@ -53,7 +53,7 @@ func (e *Error) Unwrap() error { return e.Err }
 type SignalError struct{ Signal syscall.Signal }
 
 func (e *SignalError) Error() string {
-	return fmt.Sprintf("start-up was ended by %s", signalName(e.Signal))
+	return fmt.Sprintf("start-up was ended by %s", text.Signal(e.Signal))
 }
 
 // ExitError is COMMAND's own exit code, under Init. Nothing is to be reported.

@@ -20,7 +20,7 @@ func (s *startup) exec(command []string) error {
 	s.children.Release()
 	child.ReapOrphans()
 	s.writeTimeline(command[0])
-	keepDescriptors(s.inherited)
+	child.KeepOpen(s.inherited)
 	return s.asUser(func() error { return s.execUnlessSignalled(file, command, env.list()) })
 }
 

@@ -55,7 +55,7 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 			outcome: timeline.TimedOut,
 		}
 	case out.Status != 0:
-		return child.Outcome{}, &Error{Subject: path, Problem: describe(out.Status) + " after " + took, Next: statusHint(out.Status), outcome: timeline.Failed}
+		return child.Outcome{}, &Error{Subject: path, Problem: child.Describe(out.Status) + " after " + took, Next: statusHint(out.Status), outcome: timeline.Failed}
 	}
 	return out, nil
 }
@@ -64,6 +64,11 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 func explainExec(path string, env []string, err error) error {
 	problem, hint := explain.Exec(path, []string{path}, env, err)
 	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+}
+
+// closeInherited closes the inherited descriptors for executables, before the first of them.
+func (s *startup) closeInherited() {
+	s.shut.Do(func() { s.inherited = child.CloseInherited() })
 }
 
 // The options that limit an executable's time.
@@ -92,18 +97,6 @@ func (s *startup) limitOf(option string) time.Duration {
 
 func (s *startup) deadlinePassed() bool {
 	return !s.deadline.IsZero() && !time.Now().Before(s.deadline)
-}
-
-// describe tells how a process ended.
-func describe(status syscall.WaitStatus) string {
-	if status.Signaled() {
-		text := "killed by " + signalName(status.Signal())
-		if status.CoreDump() {
-			text += " (core dumped)"
-		}
-		return text
-	}
-	return fmt.Sprintf("exit status %d", status.ExitStatus())
 }
 
 // statusHint explains the exit statuses that shells give a meaning.

@@ -17,14 +17,15 @@
 //
 // # Where things are
 //
-// In the order in which a run enters them: signals.go catches what ends start-up; envfile.go reads the env-files;
-// command.go looks COMMAND up; directory.go knows which entries take part; executable.go runs one; export.go and
-// environment.go are the two phases, with value.go and cache.go behind the second; resolution.go is what came of it;
-// exec.go makes the process COMMAND. With Init, init_supervisor_linux.go takes over from there, with the other
-// init_*_linux.go as its parts. check.go and diff.go run nothing.
+// In the order in which a run enters them: signals.go catches what ends start-up; options.go says how it is to go;
+// envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
+// executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
+// second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
+// takes over from there, with the other init_*_linux.go as its parts, and package phase decides what it does next.
+// check.go and diff.go run nothing.
 //
-// Package child owns every process that a run starts, explain says why the kernel refuses a file, control is the
-// conversation with a running harness, timeline and envfmt write.
+// Package child owns every process that a run starts, explain says why the kernel refuses a file, terminal is who is
+// in front, control is the conversation with a running harness, timeline and envfmt write.
 package harness
 
 import (
@@ -33,6 +34,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -43,64 +45,6 @@ import (
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
-
-// EmptyPolicy says what an empty value means.
-type EmptyPolicy string
-
-// The policies for an empty value: the variable is set and empty, it is unset, or start-up fails.
-const (
-	EmptyKeep  EmptyPolicy = "keep"
-	EmptyUnset EmptyPolicy = "unset"
-	EmptyFail  EmptyPolicy = "fail"
-)
-
-// Options says how a run behaves. Each field is the option of the same name; see DefaultOptions.
-type Options struct {
-	Environment []string // directories of /environment, a later one's entry replaces an earlier one's
-	Export      []string // directories of /export, in the order they run
-	ExportLast  bool     // run /export after /environment, with the resolved variables
-	EnvFiles    []string // dotenv files, read first, a later one wins
-
-	Timeout    time.Duration // for one try of one executable, 0 is none
-	Deadline   time.Duration // for all of start-up, 0 is none
-	Retries    int           // further tries of an /environment executable
-	RetryDelay time.Duration // before the first of them; it doubles
-	Jobs       int           // /environment executables that run at a time
-	FailFast   bool          // stop at the first failure
-
-	Require         []string    // names that must be set and not empty
-	Empty           EmptyPolicy // what an empty value means
-	PreferInherited bool        // a variable that is already set wins
-	Pristine        bool        // COMMAND gets only what was resolved and what Pass names
-	Pass            []string    // globs of inherited names that Pristine lets through
-
-	Cache       string        // directory of last-known-good values, empty for none
-	CacheMaxAge time.Duration // older values are not used
-
-	User  string // USER[:GROUP] for COMMAND, as in docker run --user
-	Chdir string // working directory for COMMAND
-
-	Timeline    bool   // start-up as bars on stderr
-	TimelineSVG string // and as a picture in this file
-
-	Init InitOptions // staying as PID 1
-
-	Drop []string // names that neither COMMAND nor executables get: the harness's own options
-}
-
-// DefaultOptions is what envharness does when it is given no option.
-func DefaultOptions() Options {
-	return Options{
-		Environment: []string{"/environment"},
-		Export:      []string{"/export"},
-		Timeout:     30 * time.Second,
-		RetryDelay:  time.Second,
-		Jobs:        1,
-		Empty:       EmptyKeep,
-		CacheMaxAge: 24 * time.Hour,
-		Init:        DefaultInitOptions(),
-	}
-}
 
 // Harness is one run of the entrypoint. Its fields may be replaced before Run, for tests.
 type Harness struct {
@@ -174,6 +118,7 @@ type startup struct {
 	exporters   []held
 	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
+	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
@@ -195,6 +140,7 @@ func (h *Harness) begin() (*startup, error) {
 		envFile:  map[string]string{},
 		resolved: map[string]Variable{},
 		shut:     new(sync.Once),
+		started:  new(atomic.Bool),
 		offered:  sync.OnceValue(findOffers),
 	}
 	if h.Deadline > 0 {
@@ -208,6 +154,7 @@ func (h *Harness) begin() (*startup, error) {
 		h.signals.forwardAll()
 	}
 	h.signals.deliver(s.children)
+	s.guardDeadline()
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)

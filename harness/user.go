@@ -2,49 +2,69 @@ package harness
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 
-	"github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/account"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // commandUser is whom COMMAND runs as.
-type commandUser struct {
-	UID, GID int
-	Groups   []int
-	Home     string
-}
+type commandUser struct{ account.Account }
 
-// lookUpUser finds USER[:GROUP] in /etc/passwd and /etc/group as docker run --user and gosu(1) do: names or
-// numbers, a number needs no entry; without a group the user's own one and the supplementary ones.
+// lookUpUser finds USER[:GROUP] in /etc/passwd and /etc/group.
 func lookUpUser(spec string) (*commandUser, error) {
-	passwd, group := user.GetPasswdPath, user.GetGroupPath
-	passwdPath, _ := passwd()
-	groupPath, _ := group()
-	defaults := &user.ExecUser{Uid: os.Getuid(), Gid: os.Getgid(), Home: "/"}
-	found, err := user.GetExecUserPath(spec, defaults, passwdPath, groupPath)
+	var files account.Files
+	var err error
+	if files.Passwd, err = readAccounts(account.PasswdFile); err != nil {
+		return nil, err
+	}
+	if files.Group, err = readAccounts(account.GroupFile); err != nil {
+		return nil, err
+	}
+	current := account.Account{UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Home: "/"}
+	found, err := files.Find(spec, current)
 	if err != nil {
-		return nil, &Error{Subject: "--user " + spec, Problem: userProblem(err), Next: userHint(spec), Err: err}
+		return nil, &Error{Subject: "--user " + spec, Problem: err.Error(), Next: userHint(spec, err), Err: err}
 	}
-	return &commandUser{UID: found.Uid, GID: found.Gid, Groups: found.Sgids, Home: found.Home}, nil
+	return &commandUser{found}, nil
 }
 
-func userProblem(err error) string {
-	switch {
-	case errors.Is(err, user.ErrNoPasswdEntries):
-		return "no such user in /etc/passwd"
-	case errors.Is(err, user.ErrNoGroupEntries):
-		return "no such group in /etc/group"
-	case errors.Is(err, user.ErrRange):
-		return "the number is out of range"
-	}
-	return err.Error()
-}
-
-func userHint(spec string) string {
+func userHint(spec string, err error) string {
 	name, _, _ := strings.Cut(spec, ":")
-	if name == "" {
+	switch missing := new(account.NotFoundError); {
+	case name == "":
 		return "write USER or USER:GROUP, by name or number"
+	case !errors.As(err, &missing):
+		return "mend that line, or give numbers: --user UID:GID"
 	}
 	return "add it to the image (adduser), or give its number"
+}
+
+// mostAccounts bounds what is read of /etc/passwd and /etc/group.
+const mostAccounts = 64 << 20
+
+// readAccounts reads a file of accounts. An image need not have one.
+func readAccounts(path string) (string, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", &Error{Subject: path, Problem: "cannot be read for --user: " + text.Reason(err), Err: err}
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, mostAccounts+1))
+	if err == nil && len(content) > mostAccounts {
+		err = fmt.Errorf("it is over %d bytes", mostAccounts)
+	}
+	if err != nil {
+		return "", &Error{Subject: path, Problem: "cannot be read for --user: " + text.Reason(err), Err: err}
+	}
+	return string(content), nil
 }

@@ -69,7 +69,7 @@ type registry struct {
 }
 
 func open(config discovery.Config) (*registry, error) {
-	keys, err := layout.New(config.Layout, config.Prefix, config.Hostname())
+	keys, err := layout.NewV2(config.Layout, config.Prefix, config.Hostname())
 	var members []*member
 	if err == nil {
 		members, err = newMembers(config)

@@ -81,6 +81,26 @@ func New(name, prefix, hostname string) (Layout, error) {
 	return nil, invalid("there is no layout %q", name)
 }
 
+// NewV2 is New for etcd v2, which hides keys that begin with _.
+func NewV2(name, prefix, hostname string) (Layout, error) {
+	l, err := New(name, prefix, hostname)
+	switch l := l.(type) {
+	case native:
+		l.hides = true
+		return l, err
+	case Scalingo:
+		l.hides = true
+		return l, err
+	case Totem:
+		l.hides = true
+		return l, err
+	case ContainerPilot:
+		l.hides = true
+		return l, err
+	}
+	return l, err
+}
+
 // Decode reads the records of services and skips malformed ones with a warning: one of them never hides
 // the others.
 func Decode(l Layout, log *slog.Logger, records []Record) []discovery.Instance {

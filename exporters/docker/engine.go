@@ -1,10 +1,12 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -13,6 +15,8 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+
+	"github.com/envharness/envharness/discovery"
 )
 
 // answerTimeout bounds what is asked of an engine that may be busy with hundreds of containers.
@@ -41,6 +45,9 @@ func openEngine(url string) (engine, error) {
 	options := []client.Opt{client.FromEnv, client.WithHTTPRequestHook(readOnly)}
 	if url != "" {
 		options = append(options, client.WithHost(url))
+	}
+	if host := cmp.Or(url, os.Getenv(client.EnvOverrideHost)); host != "" && !strings.HasPrefix(host, "unix:") {
+		options = append(options, client.WithDialContext(discovery.Dial)) // every address of a name
 	}
 	c, err := client.New(options...)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Printable returns s with everything that could disturb a terminal or a picture (control and
@@ -96,4 +98,12 @@ func Reason(err error) string {
 		return errno.Error()
 	}
 	return err.Error()
+}
+
+// Signal is a signal as people write it: SIGTERM (15).
+func Signal(sig syscall.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name + " (" + strconv.Itoa(int(sig)) + ")"
+	}
+	return "signal " + strconv.Itoa(int(sig))
 }

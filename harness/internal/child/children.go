@@ -38,6 +38,7 @@ type Children struct {
 	keep    bool             // the harness stays (Init): nothing is left to COMMAND
 	born    chan struct{}    // holds a mark when a child was started
 	noPidfd bool             // clone(2) refuses CLONE_PIDFD
+	closing bool             // what is left is being ended
 }
 
 // Process is one child, leader of a process group of its own.
@@ -61,6 +62,7 @@ type Launch struct {
 	Env   []string
 	Dir   string
 	Files []uintptr
+	Keep  []int // descriptors that it has under their own numbers, beside Files
 	Sys   *syscall.SysProcAttr
 }
 
@@ -94,6 +96,7 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 		return ErrStopped
 	}
 	p.owner, p.pidfd, p.reaped = ps, -1, make(chan struct{})
+	defer inherit(l.Keep)()
 	pid, err := ps.forkExec(l, &p.pidfd)
 	if err != nil {
 		return err
@@ -105,6 +108,20 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 	default:
 	}
 	return nil
+}
+
+// inherit lets the next child have descriptors; what it gives takes them back. Files of ForkExec would need a free
+// number above them, which there is none of below RLIMIT_NOFILE. The caller holds the lock, so that no other child
+// is started meanwhile.
+func inherit(fds []int) (undo func()) {
+	for _, fd := range fds {
+		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	}
+	return func() {
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // forkExec is syscall.ForkExec with a pidfd where there is one: qemu-user up to 7.2 answers EINVAL to CLONE_PIDFD,
@@ -178,6 +195,18 @@ func (ps *Children) StoppedBy() syscall.Signal {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	return ps.stopped
+}
+
+// Busy tells whether anything that was started is waited for: it has not exited, or its group is being ended.
+func (ps *Children) Busy() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, p := range ps.running {
+		if !p.exited {
+			return true
+		}
+	}
+	return ps.closing
 }
 
 // PID is the process's ID.
@@ -306,6 +335,7 @@ func (ps *Children) insists() bool {
 func (ps *Children) signalExports() map[int]bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	ps.closing = true
 	groups := map[int]bool{}
 	for _, p := range ps.running {
 		if !p.held || ps.stopped == 0 {
