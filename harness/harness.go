@@ -257,7 +257,7 @@ func (s *startup) mayContinue() bool {
 func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
-		if s.culprit != "" && e.outcome != "" {
+		if s.culprit != "" && e.Kind != "" {
 			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {
