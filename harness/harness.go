@@ -34,6 +34,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -108,6 +109,7 @@ type startup struct {
 	exporters   []held
 	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
+	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
@@ -145,6 +147,7 @@ func (h *Harness) begin() (*startup, error) {
 		},
 		env:      newEnviron(h.Environ),
 		resolved: map[string]Variable{},
+		started:  new(atomic.Bool),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -157,6 +160,7 @@ func (h *Harness) begin() (*startup, error) {
 		h.signals.forwardAll()
 	}
 	h.signals.deliver(s.children)
+	s.guardDeadline()
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)
