@@ -3,7 +3,6 @@ package harness
 import (
 	"errors"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/backoff"
 )
 
 // resolve is the /environment phase: every entry's output becomes the variable of its name, in byte order
@@ -174,7 +174,7 @@ func refusedAt(path, outcome string) func(string, error) (string, error) {
 	return func(value string, err error) (string, error) {
 		var refused *Error
 		if errors.As(err, &refused) {
-			refused.Subject, refused.outcome = path, outcome
+			refused.Subject, refused.Kind = path, outcome
 		}
 		return value, err
 	}
@@ -182,7 +182,7 @@ func refusedAt(path, outcome string) func(string, error) (string, error) {
 
 // tryRepeatedly runs an executable until it gives a value, Retries times more at the most.
 func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, error) {
-	delay := s.RetryDelay
+	delay := backoff.Delay{First: s.RetryDelay, Most: time.Minute}
 	for try := 1; ; try++ {
 		v.span.Tries = try
 		value, err := s.tryOnce(e, env, v)
@@ -191,16 +191,10 @@ func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, e
 			return value, err
 		}
 		s.Log.Warn("failed, will be tried again", "path", e.path, "try", try, "outcome", outcome)
-		if !s.pause(jitter(delay)) {
+		if !s.pause(delay.Next()) {
 			return "", child.ErrStopped
 		}
-		delay = min(2*delay, time.Minute)
 	}
-}
-
-// jitter spreads a delay by ±20 %, so that containers that failed together do not come back together.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
 // pause waits and tells whether start-up still goes on.

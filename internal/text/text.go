@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // Printable returns s with everything that could disturb a terminal or a picture (control and
@@ -109,4 +111,12 @@ func Reason(err error) string {
 		return errno.Error()
 	}
 	return err.Error()
+}
+
+// Signal is a signal as people write it: SIGTERM (15).
+func Signal(sig syscall.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name + " (" + strconv.Itoa(int(sig)) + ")"
+	}
+	return "signal " + strconv.Itoa(int(sig))
 }
