@@ -1,9 +1,13 @@
 package harness
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/internal/backoff"
+	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -17,22 +21,22 @@ const (
 // COMMAND may read.
 type changes struct {
 	*Harness
-	base       *startup
-	state      *state
-	told       []string    // what COMMAND has, sorted; nil when it does not know
-	timer      *time.Timer // when something is to follow
-	until      time.Time   // when it has to, zero while nothing has changed
-	writeDelay time.Duration
+	base  *startup
+	state *state
+	told  []string      // what COMMAND has, sorted; nil when it does not know
+	timer *time.Timer   // when something is to follow
+	until time.Time     // when it has to, zero while nothing has changed
+	retry backoff.Delay // of a write that failed
 }
 
 func newChanges(s *startup, st *state) *changes {
-	return &changes{Harness: s.Harness, base: s, state: st, timer: newStoppedTimer()}
+	return &changes{Harness: s.Harness, base: s, state: st, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: retryWriteMax}}
 }
 
 // gather waits for more changes before one thing follows all of them: until none came for gatherFor, but not
 // for ever.
 func (c *changes) gather() {
-	if c.writeDelay > 0 {
+	if c.retry.Grown() {
 		return // they wait for the file, too
 	}
 	now := time.Now()
@@ -53,11 +57,40 @@ func (c *changes) due() bool {
 func (c *changes) write() bool {
 	err := c.base.writeEnvironment(c.state.decided())
 	if err == nil {
-		c.writeDelay = 0
+		c.retry.Reset()
 		return true
 	}
-	c.writeDelay = backOff(c.writeDelay, retryWriteMax)
-	c.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", text.Duration(c.writeDelay))
-	c.timer.Reset(jitter(c.writeDelay))
+	delay := c.retry.Next()
+	c.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", text.Duration(delay))
+	c.timer.Reset(delay)
 	return false
+}
+
+// writeEnvironment keeps the dotenv file current for commands that read it themselves.
+func (s *startup) writeEnvironment(variables []Variable) error {
+	if s.Init.Write == "" {
+		return nil
+	}
+	content, err := envfmt.MarshalDotenv(variables)
+	if err != nil {
+		return err
+	}
+	if err := s.writeForCommand(s.Init.Write, content); err != nil {
+		return &Error{Subject: s.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
+	}
+	return nil
+}
+
+// writeForCommand replaces a file for COMMAND's user alone. A path in which that user has a say, by a link or a
+// FIFO of theirs, is written to as that user, who cannot have the harness write where only root may.
+func (s *startup) writeForCommand(path string, content []byte) error {
+	const mode = 0o600
+	if s.user == nil {
+		return securefile.Write(path, content, mode, nil)
+	}
+	err := securefile.Write(path, content, mode, &securefile.Owner{UID: int(s.user.UID), GID: int(s.user.GID)})
+	if errors.Is(err, securefile.ErrForeign) {
+		return s.user.Run(func() error { return securefile.Write(path, content, mode, nil) })
+	}
+	return err
 }

@@ -101,11 +101,11 @@ func (c *controller) settle() {
 
 // outcome is the answer to a request that waits, once there is one.
 func (c *controller) outcome(q request) (answer control.Answer, final bool) {
-	phase, drained := c.state.phaseAndDrained()
+	at, drained := c.state.phaseAndDrained()
 	announced, settled, err := c.publisher.status()
 	wantsDrained := q.verb == control.AskDrain
 	switch {
-	case phase.isStopping():
+	case at.IsStopping():
 		return control.Answer{Problem: "the harness is " + control.Stopping}, true
 	case wantsDrained != drained:
 		return control.Answer{Problem: "another request took its place"}, true

@@ -15,7 +15,7 @@ type discoverers struct {
 	base   *startup
 	state  *state
 	words  []string // COMMAND's
-	hooks  []*hookSupervisor
+	hooks  []*child.Supervisor
 	pushes chan push
 }
 
@@ -32,21 +32,21 @@ func newDiscoverers(s *startup, st *state, words []string) *discoverers {
 // keep keeps hooks running.
 func (d *discoverers) keep(hooks []held) {
 	for _, h := range hooks {
-		supervisor := &hookSupervisor{
-			path: h.entry.path,
-			run: func() (child.Outcome, error) {
+		supervisor := &child.Supervisor{
+			Path: h.entry.path,
+			Run: func() (child.Outcome, error) {
 				return d.base.again(d.state.environment()).execute(h.entry.path, d.state.environment(), false)
 			},
-			push:    func(output []byte) { d.pushes <- push{h.entry, output} },
-			timeout: d.Timeout,
-			log: func(problem string, delay time.Duration) {
+			Push:    func(output []byte) { d.pushes <- push{h.entry, output} },
+			Timeout: d.Timeout,
+			Log: func(problem string, delay time.Duration) {
 				d.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 			},
 		}
 		if value, err := valueOf(h.entry.name, h.hook.Output); err == nil {
 			d.state.push(h.entry.name, value)
 		}
-		d.hooks = append(d.hooks, supervisor.start(h.hook))
+		d.hooks = append(d.hooks, supervisor.Start(h.hook))
 	}
 }
 
@@ -81,17 +81,9 @@ func (d *discoverers) with(p push) (s *startup, value string, err error) {
 	return s, value, err
 }
 
-// end ends them all, and waits for them until then.
-func (d *discoverers) end(until time.Time) {
+// stop tells them all to end.
+func (d *discoverers) stop() {
 	for _, h := range d.hooks {
-		h.stop()
-	}
-	over := make(chan struct{})
-	time.AfterFunc(time.Until(until), func() { close(over) })
-	for _, h := range d.hooks {
-		select {
-		case <-h.stopped:
-		case <-over:
-		}
+		h.Stop()
 	}
 }

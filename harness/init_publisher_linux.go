@@ -9,7 +9,14 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/internal/backoff"
 	"github.com/envharness/envharness/internal/text"
+)
+
+// The delays before an /export that failed is tried again: the first, doubling, and the longest.
+const (
+	exportFirst = time.Second
+	exportMost  = 30 * time.Second
 )
 
 // publisher makes what is announced follow what is wanted: it runs /export and keeps what is held there, and
@@ -24,7 +31,7 @@ type publisher struct {
 	busy      bool  // an announcement or a withdrawal is under way
 	abandoned bool  // nobody waits for it any more
 	lastErr   error // of the last attempt
-	hooks     []*hookSupervisor
+	hooks     []*child.Supervisor
 	wake      chan struct{} // something else is wanted
 	changed   chan struct{} // something has been done
 }
@@ -73,14 +80,14 @@ func notice(c chan struct{}) {
 }
 
 func (p *publisher) work() {
-	delay := restartDelay
+	delay := backoff.Delay{First: exportFirst, Most: exportMost}
 	for {
 		p.mu.Lock()
 		wanted, announced := p.wanted, p.announced
 		p.busy = wanted != announced
 		p.mu.Unlock()
 		if wanted == announced {
-			delay = restartDelay
+			delay.Reset()
 			<-p.wake
 			continue
 		}
@@ -93,8 +100,7 @@ func (p *publisher) work() {
 		p.mu.Unlock()
 		notice(p.changed)
 		if err != nil {
-			p.retryLater(err, jitter(delay))
-			delay = min(2*delay, restartDelayMax)
+			p.retryLater(err, delay.Next())
 		}
 	}
 }
@@ -140,24 +146,24 @@ func (p *publisher) export() error {
 	return nil
 }
 
-func (p *publisher) add(h *hookSupervisor) {
+func (p *publisher) add(h *child.Supervisor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hooks = append(p.hooks, h)
 }
 
 // supervise keeps a long-running hook running.
-func (p *publisher) supervise(h held) *hookSupervisor {
-	s := &hookSupervisor{
-		path:    h.entry.path,
-		run:     func() (child.Outcome, error) { return p.base.again(p.state.environment()).runExport(h.entry) },
-		push:    func([]byte) {},
-		timeout: p.base.Timeout,
-		log: func(problem string, delay time.Duration) {
+func (p *publisher) supervise(h held) *child.Supervisor {
+	s := &child.Supervisor{
+		Path:    h.entry.path,
+		Run:     func() (child.Outcome, error) { return p.base.again(p.state.environment()).runExport(h.entry) },
+		Push:    func([]byte) {},
+		Timeout: p.base.Timeout,
+		Log: func(problem string, delay time.Duration) {
 			p.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 		},
 	}
-	return s.start(h.hook)
+	return s.Start(h.hook)
 }
 
 // withdraw tells held exporters to go, and when they have gone runs teardown. A failure of it is only told:
@@ -180,10 +186,10 @@ func (p *publisher) stopHooks() {
 	p.hooks = nil
 	p.mu.Unlock()
 	for _, h := range hooks {
-		h.stop()
+		h.Stop()
 	}
 	for _, h := range hooks {
-		<-h.stopped
+		<-h.Stopped()
 	}
 }
 
@@ -193,7 +199,7 @@ func (p *publisher) exporters() []control.ExporterStatus {
 	defer p.mu.Unlock()
 	list := []control.ExporterStatus{}
 	for _, h := range p.hooks {
-		list = append(list, control.ExporterStatus{Path: h.path, PID: h.pid()})
+		list = append(list, control.ExporterStatus{Path: h.Path, PID: h.PID()})
 	}
 	return list
 }

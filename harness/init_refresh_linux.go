@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/envharness/envharness/internal/backoff"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -18,7 +19,7 @@ type refresher struct {
 	inherited *environ // what a refresh begins with
 	words     []string // COMMAND's
 	timer     *time.Timer
-	delay     time.Duration // before the next try after a failure
+	retry     backoff.Delay // after a failure
 	underWay  bool
 	results   chan refreshed
 }
@@ -30,7 +31,7 @@ type refreshed struct {
 }
 
 func newRefresher(s *startup, st *state, words []string) *refresher {
-	return &refresher{Harness: s.Harness, base: s, state: st, inherited: s.env.clone(), words: words, timer: newStoppedTimer(), results: make(chan refreshed)}
+	return &refresher{Harness: s.Harness, base: s, state: st, inherited: s.env.clone(), words: words, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: s.Init.Refresh}, results: make(chan refreshed)}
 }
 
 // arm sets the time of the next refresh, ±10 %, so that a fleet does not ask all at once.
@@ -42,7 +43,7 @@ func (r *refresher) arm() {
 
 // begin begins a refresh unless one is under way or nobody needs it any more.
 func (r *refresher) begin() {
-	if r.underWay || r.state.phaseNow().isStopping() {
+	if r.underWay || r.state.phaseNow().IsStopping() {
 		return
 	}
 	r.underWay = true
@@ -67,21 +68,16 @@ func (r *refresher) resolve() refreshed {
 func (r *refresher) finish(result refreshed) bool {
 	r.underWay = false
 	if result.err == nil {
-		r.delay = 0
+		r.retry.Reset()
 		return true
 	}
 	for _, h := range result.startup.discoverers {
 		h.hook.End(r.Timeout)
 	}
-	r.delay = backOff(r.delay, r.Init.Refresh)
+	delay := r.retry.Next()
 	Each(result.err, func(one error) {
-		r.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", text.Duration(r.delay))
+		r.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", text.Duration(delay))
 	})
-	r.timer.Reset(jitter(r.delay))
+	r.timer.Reset(delay)
 	return false
-}
-
-// backOff is the delay after another failure.
-func backOff(delay, most time.Duration) time.Duration {
-	return min(max(2*delay, retryFirst), max(most, retryFirst))
 }

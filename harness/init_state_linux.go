@@ -9,12 +9,13 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/harness/internal/phase"
 )
 
 // state is what the parts of a supervisor know together. Clients ask for it at any time, so all of it is behind mu.
 type state struct {
 	mu        sync.Mutex
-	phase     phase
+	phase     phase.Phase
 	pid       int               // COMMAND's, 0 while there is none
 	current   *startup          // what COMMAND gets
 	pushed    map[string]string // the newest value of each long-running hook of /environment
@@ -29,24 +30,24 @@ func newState() *state {
 }
 
 // phaseNow is the phase. The supervisor alone changes it.
-func (st *state) phaseNow() phase {
+func (st *state) phaseNow() phase.Phase {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.phase
 }
 
-func (st *state) phaseAndDrained() (phase, bool) {
+func (st *state) phaseAndDrained() (phase.Phase, bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.phase, st.drained
 }
 
 // enter is the next phase. A COMMAND that has exited for good has no process ID any more.
-func (st *state) enter(p phase) {
+func (st *state) enter(p phase.Phase) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.phase = p
-	if p >= exited {
+	if p >= phase.Exited {
 		st.pid = 0
 	}
 }
@@ -55,7 +56,7 @@ func (st *state) enter(p phase) {
 func (st *state) beforeStart(f func()) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.phase != starting {
+	if st.phase != phase.Starting {
 		return false
 	}
 	f()
@@ -71,7 +72,7 @@ func (st *state) start(ready bool, f func(*startup) (*child.Process, error)) ([]
 	if err != nil {
 		return nil, err
 	}
-	st.phase, _ = st.phase.next(commandStarted)
+	st.phase, _ = st.phase.Next(phase.CommandStarted)
 	st.pid, st.ready, st.healthy = process.PID(), ready, true
 	return st.current.forCommand(), nil
 }
@@ -102,7 +103,7 @@ func (st *state) setDrained(drained bool) {
 func (st *state) serves(readyMatters bool) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return !st.phase.isStopping() && !st.drained && st.healthy && (st.ready || !readyMatters)
+	return !st.phase.IsStopping() && !st.drained && st.healthy && (st.ready || !readyMatters)
 }
 
 // setStartup begins with what start-up has resolved.
@@ -198,9 +199,9 @@ func (st *state) status() control.Status {
 // phaseForPeople is the phase as a client is told it. The caller holds the lock.
 func (st *state) phaseForPeople() string {
 	switch {
-	case st.phase == starting:
+	case st.phase == phase.Starting:
 		return control.Starting
-	case st.phase.isStopping():
+	case st.phase.IsStopping():
 		return control.Stopping
 	case st.drained:
 		return control.Drained

@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/phase"
 )
 
 // supervisor is the harness beside COMMAND: it waits for one thing after another, and nothing that it does
 // itself takes long. What takes long (exports, refreshes, probes) has a goroutine that reports to it.
 //
-// What it does next is decided by phase.next, which alone knows the order of a stop and of a restart.
+// What it does next is decided by phase.Next, which alone knows the order of a stop and of a restart.
 type supervisor struct {
 	*Harness
 	base    *startup // what was resolved at the start, and what every later resolution is made from
@@ -95,6 +96,7 @@ func (v *supervisor) start() error {
 	if err := v.startCommand(); err != nil {
 		return err
 	}
+	s.started.Store(true)
 	s.writeTimeline(v.command.words[0])
 	v.publisher.begin(s.exporters, !v.Init.ExportWhenReady)
 	v.discoverers.keep(s.discoverers)
@@ -121,7 +123,7 @@ func (v *supervisor) loop() error {
 	debug.SetGCPercent(-1) // nothing happens while COMMAND runs undisturbed, and then nothing is to wake up
 	debug.SetMemoryLimit(32 << 20)
 	debug.FreeOSMemory()
-	for v.settle(); v.state.phaseNow() != ended; v.settle() {
+	for v.settle(); v.state.phaseNow() != phase.Ended; v.settle() {
 		v.wait()
 	}
 	return v.end()
@@ -133,7 +135,7 @@ func (v *supervisor) wait() {
 	case sig := <-v.signals:
 		v.onSignal(sig)
 	case v.command.status = <-v.command.exits:
-		v.happen(commandExited)
+		v.happen(phase.CommandExited)
 	case <-v.publisher.changed:
 	case p := <-v.discoverers.pushes:
 		v.onPush(p)
@@ -144,7 +146,7 @@ func (v *supervisor) wait() {
 	case r := <-v.refresher.results:
 		v.onRefreshed(r)
 	case <-v.readiness.notified:
-		v.state.setReady(v.state.phaseNow() != restarting) // a COMMAND that is being stopped may still say so
+		v.state.setReady(v.state.phaseNow() != phase.Restarting) // a COMMAND that is being stopped may still say so
 	case <-v.readiness.probes.ready:
 		v.state.setReady(true)
 	case healthy := <-v.readiness.probes.healthy:
@@ -152,9 +154,9 @@ func (v *supervisor) wait() {
 	case q := <-v.control.requests:
 		v.control.take(q)
 	case <-v.grace.withdrawal.C:
-		v.happen(withdrawalLate)
+		v.happen(phase.WithdrawalLate)
 	case <-v.grace.timer.C:
-		v.happen(graceOver)
+		v.happen(phase.GraceOver)
 	}
 }
 
@@ -164,40 +166,42 @@ func (v *supervisor) settle() {
 	announced, settled, _ := v.publisher.status()
 	v.control.settle()
 	if !announced && settled { // and not about to be announced: what has begun is withdrawn when it is done
-		v.happen(withdrawn)
+		v.happen(phase.Withdrawn)
 	}
 }
 
 // happen goes on to the phase that follows an event, and does what that asks for.
-func (v *supervisor) happen(e event) {
-	next, actions := v.state.phaseNow().next(e)
+func (v *supervisor) happen(e phase.Event) {
+	next, actions := v.state.phaseNow().Next(e)
 	v.state.enter(next)
 	for _, a := range actions {
 		v.do(a)
 	}
 }
 
-func (v *supervisor) do(a action) {
+func (v *supervisor) do(a phase.Action) {
 	switch a {
-	case endProbes:
+	case phase.EndProbes:
 		v.readiness.end()
-	case clearReady:
+	case phase.ClearReady:
 		v.state.setReady(false)
-	case beginGrace:
+	case phase.BeginGrace:
 		v.grace.begin()
-	case endGrace:
+	case phase.EndGrace:
 		v.grace.timer.Stop()
-	case limitWithdrawal:
+	case phase.LimitWithdrawal:
 		v.grace.limitWithdrawal()
-	case sendStop:
+	case phase.LimitRest:
+		v.grace.short = true
+	case phase.SendStop:
 		v.command.signal(v.command.stopSignal)
-	case abandonWithdrawal:
+	case phase.AbandonWithdrawal:
 		v.publisher.abandon()
-	case killCommand:
+	case phase.KillCommand:
 		v.command.kill()
-	case startAgain:
+	case phase.StartAgain:
 		v.startAgain()
-	case reclaimTerminal:
+	case phase.ReclaimTerminal:
 		v.command.reclaimTerminal()
 	}
 }
@@ -217,7 +221,7 @@ func (v *supervisor) onSignal(sig syscall.Signal) {
 // stop begins a stop, or lets COMMAND get the signal of somebody who insists.
 func (v *supervisor) stop(sig syscall.Signal) {
 	v.command.stopSignal = sig
-	v.happen(stopWanted)
+	v.happen(phase.StopWanted)
 }
 
 func (v *supervisor) onHealth(healthy bool) {
@@ -250,13 +254,12 @@ func (v *supervisor) onRefreshed(r refreshed) {
 
 // onChange does what is to follow when COMMAND has other values than it should.
 func (v *supervisor) onChange() {
-	phase := v.state.phaseNow()
-	if !v.changes.due() || phase.isStopping() || !v.changes.write() {
+	if !v.changes.due() || v.state.phaseNow().IsStopping() || !v.changes.write() {
 		return
 	}
 	switch v.Init.OnChange {
 	case ChangeRestart:
-		v.restart(phase)
+		v.restart()
 		return
 	case ChangeSignal:
 		v.command.signal(v.Init.Signal)
@@ -267,13 +270,13 @@ func (v *supervisor) onChange() {
 }
 
 // restart stops COMMAND, which is started with the new environment when it has exited.
-func (v *supervisor) restart(phase phase) {
-	if phase != running || !v.command.process.KillGroupAtExit() {
+func (v *supervisor) restart() {
+	if v.state.phaseNow() != phase.Running || !v.command.process.KillGroupAtExit() {
 		return
 	}
 	v.Log.Info("values have changed, the command is restarted")
 	v.command.stopSignal = v.Init.stopSignal()
-	v.happen(restartWanted)
+	v.happen(phase.RestartWanted)
 }
 
 // startAgain starts COMMAND with the current environment.
@@ -283,7 +286,7 @@ func (v *supervisor) startAgain() {
 	if err := v.startCommand(); err != nil {
 		Each(err, func(one error) { v.Log.Error("the command could not be started again", "problem", one.Error()) })
 		v.command.status = syscall.WaitStatus(ExitCode(err) << 8)
-		v.happen(startFailed)
+		v.happen(phase.StartFailed)
 		return
 	}
 	if !written {
@@ -291,9 +294,9 @@ func (v *supervisor) startAgain() {
 	}
 }
 
-// end ends what is left, discoverers gently within what is left of the grace, and gives COMMAND's exit code.
+// end ends what is left, gently. It gives COMMAND's exit code.
 func (v *supervisor) end() error {
-	v.discoverers.end(v.grace.ends)
-	child.KillRest()
+	v.discoverers.stop()
+	v.base.children.EndRest(v.grace.endOfRest())
 	return &ExitError{Code: v.Init.exitCode(v.command.status)}
 }

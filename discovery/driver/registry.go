@@ -108,7 +108,7 @@ func (r *Registry) fit(in discovery.Instance) (discovery.Instance, error) {
 	if fitter, can := r.backend.(Fitter); can {
 		return fitter.Fit(in)
 	}
-	return layout.Fit(r.Layout)(in)
+	return layout.Fit(r.Layout, r.Config.Log)(in)
 }
 
 // encode gives an instance's record; ok is false while it is to have none.

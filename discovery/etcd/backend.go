@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -33,14 +34,27 @@ func call[T any](ctx context.Context, b *backend, ask func(context.Context, *cli
 		if err != nil {
 			return answer, err
 		}
-		return ask(ctx, client)
+		answer, err = ask(ctx, client)
+		return answer, b.answered(err)
 	})
+}
+
+// answered tells an error that etcd answers with from one of having no answer.
+func (b *backend) answered(err error) error {
+	if kind := b.KindOf(err); kind == discovery.ErrUnavailable && errors.As(err, new(rpctypes.EtcdError)) {
+		return discovery.Mark(kind, fmt.Errorf("etcd answers: %w", err))
+	}
+	return err
 }
 
 func (b *backend) Hint(err error) string {
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
 		return "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return "its store is full: free space with etcdctl compact and defrag, then etcdctl alarm disarm; or give it more by --quota-backend-bytes"
+	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrLeaderChanged), errors.Is(err, rpctypes.ErrTimeout):
+		return "see whether the cluster has a quorum: etcdctl --endpoints " + b.config.Addresses(defaultPort)[0] + " endpoint status --cluster"
 	case errors.Is(err, discovery.ErrUnavailable):
 		return "see whether etcd runs there: etcdctl --endpoints " + b.config.Addresses(defaultPort)[0] + " endpoint health"
 	}

@@ -120,7 +120,7 @@ func (s *source) judge(response clientv3.WatchResponse, ok bool) error {
 	case codeOf(err) == codes.Aborted && time.Since(s.since) > time.Second:
 		return driver.ErrGap // its connection broke: no outage until a read fails, too
 	case err != nil:
-		return driver.Explain(s.backend, err, 0)
+		return driver.Explain(s.backend, s.backend.answered(err), 0)
 	}
 	return nil
 }
