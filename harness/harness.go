@@ -34,11 +34,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
@@ -97,30 +99,35 @@ func (h *Harness) Resolve() (Resolution, error) {
 
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
-	*Harness
-	children *child.Children
-	null     int // the descriptor of every executable's stdin
+	*shared
 	deadline time.Time
 
-	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
-	shut      *sync.Once   // the inherited descriptors were closed for executables
-	inherited []int        // and these they are, for COMMAND
-
-	cache *securefile.Dir // with Cache
-
 	env      *environ            // what COMMAND will get, as far as it is known
-	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
-	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
 
 	discoverers []held // long-running hooks, under Init
 	exporters   []held
 	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
+	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
 	plotted  bool // the timeline has been shown
+}
+
+// shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while
+// COMMAND runs.
+type shared struct {
+	*Harness
+	children  *child.Children
+	null      int               // the descriptor of every executable's stdin
+	user      *account.Account  // whom COMMAND runs as, nil for the harness's own user
+	shut      sync.Once         // the inherited descriptors were closed for executables
+	inherited []int             // and these they are, for COMMAND
+	cache     *securefile.Dir   // with Cache
+	envFile   map[string]string // what env-files gave, by name, with the file: the weakest source
+	offered   func() []offer    // CONTAINER_HOST and DOCKERD, for executables alone
 }
 
 // begin reads what a run starts from: the environment and the env-files.
@@ -131,14 +138,16 @@ func (h *Harness) begin() (*startup, error) {
 		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	s := &startup{
-		Harness:  h,
-		children: child.New(),
-		null:     null,
+		shared: &shared{
+			Harness:  h,
+			children: child.New(),
+			null:     null,
+			envFile:  map[string]string{},
+			offered:  sync.OnceValue(findOffers),
+		},
 		env:      newEnviron(h.Environ),
-		envFile:  map[string]string{},
 		resolved: map[string]Variable{},
-		shut:     new(sync.Once),
-		offered:  sync.OnceValue(findOffers),
+		started:  new(atomic.Bool),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -151,6 +160,7 @@ func (h *Harness) begin() (*startup, error) {
 		h.signals.forwardAll()
 	}
 	h.signals.deliver(s.children)
+	s.guardDeadline()
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)
@@ -162,7 +172,7 @@ func (h *Harness) begin() (*startup, error) {
 // checkOptions finds what is wrong with the options before anything runs.
 func (s *startup) checkOptions() (err error) {
 	if s.User != "" {
-		if s.user, err = lookUpUser(s.User); err != nil {
+		if s.user, err = account.LookUp(s.User); err != nil {
 			return err
 		}
 	}
@@ -235,19 +245,7 @@ func (s *startup) announce() {
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
 func (s *startup) again(env *environ) *startup {
-	return &startup{
-		Harness:   s.Harness,
-		children:  s.children,
-		null:      s.null,
-		user:      s.user,
-		shut:      s.shut,
-		inherited: s.inherited,
-		cache:     s.cache,
-		env:       env.clone(),
-		envFile:   s.envFile,
-		resolved:  map[string]Variable{},
-		offered:   s.offered,
-	}
+	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}}
 }
 
 // mayContinue tells whether anything more is to be started.
@@ -260,7 +258,7 @@ func (s *startup) mayContinue() bool {
 func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
-		if s.culprit != "" && e.outcome != "" {
+		if s.culprit != "" && e.Kind != "" {
 			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {

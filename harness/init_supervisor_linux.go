@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,7 @@ type supervisor struct {
 	signals chan syscall.Signal
 	state   *state
 	grace   *grace
+	stopped bool // a stop has begun, whether or not COMMAND had exited
 
 	command     *command
 	readiness   *readiness
@@ -96,6 +98,7 @@ func (v *supervisor) start() error {
 	if err := v.startCommand(); err != nil {
 		return err
 	}
+	s.started.Store(true)
 	s.writeTimeline(v.command.words[0])
 	v.publisher.begin(s.exporters, !v.Init.ExportWhenReady)
 	v.discoverers.keep(s.discoverers)
@@ -217,7 +220,7 @@ func (v *supervisor) onSignal(sig syscall.Signal) {
 
 // stop begins a stop, or lets COMMAND get the signal of somebody who insists.
 func (v *supervisor) stop(sig syscall.Signal) {
-	v.command.stopSignal = sig
+	v.command.stopSignal, v.stopped = sig, true
 	v.happen(phase.StopWanted)
 }
 
@@ -291,9 +294,16 @@ func (v *supervisor) startAgain() {
 	}
 }
 
-// end ends what is left, discoverers gently within what is left of the grace, and gives COMMAND's exit code.
+// leftAfterExit is how long what COMMAND has left behind may take to end when COMMAND exits by itself.
+const leftAfterExit = time.Second
+
+// end ends what is left, gently: in a stop within what remains of the grace. It gives COMMAND's exit code.
 func (v *supervisor) end() error {
-	v.discoverers.end(v.grace.ends)
-	child.KillRest()
+	until := v.grace.ends
+	if soon := time.Now().Add(leftAfterExit); !v.stopped && soon.Before(until) {
+		until = soon
+	}
+	v.discoverers.stop()
+	v.base.children.EndRest(until)
 	return &ExitError{Code: v.Init.exitCode(v.command.status)}
 }
