@@ -111,7 +111,7 @@ func (r *registry) malform(d *directory, service string) error {
 		"null":      "null",
 		"ports":     `{"ports":{"http":"eighty"}}`,
 		"%zz":       "{}",
-		"un_escape": "{}",
+		"un+escape": "{}",
 		"../loose":  "{}",
 		"sub/a":     "{}",
 	} {
