@@ -2,7 +2,8 @@
 
 TAGS     := urfave_cli_no_docs,grpcnotrace
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
 
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
@@ -50,7 +51,7 @@ bench: build ## Measure against dash, tini, dumb-init and others; rewrites docs/
 	bench/run
 
 .PHONY: lint
-lint: lint-format lint-go lint-scripts lint-platforms ## Check formatting, Go code, scripts and the other platforms' builds
+lint: lint-format lint-go lint-scripts lint-platforms lint-vulnerabilities ## Check formatting, Go code, scripts, the other platforms' builds, known vulnerabilities
 
 .PHONY: lint-format
 lint-format:
@@ -72,6 +73,10 @@ lint-scripts:
 lint-platforms:
 	GOARCH=arm64 go build -tags $(TAGS) ./...
 	GOOS=darwin go build -tags $(TAGS) ./...
+
+.PHONY: lint-vulnerabilities
+lint-vulnerabilities:
+	TAGS=$(TAGS) scripts/check-vulnerabilities
 
 .PHONY: install-test-tools
 install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there

@@ -3,10 +3,10 @@ package harness
 import (
 	"errors"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +14,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/backoff"
 )
 
 // resolve is the /environment phase: every entry's output becomes the variable of its name, in byte order
@@ -131,7 +132,11 @@ func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, er
 		return "", err
 	}
 	if !executable {
-		return plainValue(e)
+		value, err := plainValue(e)
+		if problem, hint := oddity(value); problem != "" {
+			s.Log.Warn(problem, "path", e.path, "hint", hint)
+		}
+		return value, err
 	}
 	if s.pushed != nil {
 		if value, held := s.pushed(e.name); held {
@@ -143,6 +148,17 @@ func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, er
 		return value, err
 	}
 	return s.throughCache(e, v, value, err)
+}
+
+// oddity tells what of a plain value was hardly meant: what an editor of another system adds unseen.
+func oddity(value string) (problem, hint string) {
+	switch {
+	case strings.HasPrefix(value, "\ufeff"):
+		return "its value begins with a byte order mark", "save it as UTF-8 without BOM"
+	case strings.HasSuffix(value, "\r") || strings.Contains(value, "\r\n"):
+		return "its value has lines that end in CR LF", "save it with LF alone: sed -i 's/\\r$//' FILE"
+	}
+	return "", ""
 }
 
 func plainValue(e entry) (string, error) {
@@ -158,7 +174,7 @@ func refusedAt(path, outcome string) func(string, error) (string, error) {
 	return func(value string, err error) (string, error) {
 		var refused *Error
 		if errors.As(err, &refused) {
-			refused.Subject, refused.outcome = path, outcome
+			refused.Subject, refused.Kind = path, outcome
 		}
 		return value, err
 	}
@@ -166,7 +182,7 @@ func refusedAt(path, outcome string) func(string, error) (string, error) {
 
 // tryRepeatedly runs an executable until it gives a value, Retries times more at the most.
 func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, error) {
-	delay := s.RetryDelay
+	delay := backoff.Delay{First: s.RetryDelay, Most: time.Minute}
 	for try := 1; ; try++ {
 		v.span.Tries = try
 		value, err := s.tryOnce(e, env, v)
@@ -175,16 +191,10 @@ func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) (string, e
 			return value, err
 		}
 		s.Log.Warn("failed, will be tried again", "path", e.path, "try", try, "outcome", outcome)
-		if !s.pause(jitter(delay)) {
+		if !s.pause(delay.Next()) {
 			return "", child.ErrStopped
 		}
-		delay = min(2*delay, time.Minute)
 	}
-}
-
-// jitter spreads a delay by ±20 %, so that containers that failed together do not come back together.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
 // pause waits and tells whether start-up still goes on.

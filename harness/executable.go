@@ -45,17 +45,17 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 			Subject: path,
 			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", child.MaxOutput, took),
 			Next:    "print the value alone; messages belong on stderr",
-			outcome: timeline.Refused,
+			Kind:    timeline.Refused,
 		}
 	case out.TimedOut:
 		return child.Outcome{}, &Error{
 			Subject: path,
 			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + ")",
 			Next:    "give it more time with --" + limit + ", or let it give up sooner itself",
-			outcome: timeline.TimedOut,
+			Kind:    timeline.TimedOut,
 		}
 	case out.Status != 0:
-		return child.Outcome{}, &Error{Subject: path, Problem: describe(out.Status) + " after " + took, Next: statusHint(out.Status), outcome: timeline.Failed}
+		return child.Outcome{}, &Error{Subject: path, Problem: child.Describe(out.Status) + " after " + took, Next: statusHint(out.Status), Kind: timeline.Failed}
 	}
 	return out, nil
 }
@@ -64,6 +64,11 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 func explainExec(path string, env []string, err error) error {
 	problem, hint := explain.Exec(path, []string{path}, env, err)
 	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+}
+
+// closeInherited closes the inherited descriptors for executables, before the first of them.
+func (s *startup) closeInherited() {
+	s.shut.Do(func() { s.inherited = child.CloseInherited() })
 }
 
 // The options that limit an executable's time.
@@ -94,18 +99,6 @@ func (s *startup) deadlinePassed() bool {
 	return !s.deadline.IsZero() && !time.Now().Before(s.deadline)
 }
 
-// describe tells how a process ended.
-func describe(status syscall.WaitStatus) string {
-	if status.Signaled() {
-		text := "killed by " + signalName(status.Signal())
-		if status.CoreDump() {
-			text += " (core dumped)"
-		}
-		return text
-	}
-	return fmt.Sprintf("exit status %d", status.ExitStatus())
-}
-
 // statusHint explains the exit statuses that shells give a meaning.
 func statusHint(status syscall.WaitStatus) string {
 	switch {
@@ -127,8 +120,8 @@ func outcomeOf(err error) string {
 		return timeline.OK
 	case errors.Is(err, child.ErrStopped):
 		return timeline.Stopped
-	case errors.As(err, &e) && e.outcome != "":
-		return e.outcome
+	case errors.As(err, &e) && e.Kind != "":
+		return e.Kind
 	}
 	return timeline.Failed
 }

@@ -17,14 +17,15 @@
 //
 // # Where things are
 //
-// In the order in which a run enters them: signals.go catches what ends start-up; envfile.go reads the env-files;
-// command.go looks COMMAND up; directory.go knows which entries take part; executable.go runs one; export.go and
-// environment.go are the two phases, with value.go and cache.go behind the second; resolution.go is what came of it;
-// exec.go makes the process COMMAND. With Init, init_supervisor_linux.go takes over from there, with the other
-// init_*_linux.go as its parts. check.go and diff.go run nothing.
+// In the order in which a run enters them: signals.go catches what ends start-up; options.go says how it is to go;
+// envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
+// executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
+// second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
+// takes over from there, with the other init_*_linux.go as its parts, and package phase decides what it does next.
+// check.go and diff.go run nothing.
 //
-// Package child owns every process that a run starts, explain says why the kernel refuses a file, control is the
-// conversation with a running harness, timeline and envfmt write.
+// Package child owns every process that a run starts, explain says why the kernel refuses a file, terminal is who is
+// in front, control is the conversation with a running harness, timeline and envfmt write.
 package harness
 
 import (
@@ -33,74 +34,18 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
-
-// EmptyPolicy says what an empty value means.
-type EmptyPolicy string
-
-// The policies for an empty value: the variable is set and empty, it is unset, or start-up fails.
-const (
-	EmptyKeep  EmptyPolicy = "keep"
-	EmptyUnset EmptyPolicy = "unset"
-	EmptyFail  EmptyPolicy = "fail"
-)
-
-// Options says how a run behaves. Each field is the option of the same name; see DefaultOptions.
-type Options struct {
-	Environment []string // directories of /environment, a later one's entry replaces an earlier one's
-	Export      []string // directories of /export, in the order they run
-	ExportLast  bool     // run /export after /environment, with the resolved variables
-	EnvFiles    []string // dotenv files, read first, a later one wins
-
-	Timeout    time.Duration // for one try of one executable, 0 is none
-	Deadline   time.Duration // for all of start-up, 0 is none
-	Retries    int           // further tries of an /environment executable
-	RetryDelay time.Duration // before the first of them; it doubles
-	Jobs       int           // /environment executables that run at a time
-	FailFast   bool          // stop at the first failure
-
-	Require         []string    // names that must be set and not empty
-	Empty           EmptyPolicy // what an empty value means
-	PreferInherited bool        // a variable that is already set wins
-	Pristine        bool        // COMMAND gets only what was resolved and what Pass names
-	Pass            []string    // globs of inherited names that Pristine lets through
-
-	Cache       string        // directory of last-known-good values, empty for none
-	CacheMaxAge time.Duration // older values are not used
-
-	User  string // USER[:GROUP] for COMMAND, as in docker run --user
-	Chdir string // working directory for COMMAND
-
-	Timeline    bool   // start-up as bars on stderr
-	TimelineSVG string // and as a picture in this file
-
-	Init InitOptions // staying as PID 1
-
-	Drop []string // names that neither COMMAND nor executables get: the harness's own options
-}
-
-// DefaultOptions is what envharness does when it is given no option.
-func DefaultOptions() Options {
-	return Options{
-		Environment: []string{"/environment"},
-		Export:      []string{"/export"},
-		Timeout:     30 * time.Second,
-		RetryDelay:  time.Second,
-		Jobs:        1,
-		Empty:       EmptyKeep,
-		CacheMaxAge: 24 * time.Hour,
-		Init:        DefaultInitOptions(),
-	}
-}
 
 // Harness is one run of the entrypoint. Its fields may be replaced before Run, for tests.
 type Harness struct {
@@ -154,30 +99,35 @@ func (h *Harness) Resolve() (Resolution, error) {
 
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
-	*Harness
-	children *child.Children
-	null     int // the descriptor of every executable's stdin
+	*shared
 	deadline time.Time
 
-	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
-	shut      *sync.Once   // the inherited descriptors were closed for executables
-	inherited []int        // and these they are, for COMMAND
-
-	cache *securefile.Dir // with Cache
-
 	env      *environ            // what COMMAND will get, as far as it is known
-	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
-	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
 
 	discoverers []held // long-running hooks, under Init
 	exporters   []held
 	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
 
+	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
 	plotted  bool // the timeline has been shown
+}
+
+// shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while
+// COMMAND runs.
+type shared struct {
+	*Harness
+	children  *child.Children
+	null      int               // the descriptor of every executable's stdin
+	user      *account.Account  // whom COMMAND runs as, nil for the harness's own user
+	shut      sync.Once         // the inherited descriptors were closed for executables
+	inherited []int             // and these they are, for COMMAND
+	cache     *securefile.Dir   // with Cache
+	envFile   map[string]string // what env-files gave, by name, with the file: the weakest source
+	offered   func() []offer    // CONTAINER_HOST and DOCKERD, for executables alone
 }
 
 // begin reads what a run starts from: the environment and the env-files.
@@ -188,14 +138,16 @@ func (h *Harness) begin() (*startup, error) {
 		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	s := &startup{
-		Harness:  h,
-		children: child.New(),
-		null:     null,
+		shared: &shared{
+			Harness:  h,
+			children: child.New(),
+			null:     null,
+			envFile:  map[string]string{},
+			offered:  sync.OnceValue(findOffers),
+		},
 		env:      newEnviron(h.Environ),
-		envFile:  map[string]string{},
 		resolved: map[string]Variable{},
-		shut:     new(sync.Once),
-		offered:  sync.OnceValue(findOffers),
+		started:  new(atomic.Bool),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -208,6 +160,7 @@ func (h *Harness) begin() (*startup, error) {
 		h.signals.forwardAll()
 	}
 	h.signals.deliver(s.children)
+	s.guardDeadline()
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)
@@ -219,7 +172,7 @@ func (h *Harness) begin() (*startup, error) {
 // checkOptions finds what is wrong with the options before anything runs.
 func (s *startup) checkOptions() (err error) {
 	if s.User != "" {
-		if s.user, err = lookUpUser(s.User); err != nil {
+		if s.user, err = account.LookUp(s.User); err != nil {
 			return err
 		}
 	}
@@ -292,19 +245,7 @@ func (s *startup) announce() {
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
 func (s *startup) again(env *environ) *startup {
-	return &startup{
-		Harness:   s.Harness,
-		children:  s.children,
-		null:      s.null,
-		user:      s.user,
-		shut:      s.shut,
-		inherited: s.inherited,
-		cache:     s.cache,
-		env:       env.clone(),
-		envFile:   s.envFile,
-		resolved:  map[string]Variable{},
-		offered:   s.offered,
-	}
+	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}}
 }
 
 // mayContinue tells whether anything more is to be started.
@@ -317,7 +258,7 @@ func (s *startup) mayContinue() bool {
 func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
-		if s.culprit != "" && e.outcome != "" {
+		if s.culprit != "" && e.Kind != "" {
 			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {

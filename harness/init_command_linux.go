@@ -4,10 +4,96 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
+	"time"
 
+	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/terminal"
 )
+
+// command is COMMAND as it runs now, or ran last.
+type command struct {
+	options    InitOptions
+	words      []string
+	process    *child.Process // nil before the first start
+	exits      chan syscall.WaitStatus
+	status     syscall.WaitStatus                 // with which it exited for good
+	stopSignal syscall.Signal                     // that it is stopped with
+	inFront    bool                               // it was given the terminal
+	suspender  atomic.Pointer[terminal.Suspender] // nil where nobody could continue the harness
+}
+
+func newCommand(o InitOptions, words []string) *command {
+	return &command{options: o, words: words, exits: make(chan syscall.WaitStatus, 1)}
+}
+
+// start starts it with the environment of s and extra entries.
+func (c *command) start(s *startup, extra []string) (*child.Process, error) {
+	c.inFront = terminal.Owned() || c.hasTerminal()
+	process, err := s.startCommand(c.words, extra, c.inFront, c.exits)
+	if err != nil {
+		return nil, err
+	}
+	c.process = process
+	c.suspender.Store(terminal.NewSuspender(process))
+	return process, nil
+}
+
+// signal sends it a signal, or its group with Group.
+func (c *command) signal(sig syscall.Signal) {
+	if c.options.Group {
+		c.process.Signal(sig)
+	} else {
+		c.process.SignalOne(sig)
+	}
+}
+
+// kill ends it with its group.
+func (c *command) kill() { c.process.Signal(syscall.SIGKILL) }
+
+// suspended lets the harness stop and go on together with COMMAND, which has been stopped.
+func (c *command) suspended() { c.suspender.Load().Suspend() }
+
+// hasTerminal tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
+// left there when nobody else can be.
+func (c *command) hasTerminal() bool {
+	return c.process != nil && (terminal.Group() == c.process.PID() || c.inFront && c.suspender.Load() == nil)
+}
+
+// reclaimTerminal brings the harness's group back in front of the terminal: whoever started the harness goes on there.
+func (c *command) reclaimTerminal() {
+	if c.hasTerminal() {
+		terminal.Give(syscall.Getpgrp())
+	}
+}
+
+// grace is the time that a stop, or the end of COMMAND, may take.
+type grace struct {
+	length     time.Duration
+	ends       time.Time
+	timer      *time.Timer
+	withdrawal *time.Timer // when COMMAND gets the signal although the service has not been withdrawn
+}
+
+func newGrace(length time.Duration) *grace {
+	return &grace{length: length, timer: newStoppedTimer(), withdrawal: newStoppedTimer()}
+}
+
+func newStoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+func (g *grace) begin() {
+	g.ends = time.Now().Add(g.length)
+	g.timer.Reset(g.length)
+}
+
+// limitWithdrawal leaves COMMAND the last quarter.
+func (g *grace) limitWithdrawal() { g.withdrawal.Reset(g.length * 3 / 4) }
 
 // startCommand starts COMMAND as a child in a process group of its own, in front of the terminal if it is to
 // be. exit gets its status.
@@ -31,10 +117,10 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 	}
 	if inFront || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		// The harness's own user may execute the stage, COMMAND's may not, so it changes the user itself.
-		l.Path, l.Argv, l.Dir = "/proc/self/exe", append([]string{StageName, s.user.word(), s.Chdir, file}, command...), ""
+		l.Path, l.Argv, l.Dir = "/proc/self/exe", append([]string{StageName, s.user.Word(), s.Chdir, file}, command...), ""
 		return p, start()
 	}
-	return p, s.asUser(start)
+	return p, s.user.Run(start)
 }
 
 // StageName is argv[0] of the stage between the harness and COMMAND, see Stage.
@@ -48,18 +134,18 @@ func Stage(args []string) error {
 	if len(args) < 5 {
 		return &Error{Subject: StageName, Problem: "is a name that the harness gives to itself", Next: "start it as envharness"}
 	}
-	user, err := parseUser(args[1])
+	user, err := account.Parse(args[1])
 	if err != nil {
 		return &Error{Subject: StageName, Problem: err.Error(), Next: "start it as envharness"}
 	}
 	runtime.LockOSThread()
-	giveTerminal(syscall.Getpgrp())
+	terminal.Give(syscall.Getpgrp())
 	env := newEnviron(os.Environ())
 	if env.has("LISTEN_PID") {
 		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
-	s := &startup{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}
-	return s.asUser(func() error {
+	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}}
+	return s.user.Run(func() error {
 		if err := s.chdir(); err != nil {
 			return err
 		}

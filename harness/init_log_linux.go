@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/terminal"
 )
 
 // stuckAfter is how long a line of the log waits for the reader of a full stderr.
@@ -22,7 +24,7 @@ type unhindered struct {
 func (u unhindered) Handle(ctx context.Context, r slog.Record) (err error) {
 	fds := []unix.PollFd{{Fd: int32(u.stderr.Fd()), Events: unix.POLLOUT}}
 	if unix.Poll(fds, int(stuckAfter.Milliseconds())); fds[0].Revents != 0 {
-		inBackground(func() { err = u.Handler.Handle(ctx, r) })
+		terminal.InBackground(func() { err = u.Handler.Handle(ctx, r) })
 	}
 	return err
 }

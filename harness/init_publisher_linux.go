@@ -9,14 +9,21 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/internal/backoff"
 	"github.com/envharness/envharness/internal/text"
 )
 
-// announcer makes what is announced follow what is wanted: it runs /export and keeps what is held there, and
+// The delays before an /export that failed is tried again: the first, doubling, and the longest.
+const (
+	exportFirst = time.Second
+	exportMost  = 30 * time.Second
+)
+
+// publisher makes what is announced follow what is wanted: it runs /export and keeps what is held there, and
 // it withdraws. One thing at a time, in a goroutine of its own, so that signals never wait for it.
-type announcer struct {
-	base *startup
-	env  func() *environ // what exports get, at the time they run
+type publisher struct {
+	base  *startup
+	state *state // whose environment exports get, at the time they run
 
 	mu        sync.Mutex
 	wanted    bool
@@ -24,39 +31,44 @@ type announcer struct {
 	busy      bool  // an announcement or a withdrawal is under way
 	abandoned bool  // nobody waits for it any more
 	lastErr   error // of the last attempt
-	keepers   []*keeper
+	hooks     []*child.Supervisor
 	wake      chan struct{} // something else is wanted
 	changed   chan struct{} // something has been done
 }
 
-// newAnnouncer begins with what start-up has announced, if it has.
-func newAnnouncer(s *startup, announced bool, env func() *environ) *announcer {
-	a := &announcer{base: s, env: env, wanted: announced, announced: announced, wake: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
-	for _, h := range s.exporters {
-		a.keepers = append(a.keepers, a.keep(h))
+func newPublisher(s *startup, st *state) *publisher {
+	return &publisher{base: s, state: st, wake: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+}
+
+// begin begins with what start-up has announced, if it has.
+func (p *publisher) begin(hooks []held, announced bool) {
+	for _, h := range hooks {
+		p.add(p.supervise(h))
 	}
-	go a.work()
-	return a
+	p.mu.Lock()
+	p.wanted, p.announced = announced, announced
+	p.mu.Unlock()
+	go p.work()
 }
 
 // want says whether the service is to be announced.
-func (a *announcer) want(announced bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.wanted != announced {
-		a.wanted = announced
-		notice(a.wake)
+func (p *publisher) want(announced bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wanted != announced {
+		p.wanted = announced
+		notice(p.wake)
 	}
 }
 
-// state is what is announced now, whether that is what is wanted, and how the last attempt ended.
-func (a *announcer) state() (announced, settled bool, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.abandoned {
+// status is what is announced now, whether that is what is wanted, and how the last attempt ended.
+func (p *publisher) status() (announced, settled bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.abandoned {
 		return false, true, nil
 	}
-	return a.announced, a.announced == a.wanted && !a.busy, a.lastErr
+	return p.announced, p.announced == p.wanted && !p.busy, p.lastErr
 }
 
 // notice leaves a mark in a channel that holds one.
@@ -67,98 +79,98 @@ func notice(c chan struct{}) {
 	}
 }
 
-func (a *announcer) work() {
-	delay := restartDelay
+func (p *publisher) work() {
+	delay := backoff.Delay{First: exportFirst, Most: exportMost}
 	for {
-		a.mu.Lock()
-		wanted, announced := a.wanted, a.announced
-		a.busy = wanted != announced
-		a.mu.Unlock()
+		p.mu.Lock()
+		wanted, announced := p.wanted, p.announced
+		p.busy = wanted != announced
+		p.mu.Unlock()
 		if wanted == announced {
-			delay = restartDelay
-			<-a.wake
+			delay.Reset()
+			<-p.wake
 			continue
 		}
-		err := a.change(wanted)
-		a.mu.Lock()
-		a.busy, a.lastErr = false, err
+		err := p.change(wanted)
+		p.mu.Lock()
+		p.busy, p.lastErr = false, err
 		if err == nil {
-			a.announced = wanted
+			p.announced = wanted
 		}
-		a.mu.Unlock()
-		notice(a.changed)
+		p.mu.Unlock()
+		notice(p.changed)
 		if err != nil {
-			a.retryLater(err, jitter(delay))
-			delay = min(2*delay, restartDelayMax)
+			p.retryLater(err, delay.Next())
 		}
 	}
 }
 
 // retryLater waits, or until something else is wanted.
-func (a *announcer) retryLater(err error, delay time.Duration) {
+func (p *publisher) retryLater(err error, delay time.Duration) {
 	Each(err, func(one error) {
-		a.base.Log.Warn("the service could not be announced, will be tried again", "problem", one.Error(), "in", text.Duration(delay))
+		p.base.Log.Warn("the service could not be announced, will be tried again", "problem", one.Error(), "in", text.Duration(delay))
 	})
 	select {
-	case <-a.wake:
+	case <-p.wake:
 	case <-time.After(delay):
 	}
 }
 
 // abandon takes a withdrawal that lasts too long, or has not begun, for done.
-func (a *announcer) abandon() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.abandoned = true
-	notice(a.changed)
+func (p *publisher) abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.abandoned = true
+	notice(p.changed)
 }
 
-func (a *announcer) change(announced bool) error {
+func (p *publisher) change(announced bool) error {
 	if announced {
-		return a.export()
+		return p.export()
 	}
-	a.withdraw()
+	p.withdraw()
 	return nil
 }
 
 // export runs /export. When one of it fails, what is held already is ended again: all or nothing.
-func (a *announcer) export() error {
-	s := a.base.again(a.env())
+func (p *publisher) export() error {
+	s := p.base.again(p.state.environment())
 	s.export()
 	for _, h := range s.exporters {
-		a.add(a.keep(h))
+		p.add(p.supervise(h))
 	}
 	if err := s.failures.ErrorOrNil(); err != nil {
-		a.endKeepers()
+		p.stopHooks()
 		return err
 	}
 	return nil
 }
 
-func (a *announcer) add(k *keeper) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.keepers = append(a.keepers, k)
+func (p *publisher) add(h *child.Supervisor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hooks = append(p.hooks, h)
 }
 
-func (a *announcer) keep(h held) *keeper {
-	k := &keeper{
-		entry:   h.entry,
-		run:     func() (child.Outcome, error) { return a.base.again(a.env()).runExport(h.entry) },
-		push:    func([]byte) {},
-		timeout: a.base.Timeout,
-		log: func(problem string, delay time.Duration) {
-			a.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
+// supervise keeps a long-running hook running.
+func (p *publisher) supervise(h held) *child.Supervisor {
+	s := &child.Supervisor{
+		Path:    h.entry.path,
+		Run:     func() (child.Outcome, error) { return p.base.again(p.state.environment()).runExport(h.entry) },
+		Push:    func([]byte) {},
+		Timeout: p.base.Timeout,
+		Log: func(problem string, delay time.Duration) {
+			p.base.Log.Warn("a held exporter ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 		},
 	}
-	return k.keep(h.hook)
+	return s.Start(h.hook)
 }
 
 // withdraw tells held exporters to go, and when they have gone runs teardown. A failure of it is only told:
 // there is nothing better to be done about it.
-func (a *announcer) withdraw() {
-	a.endKeepers()
-	s := a.base.again(a.env())
+func (p *publisher) withdraw() {
+	p.stopHooks()
+	s := p.base.again(p.state.environment())
 	for _, dir := range s.Export {
 		e := entry{name: teardown, path: filepath.Join(dir, teardown), dir: dir}
 		if _, err := s.runTeardown(e); err != nil {
@@ -167,27 +179,27 @@ func (a *announcer) withdraw() {
 	}
 }
 
-// endKeepers ends all held exporters at once and waits for them.
-func (a *announcer) endKeepers() {
-	a.mu.Lock()
-	keepers := a.keepers
-	a.keepers = nil
-	a.mu.Unlock()
-	for _, k := range keepers {
-		k.end()
+// stopHooks ends all held exporters at once and waits for them.
+func (p *publisher) stopHooks() {
+	p.mu.Lock()
+	hooks := p.hooks
+	p.hooks = nil
+	p.mu.Unlock()
+	for _, h := range hooks {
+		h.Stop()
 	}
-	for _, k := range keepers {
-		<-k.ended
+	for _, h := range hooks {
+		<-h.Stopped()
 	}
 }
 
 // exporters lists the held exporters for status.
-func (a *announcer) exporters() []control.ExporterStatus {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (p *publisher) exporters() []control.ExporterStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	list := []control.ExporterStatus{}
-	for _, k := range a.keepers {
-		list = append(list, control.ExporterStatus{Path: k.entry.path, PID: k.pid()})
+	for _, h := range p.hooks {
+		list = append(list, control.ExporterStatus{Path: h.Path, PID: h.PID()})
 	}
 	return list
 }

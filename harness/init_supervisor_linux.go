@@ -2,74 +2,43 @@ package harness
 
 import (
 	"log/slog"
+	"maps"
 	"runtime"
 	"runtime/debug"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/child"
-	"github.com/envharness/envharness/harness/internal/control"
-	"github.com/envharness/envharness/internal/sdnotify"
+	"github.com/envharness/envharness/harness/internal/phase"
 )
 
 // supervisor is the harness beside COMMAND: it waits for one thing after another, and nothing that it does
 // itself takes long. What takes long (exports, refreshes, probes) has a goroutine that reports to it.
+//
+// What it does next is decided by phase.Next, which alone knows the order of a stop and of a restart.
 type supervisor struct {
 	*Harness
 	base    *startup // what was resolved at the start, and what every later resolution is made from
-	command []string
+	signals chan syscall.Signal
+	state   *state
+	grace   *grace
+	stopped bool // a stop has begun, whether or not COMMAND had exited
 
-	signals   chan syscall.Signal
-	exits     chan syscall.WaitStatus
-	pushes    chan push
-	refreshes chan refreshed
-	requests  chan request
-	notified  chan struct{} // COMMAND has said that it is ready
-
-	inheritedEnv *environ // what a refresh begins with
-	announcer    *announcer
-	discoverers  []*keeper
-	notify       *sdnotify.Socket // COMMAND's, with Ready notify
-	hearing      sync.Mutex       // held by whoever takes what it said
-	socket       *control.Server  // the control socket, when there is one
-
-	refreshTimer, gatherTimer, killTimer, signalTimer *time.Timer
-	refreshing                                        bool
-	refreshDelay, writeDelay                          time.Duration // before the next try
-	gatherUntil                                       time.Time
-	graceEnds                                         time.Time // of what killTimer ends
-
-	child      *child.Process
-	probes     probes // of this COMMAND
-	stopSignal syscall.Signal
-	signalled  bool // COMMAND has been sent the signal of a stop
-	restarting bool
-	over       bool // COMMAND has exited and is not started again
-	exitStatus syscall.WaitStatus
-	waiting    []request
-
-	told     []string   // what COMMAND has, sorted; nil when it does not know
-	mu       sync.Mutex // for what follows, which status reads
-	current  *startup   // what COMMAND gets
-	pushed   map[string]string
-	stamps   map[string]time.Time
-	started  bool
-	stopping bool
-	drained  bool
-	isReady  bool
-	isWell   bool
-
-	suspender *suspender
-	handed    bool // COMMAND was given the terminal
+	command     *command
+	readiness   *readiness
+	publisher   *publisher
+	refresher   *refresher
+	discoverers *discoverers
+	changes     *changes
+	control     *controller
 }
 
 // supervise is Run under Init.
-func (h *Harness) supervise(command []string) error {
+func (h *Harness) supervise(words []string) error {
 	h.Log = slog.New(unhindered{h.Log.Handler(), h.Stderr})
-	v := newSupervisor(h, command)
+	v := &supervisor{Harness: h, signals: make(chan syscall.Signal, 2*lastSignal), state: newState()}
 	h.signals.handle = v.receive
 	if h.Init.ParentDeathSignal != 0 {
 		unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(h.Init.ParentDeathSignal), 0, 0, 0)
@@ -78,84 +47,76 @@ func (h *Harness) supervise(command []string) error {
 	if err != nil {
 		return err
 	}
-	v.setBase(s)
-	v.listen()
-	defer v.removeSocket()
+	v.assemble(s, words)
+	v.control.listen()
+	defer v.control.close()
 	if err := v.start(); err != nil {
 		return s.fail(err)
 	}
 	return v.loop()
 }
 
-func newSupervisor(h *Harness, command []string) *supervisor {
-	v := &supervisor{
-		Harness: h, command: command,
-		signals: make(chan syscall.Signal, 2*lastSignal), exits: make(chan syscall.WaitStatus, 1), pushes: make(chan push),
-		refreshes: make(chan refreshed), requests: make(chan request), notified: make(chan struct{}, 1),
-		probes: newProbes(), pushed: map[string]string{}, stamps: map[string]time.Time{}, isWell: true,
-	}
-	for _, timer := range []**time.Timer{&v.refreshTimer, &v.gatherTimer, &v.killTimer, &v.signalTimer} {
-		*timer = time.NewTimer(time.Hour)
-		(*timer).Stop()
-	}
-	return v
+// assemble makes the parts. Orphans are reaped from now on.
+func (v *supervisor) assemble(s *startup, words []string) {
+	v.base = s
+	v.state.setStartup(s)
+	v.grace = newGrace(v.Init.Grace)
+	v.command = newCommand(v.Init, words)
+	v.readiness = newReadiness(s, v.state)
+	v.publisher = newPublisher(s, v.state)
+	v.refresher = newRefresher(s, v.state, words)
+	v.discoverers = newDiscoverers(s, v.state, words)
+	v.changes = newChanges(s, v.state)
+	v.control = newController(s, v.state, v.publisher)
+	s.children.Adopt(v.command.suspended)
 }
 
-func (v *supervisor) setBase(s *startup) {
-	s.children.Adopt(v.followSuspension)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.base, v.current = s, s
-	v.inheritedEnv = s.env.clone()
+// receive takes a signal as it arrives. Until COMMAND exists, one that would stop it ends start-up, and every
+// other waits for it.
+func (v *supervisor) receive(sig syscall.Signal, ps *child.Children) {
+	if v.Init.stops(sig) && v.state.beforeStart(func() { ps.Stop(sig) }) {
+		return
+	}
+	select {
+	case v.signals <- sig:
+	default: // so many are waiting that this one is among them
+	}
 }
 
 // start does what comes before COMMAND and starts it.
 func (v *supervisor) start() error {
 	s := v.base
-	if err := s.prepare(v.command); err != nil {
+	if err := s.prepare(v.command.words); err != nil {
 		return err
 	}
-	now := time.Now()
-	for name := range s.resolved {
-		v.stamp(name, now)
-	}
-	if err := v.writeEnvironment(); err != nil {
+	v.state.stamp(maps.Keys(s.resolved))
+	write := func() (struct{}, error) { return struct{}{}, s.writeEnvironment(v.state.decided()) }
+	if _, err := patiently(s, v.Init.Write, write); err != nil {
 		return err
 	}
-	v.openNotify()
+	v.readiness.listen()
 	if err := v.startCommand(); err != nil {
 		return err
 	}
-	s.writeTimeline(v.command[0])
-	announcer := newAnnouncer(s, !v.Init.ExportWhenReady, v.environment)
-	v.mu.Lock()
-	v.announcer = announcer
-	v.mu.Unlock()
-	v.keepDiscoverers(s.discoverers)
-	v.armRefresh()
+	s.started.Store(true)
+	s.writeTimeline(v.command.words[0])
+	v.publisher.begin(s.exporters, !v.Init.ExportWhenReady)
+	v.discoverers.keep(s.discoverers)
+	v.refresher.arm()
 	return nil
 }
 
 // startCommand starts COMMAND with the current environment, and its probes.
 func (v *supervisor) startCommand() error {
-	v.handed = ownsTerminal() || v.inFront()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	child, err := v.current.startCommand(v.command, v.notifyEnviron(), v.handed, v.exits)
+	told, err := v.state.start(v.Init.Ready == "", func(current *startup) (*child.Process, error) {
+		return v.command.start(current, v.readiness.environ())
+	})
 	if err != nil {
 		return err
 	}
-	v.child, v.started, v.isWell, v.told = child, true, true, v.current.forCommand()
-	v.suspender = newSuspender(child)
-	v.isReady = v.Init.Ready == ""
-	go v.probe(v.probes)
+	v.changes.told = told
+	v.readiness.probe()
 	return nil
-}
-
-// inFront tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
-// left there when nobody else can be.
-func (v *supervisor) inFront() bool {
-	return v.child != nil && (terminalGroup() == v.child.PID() || v.handed && v.suspender == nil)
 }
 
 // loop is the life of the harness beside COMMAND.
@@ -164,82 +125,185 @@ func (v *supervisor) loop() error {
 	debug.SetGCPercent(-1) // nothing happens while COMMAND runs undisturbed, and then nothing is to wake up
 	debug.SetMemoryLimit(32 << 20)
 	debug.FreeOSMemory()
-	for !v.done() {
-		select {
-		case sig := <-v.signals:
-			v.onSignal(sig)
-		case status := <-v.exits:
-			v.onExit(status)
-		case <-v.announcer.changed:
-		case p := <-v.pushes:
-			v.onPush(p)
-		case <-v.gatherTimer.C:
-			v.onChange()
-		case <-v.refreshTimer.C:
-			v.refreshNow()
-		case r := <-v.refreshes:
-			v.onRefreshed(r)
-		case <-v.notified:
-			v.setReady(!v.restarting) // a COMMAND that is being stopped may still say so
-		case <-v.probes.ready:
-			v.setReady(true)
-		case well := <-v.probes.well:
-			v.setWell(well)
-		case q := <-v.requests:
-			v.onRequest(q)
-		case <-v.signalTimer.C:
-			v.signalStop()
-		case <-v.killTimer.C:
-			v.kill()
-		}
+	for v.settle(); v.state.phaseNow() != phase.Ended; v.settle() {
+		v.wait()
 	}
 	return v.end()
 }
 
-// done brings about what the last event asks for, and tells whether nothing is left to do.
-func (v *supervisor) done() bool {
-	v.announcer.want(v.wantsAnnouncement())
-	announced, settled, _ := v.announcer.state()
-	withdrawn := !announced && settled // and not about to be announced: what has begun is withdrawn when it is done
-	v.settle()
-	if v.stopping && withdrawn {
-		v.signalStop()
+// wait waits for one thing to happen and deals with it.
+func (v *supervisor) wait() {
+	select {
+	case sig := <-v.signals:
+		v.onSignal(sig)
+	case v.command.status = <-v.command.exits:
+		v.happen(phase.CommandExited)
+	case <-v.publisher.changed:
+	case p := <-v.discoverers.pushes:
+		v.onPush(p)
+	case <-v.changes.timer.C:
+		v.onChange()
+	case <-v.refresher.timer.C:
+		v.refresher.begin()
+	case r := <-v.refresher.results:
+		v.onRefreshed(r)
+	case <-v.readiness.notified:
+		v.state.setReady(v.state.phaseNow() != phase.Restarting) // a COMMAND that is being stopped may still say so
+	case <-v.readiness.probes.ready:
+		v.state.setReady(true)
+	case healthy := <-v.readiness.probes.healthy:
+		v.onHealth(healthy)
+	case q := <-v.control.requests:
+		v.control.take(q)
+	case <-v.grace.withdrawal.C:
+		v.happen(phase.WithdrawalLate)
+	case <-v.grace.timer.C:
+		v.happen(phase.GraceOver)
 	}
-	return v.over && withdrawn
 }
 
-// wantsAnnouncement tells whether others are to be sent to COMMAND.
-func (v *supervisor) wantsAnnouncement() bool {
-	return !v.stopping && !v.over && !v.drained && v.isWell && (v.isReady || !v.Init.ExportWhenReady || v.announcer.wanted)
+// settle brings about what the last event asks for.
+func (v *supervisor) settle() {
+	v.publisher.want(v.state.serves(v.Init.ExportWhenReady && !v.publisher.wanted))
+	announced, settled, _ := v.publisher.status()
+	v.control.settle()
+	if !announced && settled { // and not about to be announced: what has begun is withdrawn when it is done
+		v.happen(phase.Withdrawn)
+	}
 }
 
-func (v *supervisor) environment() *environ {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.current.env.clone()
+// happen goes on to the phase that follows an event, and does what that asks for.
+func (v *supervisor) happen(e phase.Event) {
+	next, actions := v.state.phaseNow().Next(e)
+	v.state.enter(next)
+	for _, a := range actions {
+		v.do(a)
+	}
 }
 
-func (v *supervisor) resolvedNow() map[string]Variable {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.current.resolved
+func (v *supervisor) do(a phase.Action) {
+	switch a {
+	case phase.EndProbes:
+		v.readiness.end()
+	case phase.ClearReady:
+		v.state.setReady(false)
+	case phase.BeginGrace:
+		v.grace.begin()
+	case phase.EndGrace:
+		v.grace.timer.Stop()
+	case phase.LimitWithdrawal:
+		v.grace.limitWithdrawal()
+	case phase.SendStop:
+		v.command.signal(v.command.stopSignal)
+	case phase.AbandonWithdrawal:
+		v.publisher.abandon()
+	case phase.KillCommand:
+		v.command.kill()
+	case phase.StartAgain:
+		v.startAgain()
+	case phase.ReclaimTerminal:
+		v.command.reclaimTerminal()
+	}
 }
 
-func (v *supervisor) stamp(name string, t time.Time) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.stamps[name] = t
+// onSignal forwards a signal, or begins a stop.
+func (v *supervisor) onSignal(sig syscall.Signal) {
+	mapped := v.Init.mapped(sig)
+	switch {
+	case mapped == 0:
+	case v.Init.stops(sig):
+		v.stop(mapped)
+	default:
+		v.command.signal(mapped)
+	}
 }
 
-func (v *supervisor) setPushed(name, value string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.pushed[name] = value
+// stop begins a stop, or lets COMMAND get the signal of somebody who insists.
+func (v *supervisor) stop(sig syscall.Signal) {
+	v.command.stopSignal, v.stopped = sig, true
+	v.happen(phase.StopWanted)
 }
 
-func (v *supervisor) pushedValue(name string) (string, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	value, ok := v.pushed[name]
-	return value, ok
+func (v *supervisor) onHealth(healthy bool) {
+	if v.state.setHealthy(healthy) {
+		v.Log.Warn("the command's health has changed", "healthy", healthy)
+	}
+}
+
+// onPush takes over a value that a long-running hook has made known. One that is refused changes nothing.
+func (v *supervisor) onPush(p push) {
+	if v.discoverers.take(p) {
+		v.changes.gather()
+	}
+}
+
+// onRefreshed takes over what a refresh resolved. A failed one changes nothing: a value is never taken away
+// because its source is out of order for a while.
+func (v *supervisor) onRefreshed(r refreshed) {
+	if !v.refresher.finish(r) {
+		return
+	}
+	v.discoverers.keep(r.startup.discoverers)
+	v.state.applyPushed(r.startup)
+	v.state.stamp(maps.Keys(r.startup.resolved))
+	if v.state.adopt(r.startup) {
+		v.changes.gather()
+	}
+	v.refresher.arm()
+}
+
+// onChange does what is to follow when COMMAND has other values than it should.
+func (v *supervisor) onChange() {
+	if !v.changes.due() || v.state.phaseNow().IsStopping() || !v.changes.write() {
+		return
+	}
+	switch v.Init.OnChange {
+	case ChangeRestart:
+		v.restart()
+		return
+	case ChangeSignal:
+		v.command.signal(v.Init.Signal)
+	case ChangeExit:
+		v.stop(v.Init.stopSignal())
+	}
+	v.changes.told = v.state.forCommand()
+}
+
+// restart stops COMMAND, which is started with the new environment when it has exited.
+func (v *supervisor) restart() {
+	if v.state.phaseNow() != phase.Running || !v.command.process.KillGroupAtExit() {
+		return
+	}
+	v.Log.Info("values have changed, the command is restarted")
+	v.command.stopSignal = v.Init.stopSignal()
+	v.happen(phase.RestartWanted)
+}
+
+// startAgain starts COMMAND with the current environment.
+func (v *supervisor) startAgain() {
+	written := v.changes.write()
+	v.readiness.discard()
+	if err := v.startCommand(); err != nil {
+		Each(err, func(one error) { v.Log.Error("the command could not be started again", "problem", one.Error()) })
+		v.command.status = syscall.WaitStatus(ExitCode(err) << 8)
+		v.happen(phase.StartFailed)
+		return
+	}
+	if !written {
+		v.changes.told = nil // it is to be told when the file is there
+	}
+}
+
+// leftAfterExit is how long what COMMAND has left behind may take to end when COMMAND exits by itself.
+const leftAfterExit = time.Second
+
+// end ends what is left, gently: in a stop within what remains of the grace. It gives COMMAND's exit code.
+func (v *supervisor) end() error {
+	until := v.grace.ends
+	if soon := time.Now().Add(leftAfterExit); !v.stopped && soon.Before(until) {
+		until = soon
+	}
+	v.discoverers.stop()
+	v.base.children.EndRest(until)
+	return &ExitError{Code: v.Init.exitCode(v.command.status)}
 }

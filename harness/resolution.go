@@ -21,7 +21,7 @@ type Resolution struct {
 func (s *startup) resolution() Resolution {
 	inherited := newEnviron(s.Environ)
 	var r Resolution
-	for _, name := range s.commandEnviron().names {
+	for name := range s.commandEnviron().each {
 		v, resolved := s.resolved[name]
 		if !resolved {
 			v = Variable{Name: name, Value: s.env.value(name), Source: s.sourceOf(name)}

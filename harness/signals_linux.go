@@ -53,8 +53,6 @@ func (s *Signals) last(ps *child.Children) syscall.Signal {
 	}
 }
 
-func sigbit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
-
 func sigmask(how int, set, old *uint64) {
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, uintptr(how), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
 }

@@ -2,11 +2,9 @@ package harness
 
 import (
 	"bytes"
-	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/envharness/envharness/harness/internal/terminal"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -29,7 +27,7 @@ func (s *startup) writeTimeline(command string) {
 	s.plotted = true
 	s.timeline.Total, s.timeline.Command = s.elapsed(), command
 	if s.Timeline {
-		s.timeline.WriteText(s.Stderr, terminalWidth(s.Stderr))
+		s.timeline.WriteText(s.Stderr, terminal.Width(s.Stderr))
 	}
 	if s.TimelineSVG == "" {
 		return
@@ -42,14 +40,4 @@ func (s *startup) writeTimeline(command string) {
 	if err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))
 	}
-}
-
-// terminalWidth is the number of columns of a terminal, and 100 for anything else.
-func terminalWidth(file *os.File) int {
-	const usual = 100
-	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 {
-		return usual
-	}
-	return int(size.Col)
 }

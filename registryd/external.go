@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/envharness/envharness/discovery"
@@ -63,6 +64,7 @@ func openExternal(url string, log *slog.Logger) (backend, string, error) {
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
 		Logger:               zap.NewNop(),
+		DialOptions:          []grpc.DialOption{grpc.WithContextDialer(dialEtcd)},
 	})
 	if err != nil {
 		return nil, "", err
@@ -72,6 +74,13 @@ func openExternal(url string, log *slog.Logger) (backend, string, error) {
 		prefix = layout.DefaultPrefix
 	}
 	return &external{config: config, toEtcd: client, prefix: prefix}, prefix, nil
+}
+
+// dialEtcd tries every address of a name.
+func dialEtcd(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
+	defer cancel()
+	return discovery.Dial(ctx, "tcp", address)
 }
 
 func (e *external) client() *clientv3.Client { return e.toEtcd }

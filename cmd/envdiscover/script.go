@@ -62,15 +62,24 @@ func (p *program) lookup(name string) (string, error) {
 }
 
 // splitWords splits a script into words as sh does: blanks and newlines between them, '…' takes all as it stands, "…"
-// expands, a backslash takes the next character as it stands. A line that begins with # outside of quotes is skipped. A variable's
-// value is never split, and one that is not set is an error, because what would go on with an empty one in its
-// place is an announcement.
+// expands, a backslash takes the next character as it stands. A line that begins with # outside of quotes is
+// skipped. A variable's value is never split, and one that is not set is an error, because what would go on with an
+// empty one in its place is an announcement.
 func splitWords(text string, lookup func(string) (string, error)) ([]string, error) {
-	s := splitter{lookup: lookup, rest: strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\r\n")}
+	s := splitter{lookup: lookup}
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimRight(line, "\r\n"))
+	}
+	s.rest = strings.Join(lines, "\n")
 	s.skipComments()
 	for s.rest != "" {
+		before := s.rest
 		if err := s.step(); err != nil {
 			return nil, err
+		}
+		if strings.HasSuffix(before[:len(before)-len(s.rest)], "\n") {
+			s.skipComments()
 		}
 	}
 	if s.quoted {
@@ -90,6 +99,13 @@ type splitter struct {
 	quoted bool // between double quotes
 }
 
+// skipComments skips the lines that begin with #, from the beginning of a line on. Between quotes there are none.
+func (s *splitter) skipComments() {
+	for !s.quoted && strings.HasPrefix(strings.TrimLeft(s.rest, " \t"), "#") {
+		_, s.rest, _ = strings.Cut(s.rest, "\n")
+	}
+}
+
 // step takes one character, or what it begins.
 func (s *splitter) step() error {
 	c := s.rest[0]
@@ -107,22 +123,12 @@ func (s *splitter) step() error {
 		s.addByte(c)
 	case c == '\'':
 		return s.singleQuoted()
-	case c == '\n':
-		s.endWord()
-		s.skipComments()
-	case c == ' ' || c == '\t':
+	case c == ' ' || c == '\t' || c == '\n':
 		s.endWord()
 	default:
 		s.addByte(c)
 	}
 	return nil
-}
-
-// skipComments skips the lines that begin with #. It is called at the beginning of a line.
-func (s *splitter) skipComments() {
-	for strings.HasPrefix(strings.TrimLeft(s.rest, " \t"), "#") {
-		_, s.rest, _ = strings.Cut(s.rest, "\n")
-	}
 }
 
 func (s *splitter) addByte(c byte) {
@@ -165,9 +171,6 @@ func (s *splitter) backslash() {
 	s.rest = s.rest[size:]
 	switch {
 	case next == "\n":
-		if !s.quoted {
-			s.skipComments()
-		}
 	case s.quoted && !strings.Contains("\"$\\`", next):
 		s.add(`\` + next)
 	default:

@@ -67,6 +67,40 @@ func TestSignalEndsStartUp(t *testing.T) {
 	}
 }
 
+// TestSignalEndsTheWaitForAnEnvFile: a FIFO whose writer says nothing, as <(vault …) that hangs.
+func TestSignalEndsTheWaitForAnEnvFile(t *testing.T) {
+	t.Parallel()
+	for _, signal := range ending {
+		for name, options := range map[string][]string{"exec": nil, "init": {"--init", "--socket", "socket"}, "print": {"print"}} {
+			if name == "init" && signal != syscall.SIGTERM && signal != syscall.SIGINT {
+				continue // COMMAND gets it
+			}
+			t.Run(strings.TrimPrefix(unix.SignalName(signal), "SIG")+" "+name, func(t *testing.T) {
+				t.Parallel()
+				dir := tree(t, nil)
+				fifo := filepath.Join(dir, "fifo")
+				require.NoError(t, unix.Mkfifo(fifo, 0o600))
+				args := append(options, "--env-file", "fifo")
+				if name != "print" {
+					args = append(args, "touch", "ran")
+				}
+				cmd := harness(t, dir, args...)
+				require.NoError(t, cmd.Start())
+				eventually(t, "the harness has opened it", func() bool {
+					writer, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+					if err == nil {
+						t.Cleanup(func() { writer.Close() })
+					}
+					return err == nil
+				})
+				require.NoError(t, cmd.Process.Signal(signal))
+				require.Equal(t, 128+int(signal), wait(t, cmd).code)
+				require.NoFileExists(t, filepath.Join(dir, "ran"))
+			})
+		}
+	}
+}
+
 func TestSignalReachesAllJobs(t *testing.T) {
 	t.Parallel()
 	script := "#!/bin/sh\ntrap 'echo x >${0##*/}.got; exit 1' TERM\necho x >${0##*/}.going\nwhile :; do sleep 0.02; done\n"

@@ -13,16 +13,16 @@ import (
 
 func TestConformance(t *testing.T) {
 	conformance(t, "native", map[string]string{
-		"/services/SERVICE/empty":     "",
-		"/services/SERVICE/text":      "10.0.0.5:80",
-		"/services/SERVICE/list":      "[]",
-		"/services/SERVICE/null":      "null",
-		"/services/SERVICE/ports":     `{"ports":{"http":"eighty"}}`,
-		"/services/SERVICE/tags":      `{"tags":"blue"}`,
-		"/services/SERVICE/dir/b":     `{}`,
-		"/services/SERVICE/%zz":       `{}`,
-		"/services/SERVICE/un_escape": `{}`,
-		"/services/%zz":               `{}`,
+		"/services/SERVICE/empty":       "",
+		"/services/SERVICE/text":        "10.0.0.5:80",
+		"/services/SERVICE/list":        "[]",
+		"/services/SERVICE/null":        "null",
+		"/services/SERVICE/ports":       `{"ports":{"http":"eighty"}}`,
+		"/services/SERVICE/tags":        `{"tags":"blue"}`,
+		"/services/SERVICE/dir/b":       `{}`,
+		"/services/SERVICE/%zz":         `{}`,
+		"/services/SERVICE/un%5Fescape": `{}`,
+		"/services/%zz":                 `{}`,
 	}, registrytest.Server{
 		MinTTL: time.Second,
 	})

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/envharness/envharness/discovery"
 )
 
 // maxAnswer is the most bytes that an engine may send as one answer, or from one event to the next. The list of
@@ -34,12 +36,13 @@ func (b *budget) ask(request *http.Request) error {
 
 // dial gives the dialer for an engine's URL whose connections draw on the budget.
 func (b *budget) dial(engine *url.URL) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
 		if engine.Scheme == "unix" {
 			network, address = engine.Scheme, engine.Host
 		}
-		conn, err := dialer.DialContext(ctx, network, address)
+		conn, err := discovery.Dial(ctx, network, address) // every address of a name
 		if err != nil {
 			return nil, err
 		}

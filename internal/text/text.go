@@ -7,6 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // Printable returns s with everything that could disturb a terminal or a picture (control and
@@ -14,6 +17,18 @@ import (
 func Printable(s string) string {
 	quoted := strconv.Quote(s)
 	return quoted[1 : len(quoted)-1]
+}
+
+// OneLine returns s in one line and free of what a terminal would obey: U+FFFD stands for each control character,
+// for those that break a line and for those that format text without being seen, which turn its direction (U+202E)
+// or hide it. What is in order comes back as it is.
+func OneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // Width is the number of columns s takes on a terminal, East Asian characters being two.
@@ -96,4 +111,12 @@ func Reason(err error) string {
 		return errno.Error()
 	}
 	return err.Error()
+}
+
+// Signal is a signal as people write it: SIGTERM (15).
+func Signal(sig syscall.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name + " (" + strconv.Itoa(int(sig)) + ")"
+	}
+	return "signal " + strconv.Itoa(int(sig))
 }

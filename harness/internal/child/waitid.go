@@ -1,8 +1,11 @@
 package child
 
 import (
+	"fmt"
 	"syscall"
 	"unsafe"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // The si_code values of SIGCHLD that an exit has, sigaction(2).
@@ -45,4 +48,16 @@ func peek(pid int) syscall.WaitStatus {
 func hasExited(pid int) bool {
 	info, errno := waitid(pid, waitNoHang)
 	return errno == syscall.ECHILD || errno == 0 && info.pid != 0
+}
+
+// Describe tells how a process ended.
+func Describe(status syscall.WaitStatus) string {
+	if status.Signaled() {
+		end := "killed by " + text.Signal(status.Signal())
+		if status.CoreDump() {
+			end += " (core dumped)"
+		}
+		return end
+	}
+	return fmt.Sprintf("exit status %d", status.ExitStatus())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/envharness/envharness/internal/text"
@@ -61,7 +62,7 @@ const svgStyle = `
 `
 
 // WriteSVG draws t as one picture that needs nothing beside it: a bar for each span, coloured by its
-// phase or by what went wrong, over a grid of times. Its height grows with the spans.
+// phase or by what went wrong, over a grid of times. Its height grows with the spans, up to as many as WriteText draws.
 func (t Timeline) WriteSVG(w io.Writer) error {
 	rows := t.rows()
 	columns := columnsOf(rows, svgLongest)
@@ -240,6 +241,8 @@ func baseline(top float64) float64 { return top + svgRow/2 + 4 }
 func textWidth(characters int) float64 { return float64(characters) * svgCharacter }
 
 // escapeXML makes printable text character data.
-func escapeXML(text string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(text)
-}
+func escapeXML(text string) string { return xmlEscapes().Replace(text) }
+
+var xmlEscapes = sync.OnceValue(func() *strings.Replacer {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+})

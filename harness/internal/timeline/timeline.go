@@ -48,6 +48,8 @@ type Timeline struct {
 // WriteText draws t in width columns (80 when it is 0 or less; never fewer than the names, times and
 // a bar of ten columns need): a heading for each phase, and for each span its name, a bar, the time
 // it took, and what else is worth knowing.
+//
+// Of more than 1000 spans those are drawn that failed, then the longest, and the title says so.
 func (t Timeline) WriteText(w io.Writer, width int) error {
 	if width <= 0 {
 		width = 80
@@ -60,13 +62,13 @@ func (t Timeline) WriteText(w io.Writer, width int) error {
 	var out bytes.Buffer
 	fmt.Fprintln(&out, t.title())
 	fmt.Fprintf(&out, "  %s  %s\n", text.PadRight("", columns.name), textAxis(t.length(), bar))
-	phase := ""
+	phase, length := "", t.length()
 	for _, row := range rows {
 		if row.Phase != phase {
 			phase = row.Phase
 			fmt.Fprintln(&out, text.Printable(phase))
 		}
-		line := fmt.Sprintf("  %s  %s %s  %s", text.PadRight(row.name, columns.name), textBar(row.Span, t.length(), bar),
+		line := fmt.Sprintf("  %s  %s %s  %s", text.PadRight(row.name, columns.name), textBar(row.Span, length, bar),
 			text.PadLeft(row.took, columns.took), row.note)
 		fmt.Fprintln(&out, strings.TrimRight(line, " "))
 	}
@@ -75,10 +77,15 @@ func (t Timeline) WriteText(w io.Writer, width int) error {
 }
 
 func (t Timeline) title() string {
-	if t.Command == "" {
-		return "start-up took " + text.Duration(t.Total)
+	title := "start-up"
+	if t.Command != "" {
+		title += " of " + text.Shorten(text.Printable(t.Command), 40)
 	}
-	return fmt.Sprintf("start-up of %s took %s", text.Shorten(text.Printable(t.Command), 40), text.Duration(t.Total))
+	title += " took " + text.Duration(t.Total)
+	if len(t.Spans) > mostRows {
+		title += fmt.Sprintf(" (%d of %d shown: what failed, then the longest)", mostRows, len(t.Spans))
+	}
+	return title
 }
 
 // length is the time that the whole width stands for: never nothing, so that it can be divided by.
@@ -96,15 +103,28 @@ type timelineRow struct {
 	name, took, note string
 }
 
-// rows returns the spans in the order in which they began.
+// mostRows is how many spans are drawn: more is nothing that anybody looks at.
+const mostRows = 1000
+
+// rows returns the spans that are drawn, in the order in which they began.
 func (t Timeline) rows() []timelineRow {
-	rows := make([]timelineRow, len(t.Spans))
+	spans := make([]Span, len(t.Spans))
 	for i, span := range t.Spans {
 		span.Start = max(span.Start, 0)
 		span.End = max(span.End, span.Start)
+		spans[i] = span
+	}
+	if len(spans) > mostRows {
+		slices.SortStableFunc(spans, func(a, b Span) int {
+			return cmp.Or(cmp.Compare(b.kind(), a.kind()), cmp.Compare(b.End-b.Start, a.End-a.Start))
+		})
+		spans = spans[:mostRows]
+	}
+	slices.SortStableFunc(spans, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
+	rows := make([]timelineRow, len(spans))
+	for i, span := range spans {
 		rows[i] = timelineRow{Span: span, name: text.Printable(span.Name), took: span.took(), note: span.note()}
 	}
-	slices.SortStableFunc(rows, func(a, b timelineRow) int { return cmp.Compare(a.Start, b.Start) })
 	return rows
 }
 
@@ -180,7 +200,7 @@ func textBar(span Span, length time.Duration, bar int) string {
 	return text.PadRight(drawn, bar)
 }
 
-// spanKind is how a span is drawn.
+// spanKind is how a span is drawn; a higher one matters more to a reader.
 type spanKind int
 
 const (

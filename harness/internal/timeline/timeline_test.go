@@ -245,3 +245,30 @@ func TestTickStepIsRoundAndFits(t *testing.T) {
 		}
 	}
 }
+
+// Of very many spans those that matter are drawn, and the reader is told.
+func TestManySpans(t *testing.T) {
+	const all = 200_000
+	tl := Timeline{Total: time.Hour}
+	for i := range all {
+		span := Span{Phase: "environment", Name: "V" + strconv.Itoa(i), Start: time.Duration(i), End: time.Duration(i + 1), Tries: 1, Outcome: OK}
+		switch i {
+		case 70_000:
+			span.Outcome = Failed
+		case 80_000:
+			span.End += time.Second
+		}
+		tl.Spans = append(tl.Spans, span)
+	}
+	for name, draw := range map[string]func(io.Writer) error{
+		"text": func(w io.Writer) error { return tl.WriteText(w, 80) },
+		"svg":  tl.WriteSVG,
+	} {
+		var drawn bytes.Buffer
+		require.NoError(t, draw(&drawn), name)
+		require.Contains(t, drawn.String(), "1000 of 200000 shown", name)
+		require.Contains(t, drawn.String(), "V70000", name)
+		require.Contains(t, drawn.String(), "V80000", name)
+		require.Less(t, strings.Count(drawn.String(), "\n"), 10_000, name)
+	}
+}

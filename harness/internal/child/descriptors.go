@@ -1,4 +1,4 @@
-package harness
+package child
 
 import (
 	"os"
@@ -7,15 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInherited closes the inherited descriptors for executables, before the first of them.
-func (s *startup) closeInherited() {
-	s.shut.Do(func() { s.inherited = inheritedDescriptors() })
-}
-
-// inheritedDescriptors finds the descriptors above 2 that were inherited, and closes them for executables:
+// CloseInherited finds the descriptors above 2 that were inherited, and closes them for executables:
 // COMMAND alone keeps them (LISTEN_FDS of sd_listen_fds(3), a shell's redirections). The harness's own have
 // close-on-exec set from their birth, and inherited ones cannot have it: that tells them apart.
-func inheritedDescriptors() []int {
+func CloseInherited() []int {
 	var inherited []int
 	for _, fd := range openDescriptors() {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
@@ -47,8 +42,8 @@ func openDescriptors() []int {
 	return fds
 }
 
-// keepDescriptors leaves them open for COMMAND.
-func keepDescriptors(fds []int) {
+// KeepOpen leaves them open for COMMAND.
+func KeepOpen(fds []int) {
 	for _, fd := range fds {
 		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
