@@ -75,7 +75,11 @@ type grace struct {
 	ends       time.Time
 	timer      *time.Timer
 	withdrawal *time.Timer // when COMMAND gets the signal although the service has not been withdrawn
+	short      bool        // nobody asked for a stop: what COMMAND has left behind gets restAfterExit
 }
+
+// restAfterExit is how long what COMMAND has left behind may take to end when COMMAND exits by itself.
+const restAfterExit = time.Second
 
 func newGrace(length time.Duration) *grace {
 	return &grace{length: length, timer: newStoppedTimer(), withdrawal: newStoppedTimer()}
@@ -90,6 +94,14 @@ func newStoppedTimer() *time.Timer {
 func (g *grace) begin() {
 	g.ends = time.Now().Add(g.length)
 	g.timer.Reset(g.length)
+}
+
+// endOfRest is when what COMMAND has left behind gets KILL: in a stop when the grace is over.
+func (g *grace) endOfRest() time.Time {
+	if soon := time.Now().Add(restAfterExit); g.short && soon.Before(g.ends) {
+		return soon
+	}
+	return g.ends
 }
 
 // limitWithdrawal leaves COMMAND the last quarter.
