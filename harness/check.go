@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/envharness/envharness/harness/internal/explain"
@@ -19,12 +20,13 @@ type Finding struct {
 }
 
 // Check looks at a directory and runs nothing. It finds what the rules for entries refuse, programs whose
-// interpreter is missing or that were saved with CR LF, values that end so, files and directories that others may
-// write to, and files that are too large to be a value.
+// interpreter is missing or that were saved with CR LF, values with CR LF or a byte order mark, files and directories
+// that others may write to or replace, and files that are too large to be a value.
 //
 // export says whether dir is one of /export, whose rules differ.
 func Check(o Options, dir string, export bool) []Finding {
-	c := checker{export: export, startup: atRest(o)}
+	c := checker{startup: atRest(o), dir: dir, export: export, seen: map[string]bool{}}
+	c.checkReplaceable(dir, 0o002)
 	read := c.startup.readEnvironment
 	switch {
 	case export:
@@ -73,12 +75,14 @@ func CheckOrder(o Options, dirs []string) (names []string, cycles []Finding) {
 // atRest is a start-up that looks at entries and runs nothing.
 func atRest(o Options) *startup {
 	h := &Harness{Options: o, Log: slog.New(slog.DiscardHandler)}
-	return &startup{Harness: h, env: newEnviron(os.Environ()), ranks: map[string]int{}}
+	return &startup{shared: &shared{Harness: h}, env: newEnviron(os.Environ()), ranks: map[string]int{}}
 }
 
 type checker struct {
 	*startup
+	dir      string // that is checked
 	export   bool
+	seen     map[string]bool // directories that checkReplaceable has looked at
 	findings []Finding
 }
 
@@ -108,15 +112,38 @@ func (c *checker) checkEntry(e entry) {
 		c.checkWritable(e.path, info)
 	}
 	if e.executable {
+		c.checkReplaceable(e.path, 0o022)
 		explain.Program(e.at, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
 		return
 	}
 	var v evaluation
 	if c.take(e, e.content, c.env, &v); v.err != nil {
 		c.addError(v.err)
+	} else if problem, hint := oddity(e); problem != "" {
+		c.add(e.path, problem, hint)
 	}
-	if endsInCRLF(e) {
-		c.add(e.path, crlfProblem, crlfHint)
+}
+
+// checkReplaceable finds the directories on the way to a path in which others may put something else in its place.
+// Of the one that holds it the mode's bits in open are looked at, of those above that everybody may write to them.
+// The sticky bit prevents it. A directory is told once.
+func (c *checker) checkReplaceable(path string, open fs.FileMode) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		resolved, err = filepath.Abs(resolved)
+	}
+	if err != nil {
+		return // told elsewhere
+	}
+	if path == c.dir {
+		c.seen[resolved] = true // checkWritable tells of it
+	}
+	for dir := filepath.Dir(resolved); !c.seen[dir]; dir, open = filepath.Dir(dir), 0o002 {
+		c.seen[dir] = true
+		info, err := os.Stat(dir)
+		if err == nil && info.Mode().Perm()&open != 0 && info.Mode()&fs.ModeSticky == 0 {
+			c.add(path, "others may replace it: they may write to "+text.Printable(dir)+" ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(dir))
+		}
 	}
 }
 

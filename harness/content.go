@@ -67,14 +67,6 @@ func notExecutable(e entry) error {
 	return failed
 }
 
-// endsInCRLF tells whether a plain value has a carriage return that nobody wanted: the newline goes, it stays.
-func endsInCRLF(e entry) bool { return !e.isSet() && bytes.HasSuffix(e.content, []byte("\r\n")) }
-
-const (
-	crlfProblem = "its value ends in a carriage return: the file has Windows line ends"
-	crlfHint    = "save it with Unix line ends"
-)
-
 // readHead is the beginning of a file, or nothing when it cannot be read.
 func readHead(path string, size int) []byte {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

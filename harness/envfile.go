@@ -85,7 +85,7 @@ func (s *startup) warnUnset(path string) func(line int, name string) {
 
 // unreadable says why what gives many variables gives none.
 func unreadable(path string, err error) *Error {
-	failed := &Error{Subject: path, Problem: err.Error(), outcome: timeline.Refused}
+	failed := &Error{Subject: path, Problem: err.Error(), Kind: timeline.Refused}
 	if e := new(envfile.Error); errors.As(err, &e) {
 		failed.Next = e.Next
 	}
@@ -102,5 +102,5 @@ func checkMember(path string, v envfile.Variable) error {
 	} else {
 		return nil
 	}
-	return &Error{Subject: path, Problem: text.Printable(v.Name) + ": " + problem, Next: next, outcome: timeline.Refused}
+	return &Error{Subject: path, Problem: text.Printable(v.Name) + ": " + problem, Next: next, Kind: timeline.Refused}
 }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -229,8 +230,8 @@ func (s *startup) find(e entry, env *environ, v *evaluation) {
 	case e.err != nil:
 		v.err = e.err
 	case !e.executable:
-		if endsInCRLF(e) {
-			s.Log.Warn(crlfProblem, "path", e.path)
+		if problem, hint := oddity(e); problem != "" {
+			s.Log.Warn(problem, "path", e.path, "hint", hint)
 		}
 		s.take(e, e.content, env, v)
 	case s.pushed != nil && s.pushed(e.name) != nil:
@@ -247,6 +248,19 @@ func (s *startup) find(e entry, env *environ, v *evaluation) {
 func (s *startup) take(e entry, output []byte, env *environ, v *evaluation) {
 	v.output = output
 	v.members, v.err = s.membersOf(e, output, env)
+}
+
+// oddity tells what of a plain value was hardly meant: what an editor of another system adds unseen.
+func oddity(e entry) (problem, hint string) {
+	value := trimmed(e.content)
+	switch {
+	case e.isSet():
+	case bytes.HasPrefix(value, []byte("\ufeff")):
+		return "its value begins with a byte order mark", "save it as UTF-8 without BOM"
+	case bytes.HasSuffix(value, []byte("\r")) || bytes.Contains(value, []byte("\r\n")):
+		return "its value has lines that end in CR LF", "save it with LF alone: sed -i 's/\\r$//' FILE"
+	}
+	return "", ""
 }
 
 // tryRepeatedly runs an executable until it gives a value, Retries times more at the most.
@@ -293,7 +307,7 @@ func (s *startup) tryOnce(e entry, env *environ, v *evaluation) {
 // asOutput marks a refused value as one that an executable printed.
 func asOutput(err error) {
 	if refused := new(*Error); errors.As(err, refused) {
-		(*refused).outcome = timeline.Refused
+		(*refused).Kind = timeline.Refused
 	}
 }
 

@@ -112,7 +112,7 @@ func (s *startup) writeFiles() error {
 	if len(s.AsFile) == 0 {
 		return nil
 	}
-	_, err := patiently(s, s.Files, func() (struct{}, error) { return struct{}{}, s.asUser(s.writeFilesAsUser) })
+	_, err := patiently(s, s.Files, func() (struct{}, error) { return struct{}{}, s.user.Run(s.writeFilesAsUser) })
 	return err
 }
 

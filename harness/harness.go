@@ -34,11 +34,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
@@ -97,23 +99,13 @@ func (h *Harness) Resolve() (Resolution, error) {
 
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
-	*Harness
-	children *child.Children
-	null     int // the descriptor of every executable's stdin
+	*shared
 	deadline time.Time
 
-	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
-	shut      *sync.Once   // the inherited descriptors were closed for executables
-	inherited []int        // and these they are, for COMMAND
-
-	cache *securefile.Dir // with Cache
-
 	env      *environ            // what COMMAND will get, as far as it is known
-	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
 	ranks    map[string]int      // of the entry that decided a name
 	expanded map[string]bool     // names that ExpandFiles gave
-	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
 
 	discoverers []held // long-running hooks, under Init
 	exporters   []held
@@ -122,12 +114,27 @@ type startup struct {
 	meanwhile   func()                            // to be done while the next executable runs
 	resolveFrom *environ                          // what resolve began with, under Init
 	applied     []appliedEntry                    // what it applied, under Init
-	files       *fileStore                        // where values stand that are no variables
 
+	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
 	plotted  bool // the timeline has been shown
+}
+
+// shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while
+// COMMAND runs.
+type shared struct {
+	*Harness
+	children  *child.Children
+	null      int               // the descriptor of every executable's stdin
+	user      *account.Account  // whom COMMAND runs as, nil for the harness's own user
+	shut      sync.Once         // the inherited descriptors were closed for executables
+	inherited []int             // and these they are, for COMMAND
+	cache     *securefile.Dir   // with Cache
+	envFile   map[string]string // what env-files gave, by name, with the file: the weakest source
+	offered   func() []offer    // CONTAINER_HOST and DOCKERD, for executables alone
+	files     fileStore         // where values stand that are no variables
 }
 
 // begin reads what a run starts from: the environment and the env-files.
@@ -138,17 +145,18 @@ func (h *Harness) begin() (*startup, error) {
 		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	s := &startup{
-		Harness:  h,
-		children: child.New(),
-		null:     null,
+		shared: &shared{
+			Harness:  h,
+			children: child.New(),
+			null:     null,
+			envFile:  map[string]string{},
+			offered:  sync.OnceValue(findOffers),
+		},
 		env:      newEnviron(h.Environ),
-		envFile:  map[string]string{},
 		resolved: map[string]Variable{},
 		ranks:    map[string]int{},
 		expanded: map[string]bool{},
-		files:    &fileStore{},
-		shut:     new(sync.Once),
-		offered:  sync.OnceValue(findOffers),
+		started:  new(atomic.Bool),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -161,6 +169,7 @@ func (h *Harness) begin() (*startup, error) {
 		h.signals.forwardAll()
 	}
 	h.signals.deliver(s.children)
+	s.guardDeadline()
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)
@@ -172,7 +181,7 @@ func (h *Harness) begin() (*startup, error) {
 // checkOptions finds what is wrong with the options before anything runs.
 func (s *startup) checkOptions() (err error) {
 	if s.User != "" {
-		if s.user, err = lookUpUser(s.User); err != nil {
+		if s.user, err = account.LookUp(s.User); err != nil {
 			return err
 		}
 	}
@@ -265,22 +274,7 @@ func (s *startup) announce() {
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
 func (s *startup) again(env *environ) *startup {
-	return &startup{
-		Harness:   s.Harness,
-		children:  s.children,
-		null:      s.null,
-		user:      s.user,
-		shut:      s.shut,
-		inherited: s.inherited,
-		cache:     s.cache,
-		env:       env.clone(),
-		envFile:   s.envFile,
-		resolved:  map[string]Variable{},
-		ranks:     map[string]int{},
-		expanded:  map[string]bool{},
-		files:     s.files,
-		offered:   s.offered,
-	}
+	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}, ranks: map[string]int{}, expanded: map[string]bool{}}
 }
 
 // mayContinue tells whether anything more is to be started.
@@ -293,7 +287,7 @@ func (s *startup) mayContinue() bool {
 func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
-		if s.culprit != "" && e.outcome != "" {
+		if s.culprit != "" && e.Kind != "" {
 			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {

@@ -70,17 +70,9 @@ func (d *discoverers) with(p push) (*startup, evaluation, error) {
 	return current.checkedWith(p.entry, v, d.words)
 }
 
-// end ends them all, and waits for them until then.
-func (d *discoverers) end(until time.Time) {
+// stop tells them all to end.
+func (d *discoverers) stop() {
 	for _, h := range d.hooks {
 		h.Stop()
-	}
-	over := make(chan struct{})
-	time.AfterFunc(time.Until(until), func() { close(over) })
-	for _, h := range d.hooks {
-		select {
-		case <-h.Stopped():
-		case <-over:
-		}
 	}
 }

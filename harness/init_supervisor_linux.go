@@ -96,6 +96,7 @@ func (v *supervisor) start() error {
 	if err := v.startCommand(); err != nil {
 		return err
 	}
+	s.started.Store(true)
 	s.writeTimeline(v.command.words[0])
 	v.publisher.begin(s.exporters, !v.Init.ExportWhenReady)
 	v.discoverers.keep(s.discoverers)
@@ -190,6 +191,8 @@ func (v *supervisor) do(a phase.Action) {
 		v.grace.timer.Stop()
 	case phase.LimitWithdrawal:
 		v.grace.limitWithdrawal()
+	case phase.LimitRest:
+		v.grace.short = true
 	case phase.SendStop:
 		v.command.signal(v.command.stopSignal)
 	case phase.AbandonWithdrawal:
@@ -291,9 +294,9 @@ func (v *supervisor) startAgain() {
 	}
 }
 
-// end ends what is left, discoverers gently within what is left of the grace, and gives COMMAND's exit code.
+// end ends what is left, gently. It gives COMMAND's exit code.
 func (v *supervisor) end() error {
-	v.discoverers.end(v.grace.ends)
-	child.KillRest()
+	v.discoverers.stop()
+	v.base.children.EndRest(v.grace.endOfRest())
 	return &ExitError{Code: v.Init.exitCode(v.command.status)}
 }

@@ -40,7 +40,7 @@ func (s *startup) valueOf(name string, output []byte) (string, *Error) {
 // setMembers reads a set.
 func (s *startup) setMembers(e entry, output []byte, env *environ) ([]member, error) {
 	if len(output) > maxFile {
-		return nil, &Error{Subject: e.path, Problem: "gives more than " + strconv.Itoa(maxFile>>20) + " MiB, more than all variables together may be", Next: "leave out what is no variable", outcome: timeline.Refused}
+		return nil, &Error{Subject: e.path, Problem: "gives more than " + strconv.Itoa(maxFile>>20) + " MiB, more than all variables together may be", Next: "leave out what is no variable", Kind: timeline.Refused}
 	}
 	variables, err := s.parseSet(e, output, env)
 	if err != nil {
@@ -95,5 +95,5 @@ func (s *startup) setMember(e entry, v envfile.Variable) (m member, taken bool, 
 }
 
 func memberError(e entry, name, problem, next string) error {
-	return &Error{Subject: e.path, Problem: text.Printable(name) + ": " + problem, Next: next, outcome: timeline.Refused}
+	return &Error{Subject: e.path, Problem: text.Printable(name) + ": " + problem, Next: next, Kind: timeline.Refused}
 }

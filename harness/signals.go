@@ -21,6 +21,7 @@ type Signals struct {
 	begun     chan struct{}  // closed when they are caught
 	caught    []syscall.Signal
 	once      sync.Once
+	stuck     sync.Once                             // begins to look for a harness that is stuck
 	handle    func(syscall.Signal, *child.Children) // what a signal does; by default it ends start-up
 	delivered chan struct{}                         // closed when arrived is closed and all it held has taken effect
 }
@@ -46,6 +47,7 @@ func CatchSignals() *Signals {
 
 func (s *Signals) catch() {
 	defer close(s.begun)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write to a closed stderr fails, and ends nothing
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
 			s.caught = append(s.caught, sig)
@@ -73,6 +75,9 @@ func (s *Signals) deliver(ps *child.Children) {
 			defer close(s.delivered)
 			for sig := range s.arrived {
 				s.handle(sig.(syscall.Signal), ps)
+				if ps.StoppedBy() != 0 {
+					s.stuck.Do(func() { go endStuck(ps, 128+int(ps.StoppedBy()), stopLimit, func() {}, func() bool { return false }) })
+				}
 			}
 		}()
 	})
@@ -92,9 +97,8 @@ var notForwarded = []syscall.Signal{
 // lastSignal is the highest real-time signal, SIGRTMAX of signal(7).
 const lastSignal = 64
 
-// dropped are those of them that are caught nonetheless, and end there: SIGPIPE, so that Go lets a write to a
-// closed stderr fail instead of ending the process, and the ones that would stop the harness.
-var dropped = []os.Signal{syscall.SIGPIPE, syscall.SIGTTIN, syscall.SIGTTOU}
+// dropped are those of them that are caught nonetheless, and end there: they would stop the harness.
+var dropped = []os.Signal{syscall.SIGTTIN, syscall.SIGTTOU}
 
 // forwardAll begins to catch every signal that is forwarded, those inherited as ignored excepted.
 func (s *Signals) forwardAll() {

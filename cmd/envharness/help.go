@@ -66,9 +66,9 @@ func help(w io.Writer, s subcommand, flags []urfave.Flag, word string) error {
 			}
 		}
 	}
-	fmt.Fprint(w, "Every option has a variable: --env-file is ENVHARNESS_ENV_FILE.\n")
+	fmt.Fprint(w, "\nEvery option has a variable: --env-file is ENVHARNESS_ENV_FILE.\n")
 	if s.usage == usage {
-		fmt.Fprint(w, "Exit code: COMMAND's own; 125 start-up failed; 126 COMMAND cannot be executed;\n127 it is not found; 128+n signal n ended start-up.\n")
+		fmt.Fprint(w, "Exit code: COMMAND's; 125 start-up failed; 126, 127 no COMMAND; 128+n a signal.\n")
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package sdnotify
 import "time"
 
 // Socket receives the messages of sd_notify(3), which Linux alone has.
-type Socket struct{}
+type Socket struct {
+	Accept func(pid int) bool // never asked
+}
 
 // Listen gives a socket on which nothing arrives.
 func Listen() *Socket { return &Socket{} }

@@ -13,7 +13,8 @@ import (
 type Socket struct {
 	fd      int
 	address string
-	Also    int // a user that is heard beside root and the harness's own
+	Also    int                // a user that is heard beside root and the harness's own
+	Accept  func(pid int) bool // whether a process may speak here; nil lets all of these users
 	valid   time.Duration
 }
 
@@ -101,19 +102,26 @@ func (n *Socket) Receive() (message string, ok bool) {
 		if err != nil {
 			return "", false
 		}
-		if uid := sender(control[:controlSize]); uid == 0 || uid == os.Getuid() || uid == n.Also {
+		if n.accepts(sender(control[:controlSize])) {
 			return string(data[:size]), true
 		}
 	}
 }
 
+func (n *Socket) accepts(pid, uid int) bool {
+	if uid != 0 && uid != os.Getuid() && uid != n.Also {
+		return false
+	}
+	return n.Accept == nil || n.Accept(pid)
+}
+
 // sender reads a message's credentials and closes its descriptors. Without credentials it is nobody, -1.
-func sender(control []byte) int {
-	uid := -1
+func sender(control []byte) (pid, uid int) {
+	pid, uid = -1, -1
 	messages, _ := unix.ParseSocketControlMessage(control)
 	for _, m := range messages {
 		if credentials, err := unix.ParseUnixCredentials(&m); err == nil {
-			uid = int(credentials.Uid)
+			pid, uid = int(credentials.Pid), int(credentials.Uid)
 		}
 		if fds, err := unix.ParseUnixRights(&m); err == nil {
 			for _, fd := range fds {
@@ -121,7 +129,7 @@ func sender(control []byte) int {
 			}
 		}
 	}
-	return uid
+	return pid, uid
 }
 
 // Send sends a message of sd_notify(3) to an address, which is a path or, with @, an abstract name. Nobody is told

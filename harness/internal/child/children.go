@@ -37,19 +37,22 @@ type Children struct {
 	spare   *line            // for the next executable
 	keep    bool             // the harness stays (Init): nothing is left to COMMAND
 	born    chan struct{}    // holds a mark when a child was started
+	noPidfd bool             // clone(2) refuses CLONE_PIDFD
+	closing bool             // what is left is being ended
 }
 
 // Process is one child, leader of a process group of its own.
 type Process struct {
-	owner   *Children
-	pid     int
-	pidfd   int  // -1 where the kernel has none
-	lenient bool // an export: what it leaves in the background may go on
-	exited  bool // a zombie that has not been reaped: its ID is still ours
-	held    bool // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
-	status  syscall.WaitStatus
-	reaped  chan struct{}             // closed when it is gone
-	exit    chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
+	owner      *Children
+	pid        int
+	pidfd      int  // -1 where the kernel has none
+	lenient    bool // an export: what it leaves in the background may go on
+	exited     bool // a zombie that has not been reaped: its ID is still ours
+	held       bool // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
+	terminated bool // its group has had a TERM
+	status     syscall.WaitStatus
+	reaped     chan struct{}             // closed when it is gone
+	exit       chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
 }
 
 // Launch is what a child is started from.
@@ -93,9 +96,8 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 		return ErrStopped
 	}
 	p.owner, p.pidfd, p.reaped = ps, -1, make(chan struct{})
-	requestPidfd(l.Sys, &p.pidfd)
 	defer inherit(l.Keep)()
-	pid, err := syscall.ForkExec(l.Path, l.Argv, &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: l.Files, Sys: l.Sys})
+	pid, err := ps.forkExec(l, &p.pidfd)
 	if err != nil {
 		return err
 	}
@@ -122,6 +124,24 @@ func inherit(fds []int) (undo func()) {
 	}
 }
 
+// forkExec is syscall.ForkExec with a pidfd where there is one: qemu-user up to 7.2 answers EINVAL to CLONE_PIDFD,
+// and exits are looked for by waitid(2) then.
+func (ps *Children) forkExec(l Launch, pidfd *int) (pid int, err error) {
+	attr := &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: l.Files, Sys: l.Sys}
+	if !ps.noPidfd {
+		requestPidfd(l.Sys, pidfd)
+		if pid, err = syscall.ForkExec(l.Path, l.Argv, attr); !errors.Is(err, syscall.EINVAL) {
+			return pid, err
+		}
+		sys := *l.Sys
+		attr.Sys = withoutPidfd(&sys)
+		*pidfd = -1
+	}
+	pid, err = syscall.ForkExec(l.Path, l.Argv, attr)
+	ps.noPidfd = ps.noPidfd || err == nil
+	return pid, err
+}
+
 // Stop ends start-up: what runs gets the signal, what is held TERM, nothing more is started, and what is left
 // after stopAfter, or when a second signal comes, is killed.
 func (ps *Children) Stop(sig syscall.Signal) {
@@ -139,7 +159,7 @@ func (ps *Children) Stop(sig syscall.Signal) {
 		case p.held:
 			p.terminate()
 		case !p.exited:
-			syscall.Kill(-p.pid, sig)
+			p.kill(sig)
 		}
 	}
 	time.AfterFunc(stopAfter, func() {
@@ -153,8 +173,17 @@ func (ps *Children) Stop(sig syscall.Signal) {
 func (ps *Children) killAll() {
 	for _, p := range ps.running {
 		if !p.exited {
-			syscall.Kill(-p.pid, syscall.SIGKILL)
+			p.kill(syscall.SIGKILL)
 		}
+	}
+}
+
+// kill sends sig to the process's group, and to the process itself where it has left that group: one may join the
+// harness's own (setpgid(2)). The caller holds the lock, and the process has not been reaped.
+func (p *Process) kill(sig syscall.Signal) {
+	syscall.Kill(-p.pid, sig)
+	if group, err := syscall.Getpgid(p.pid); err == nil && group != p.pid {
+		syscall.Kill(p.pid, sig)
 	}
 }
 
@@ -168,6 +197,18 @@ func (ps *Children) StoppedBy() syscall.Signal {
 	return ps.stopped
 }
 
+// Busy tells whether anything that was started is waited for: it has not exited, or its group is being ended.
+func (ps *Children) Busy() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, p := range ps.running {
+		if !p.exited {
+			return true
+		}
+	}
+	return ps.closing
+}
+
 // PID is the process's ID.
 func (p *Process) PID() int { return p.pid }
 
@@ -176,7 +217,7 @@ func (p *Process) Signal(sig syscall.Signal) {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()
 	if p.owner.running[p.pid] == p {
-		syscall.Kill(-p.pid, sig)
+		p.kill(sig)
 	}
 }
 
@@ -294,6 +335,7 @@ func (ps *Children) insists() bool {
 func (ps *Children) signalExports() map[int]bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	ps.closing = true
 	groups := map[int]bool{}
 	for _, p := range ps.running {
 		if !p.held || ps.stopped == 0 {
@@ -306,8 +348,18 @@ func (ps *Children) signalExports() map[int]bool {
 
 // terminate sends TERM to the group, and the CONT that lets a stopped one see it. The caller holds the lock.
 func (p *Process) terminate() {
-	syscall.Kill(-p.pid, syscall.SIGTERM)
-	syscall.Kill(-p.pid, syscall.SIGCONT)
+	p.terminated = true
+	p.kill(syscall.SIGTERM)
+	p.kill(syscall.SIGCONT)
+}
+
+// end sends TERM to the group of a process that has not been reaped.
+func (p *Process) end() {
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	if p.owner.running[p.pid] == p {
+		p.terminate()
+	}
 }
 
 // hold records that the process is held from now on.

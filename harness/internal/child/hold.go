@@ -80,8 +80,7 @@ func (w *Wait) awaitBarrier() {
 // End asks an executable to go, and kills it when it has not gone in time, which 0 does not limit. Somebody
 // else waits for it.
 func (w *Wait) End(in time.Duration) {
-	w.process.Signal(syscall.SIGTERM)
-	w.process.Signal(syscall.SIGCONT)
+	w.process.end()
 	if in > 0 {
 		time.AfterFunc(in, func() { w.process.Signal(syscall.SIGKILL) })
 	}

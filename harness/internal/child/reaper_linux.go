@@ -2,8 +2,6 @@ package child
 
 import (
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -91,65 +89,4 @@ func (p *Process) tellExit(killed bool) {
 // changedChild waits for a child that has exited or stopped, and leaves it so.
 func changedChild(options uintptr) (siginfo, syscall.Errno) {
 	return waitOn(unix.P_ALL, 0, options|waitExited|waitStopped|waitNoReap)
-}
-
-// signalRest signals every process that is left and in none of the process groups told: all of the container
-// when the harness is PID 1, else its children, which orphans become.
-func signalRest(sig syscall.Signal, told map[int]bool) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() || os.Getpid() != 1 && parentOf(pid) != os.Getpid() {
-			continue
-		}
-		if group, err := syscall.Getpgid(pid); err == nil && !told[group] {
-			syscall.Kill(pid, sig)
-		}
-	}
-}
-
-// parentOf reads a parent's process ID from /proc/PID/stat, proc(5). The name before it may hold anything.
-func parentOf(pid int) int {
-	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	_, fields, found := strings.Cut(string(stat[max(0, strings.LastIndexByte(string(stat), ')')):]), ") ")
-	if words := strings.Fields(fields); found && len(words) > 1 {
-		parent, _ := strconv.Atoi(words[1])
-		return parent
-	}
-	return 0
-}
-
-// KillRest ends everything that is left, and what those leave in turn. It gives up where a process cannot be
-// killed.
-func KillRest() {
-	for range 100 {
-		if os.Getpid() == 1 {
-			syscall.Kill(-1, syscall.SIGKILL)
-		} else {
-			signalRest(syscall.SIGKILL, nil)
-		}
-		for {
-			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
-			if err == syscall.ECHILD {
-				return
-			}
-			if pid <= 0 {
-				break
-			}
-		}
-		unix.Poll(nil, int(pollEvery.Milliseconds()))
-	}
-}
-
-// TerminateRest ends a start-up that failed: everything that runs gets TERM, and KILL when it is still there
-// after stopAfter or when a second signal insists.
-func (ps *Children) TerminateRest() {
-	told := ps.signalExports() // whole groups: a shell that waits for its sleep does not hear a TERM
-	signalRest(syscall.SIGTERM, told)
-	for end := time.Now().Add(stopAfter); time.Now().Before(end) && !ps.insists(); unix.Poll(nil, int(pollEvery.Milliseconds())) {
-		if _, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err == syscall.ECHILD {
-			return
-		}
-	}
-	KillRest()
 }

@@ -80,6 +80,7 @@ func (ps *Children) Run(x Execution) (Outcome, error) {
 		return Outcome{}, err
 	}
 	ps.spareLine()
+	line.notify.Accept = p.sent
 	if x.Meanwhile != nil {
 		x.Meanwhile()
 	}
@@ -217,8 +218,7 @@ func (w *Wait) checkDeadlines(now time.Time) {
 		w.killAt, w.expires = time.Time{}, time.Time{}
 	case w.killAt.IsZero() && passed(w.expires):
 		w.outcome.TimedOut = true
-		w.process.Signal(syscall.SIGTERM)
-		w.process.Signal(syscall.SIGCONT)
+		w.process.end()
 		w.killAt = now.Add(KillAfter)
 	}
 }

@@ -5,6 +5,9 @@ import "syscall"
 // requestPidfd does nothing: there is no pidfd here, so exits are polled for.
 func requestPidfd(*syscall.SysProcAttr, *int) {}
 
+// withoutPidfd changes nothing.
+func withoutPidfd(sys *syscall.SysProcAttr) *syscall.SysProcAttr { return sys }
+
 // siginfo is what waitid(2) fills in for a child, laid out as siginfo_t on macOS.
 type siginfo struct {
 	_, _, code, pid int32

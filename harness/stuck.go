@@ -1,0 +1,56 @@
+package harness
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/child"
+)
+
+const (
+	// stuckFor is how long a harness that has no executable to wait for may take to end.
+	stuckFor = 2 * time.Second
+	// stopLimit is how long one may take that a signal ends: KILL comes 5 s after it.
+	stopLimit = 8 * time.Second
+	// stuckEvery is how often it is looked at.
+	stuckEvery = 100 * time.Millisecond
+)
+
+// endStuck ends the process when it should end and does not, though no executable runs any more: a file system does
+// not answer, or nobody reads a full stderr. It runs in a goroutine of its own, as the one that is stuck cannot be
+// woken. A limit that is not 0 ends it in any case. last is called before, and over says that all is well.
+func endStuck(children *child.Children, code int, limit time.Duration, last func(), over func() bool) {
+	began := time.Now()
+	for idle := time.Duration(0); idle < stuckFor && (limit == 0 || time.Since(began) < limit); idle += stuckEvery {
+		time.Sleep(stuckEvery)
+		if over() {
+			return
+		}
+		if children.Busy() {
+			idle = 0
+		}
+	}
+	last()
+	os.Exit(code)
+}
+
+// guardDeadline ends a start-up that is stuck when its deadline passes.
+func (s *startup) guardDeadline() {
+	if s.deadline.IsZero() {
+		return
+	}
+	time.AfterFunc(time.Until(s.deadline), func() {
+		endStuck(s.children, ExitStartup, 0, s.tellStuck, s.started.Load)
+	})
+}
+
+// tellStuck says why start-up ends, if stderr takes it.
+func (s *startup) tellStuck() {
+	fds := []unix.PollFd{{Fd: int32(s.Stderr.Fd()), Events: unix.POLLOUT}}
+	if n, _ := unix.Poll(fds, 0); n > 0 {
+		text := "envharness: error: start-up's deadline of " + s.Deadline.String() + " has passed, and a file system does not answer\n"
+		unix.Write(int(s.Stderr.Fd()), []byte(text))
+	}
+}
