@@ -46,6 +46,9 @@ func (e *environ) value(name string) string {
 	return ""
 }
 
+// lookup is value, and whether the name is set.
+func (e *environ) lookup(name string) (value string, ok bool) { return e.value(name), e.has(name) }
+
 func (e *environ) set(name, value string) { e.put(name, name+"="+value) }
 
 func (e *environ) put(name, text string) {

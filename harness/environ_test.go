@@ -29,6 +29,6 @@ func TestPristineOfManyNames(t *testing.T) {
 	for i := range 400_000 {
 		inherited = append(inherited, "V"+strconv.Itoa(i)+"=")
 	}
-	s := &startup{Harness: &Harness{Options: Options{Pristine: true}}, env: newEnviron(append(inherited, "PATH=/bin"))}
+	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Pristine: true}}}, env: newEnviron(append(inherited, "PATH=/bin"))}
 	require.Equal(t, []string{"PATH=/bin"}, s.commandEnviron().list())
 }

@@ -158,7 +158,7 @@ func refusedAt(path, outcome string) func(string, error) (string, error) {
 	return func(value string, err error) (string, error) {
 		var refused *Error
 		if errors.As(err, &refused) {
-			refused.Subject, refused.outcome = path, outcome
+			refused.Subject, refused.Kind = path, outcome
 		}
 		return value, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/envharness/envharness/internal/failure"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -21,33 +22,9 @@ const (
 	ExitNotFound = 127
 )
 
-// Error is one thing that went wrong, told to people. It never holds a value of a variable.
-type Error struct {
-	// Subject is what it happened to: a path, an option, a variable, a command.
-	Subject string
-	// Problem is what happened, with the reason.
-	Problem string
-	// Next is the step that mends it, or empty.
-	Next string
-	// Code is the exit code that goes with it; 0 stands for ExitStartup.
-	Code int
-	// Err is the cause for errors.Is, or nil; its text is already part of Problem.
-	Err error
-
-	outcome string // of an executable that ran, in the words of a timeline
-}
-
-func (e *Error) Error() string {
-	if e.Subject == "" {
-		return e.Problem
-	}
-	return text.Printable(e.Subject) + ": " + e.Problem
-}
-
-// Hint is the next step for the reader, or empty.
-func (e *Error) Hint() string { return e.Next }
-
-func (e *Error) Unwrap() error { return e.Err }
+// Error is one thing that went wrong, told to people. It never holds a value of a variable. Code 0 stands for
+// ExitStartup.
+type Error = failure.Error
 
 // SignalError says that a signal ended start-up before COMMAND was executed.
 type SignalError struct{ Signal syscall.Signal }

@@ -45,17 +45,17 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 			Subject: path,
 			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", child.MaxOutput, took),
 			Next:    "print the value alone; messages belong on stderr",
-			outcome: timeline.Refused,
+			Kind:    timeline.Refused,
 		}
 	case out.TimedOut:
 		return child.Outcome{}, &Error{
 			Subject: path,
 			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + ")",
 			Next:    "give it more time with --" + limit + ", or let it give up sooner itself",
-			outcome: timeline.TimedOut,
+			Kind:    timeline.TimedOut,
 		}
 	case out.Status != 0:
-		return child.Outcome{}, &Error{Subject: path, Problem: child.Describe(out.Status) + " after " + took, Next: statusHint(out.Status), outcome: timeline.Failed}
+		return child.Outcome{}, &Error{Subject: path, Problem: child.Describe(out.Status) + " after " + took, Next: statusHint(out.Status), Kind: timeline.Failed}
 	}
 	return out, nil
 }
@@ -120,8 +120,8 @@ func outcomeOf(err error) string {
 		return timeline.OK
 	case errors.Is(err, child.ErrStopped):
 		return timeline.Stopped
-	case errors.As(err, &e) && e.outcome != "":
-		return e.outcome
+	case errors.As(err, &e) && e.Kind != "":
+		return e.Kind
 	}
 	return timeline.Failed
 }

@@ -98,21 +98,11 @@ func (h *Harness) Resolve() (Resolution, error) {
 
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
-	*Harness
-	children *child.Children
-	null     int // the descriptor of every executable's stdin
+	*shared
 	deadline time.Time
 
-	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
-	shut      *sync.Once   // the inherited descriptors were closed for executables
-	inherited []int        // and these they are, for COMMAND
-
-	cache *securefile.Dir // with Cache
-
 	env      *environ            // what COMMAND will get, as far as it is known
-	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
-	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
 
 	discoverers []held // long-running hooks, under Init
 	exporters   []held
@@ -125,6 +115,20 @@ type startup struct {
 	plotted  bool // the timeline has been shown
 }
 
+// shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while
+// COMMAND runs.
+type shared struct {
+	*Harness
+	children  *child.Children
+	null      int               // the descriptor of every executable's stdin
+	user      *commandUser      // whom COMMAND runs as, nil for the harness's own user
+	shut      sync.Once         // the inherited descriptors were closed for executables
+	inherited []int             // and these they are, for COMMAND
+	cache     *securefile.Dir   // with Cache
+	envFile   map[string]string // what env-files gave, by name, with the file: the weakest source
+	offered   func() []offer    // CONTAINER_HOST and DOCKERD, for executables alone
+}
+
 // begin reads what a run starts from: the environment and the env-files.
 func (h *Harness) begin() (*startup, error) {
 	h.signals.await()
@@ -133,15 +137,16 @@ func (h *Harness) begin() (*startup, error) {
 		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	s := &startup{
-		Harness:  h,
-		children: child.New(),
-		null:     null,
+		shared: &shared{
+			Harness:  h,
+			children: child.New(),
+			null:     null,
+			envFile:  map[string]string{},
+			offered:  sync.OnceValue(findOffers),
+		},
 		env:      newEnviron(h.Environ),
-		envFile:  map[string]string{},
 		resolved: map[string]Variable{},
-		shut:     new(sync.Once),
 		started:  new(atomic.Bool),
-		offered:  sync.OnceValue(findOffers),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -239,19 +244,7 @@ func (s *startup) announce() {
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
 func (s *startup) again(env *environ) *startup {
-	return &startup{
-		Harness:   s.Harness,
-		children:  s.children,
-		null:      s.null,
-		user:      s.user,
-		shut:      s.shut,
-		inherited: s.inherited,
-		cache:     s.cache,
-		env:       env.clone(),
-		envFile:   s.envFile,
-		resolved:  map[string]Variable{},
-		offered:   s.offered,
-	}
+	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}}
 }
 
 // mayContinue tells whether anything more is to be started.
@@ -264,7 +257,7 @@ func (s *startup) mayContinue() bool {
 func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
-		if s.culprit != "" && e.outcome != "" {
+		if s.culprit != "" && e.Kind != "" {
 			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {

@@ -143,7 +143,7 @@ func Stage(args []string) error {
 	if env.has("LISTEN_PID") {
 		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
-	s := &startup{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}
+	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}}
 	return s.asUser(func() error {
 		if err := s.chdir(); err != nil {
 			return err

@@ -25,8 +25,8 @@ func valueOf(name string, output []byte) (string, error) {
 	if i := bytes.IndexByte(output, 0); i >= 0 {
 		return "", &Error{
 			Subject: name,
-			Problem: fmt.Sprintf("its value has a NUL byte at offset %d: no environment variable can hold one", i),
-			Next:    "make it text, for instance the base64 of binary data",
+			Problem: nulProblem(i),
+			Next:    nulHint,
 		}
 	}
 	if err := fits(name, string(output)); err != nil {
@@ -35,8 +35,14 @@ func valueOf(name string, output []byte) (string, error) {
 	return string(output), nil
 }
 
+func nulProblem(offset int) string {
+	return fmt.Sprintf("its value has a NUL byte at offset %d: no environment variable can hold one", offset)
+}
+
+const nulHint = "make it text, for instance the base64 of binary data"
+
 // fits checks that execve(2) takes name and value as one entry.
-func fits(name, value string) error {
+func fits(name, value string) *Error {
 	size := len(name) + 1 + len(value)
 	if size <= maxEntry {
 		return nil

@@ -1,5 +1,7 @@
 package sdnotify
 
+import "time"
+
 // Socket receives the messages of sd_notify(3), which Linux alone has.
 type Socket struct {
 	Accept func(pid int) bool // never asked
@@ -16,6 +18,9 @@ func (n *Socket) Environ() []string { return nil }
 
 // Ready is 0.
 func (n *Socket) Ready() int { return 0 }
+
+// Valid is 0.
+func (n *Socket) Valid() time.Duration { return 0 }
 
 // Close does nothing.
 func (n *Socket) Close() {}

@@ -3,6 +3,7 @@ package sdnotify
 import (
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,7 @@ type Socket struct {
 	address string
 	Also    int                // a user that is heard beside root and the harness's own
 	Accept  func(pid int) bool // whether a process may speak here; nil lets all of these users
+	valid   time.Duration
 }
 
 // Listen opens a socket. Where that is forbidden there are no notifications, which is no failure:
@@ -77,8 +79,14 @@ func (n *Socket) Ready() int {
 		if SaysReady(message) {
 			count++
 		}
+		if valid, said := ValidFor(message); said {
+			n.valid = valid
+		}
 	}
 }
+
+// Valid is what the last VALID_USEC=N among the messages that Ready took said, or 0.
+func (n *Socket) Valid() time.Duration { return n.valid }
 
 // Receive takes one message. Only root, the harness's own user and n.Also are heard: an abstract socket has no
 // file permissions that would keep others out. Descriptors that come with a message are closed: a sender of

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"cmp"
 	"os"
 	"slices"
 	"syscall"
@@ -24,12 +25,15 @@ const (
 
 // Execution is one try of one executable.
 type Execution struct {
-	Path    string
-	Env     []string
-	Stdin   uintptr
-	Stderr  uintptr
-	Export  bool      // stdout goes to stderr and the group outlives its leader; else stdout is captured
-	Expires time.Time // when it is timed out; never when zero
+	Path      string
+	Argv      []string // [Path] when nil
+	Env       []string
+	Stdin     uintptr
+	Stderr    uintptr
+	Export    bool      // stdout goes to stderr and the group outlives its leader; else stdout is captured
+	Expires   time.Time // when it is timed out; never when zero
+	MaxOutput int       // MaxOutput when 0
+	Meanwhile func()    // is called once while it runs; may be nil
 }
 
 // Outcome is how a try went. Its status says nothing of one that is held: it has not exited.
@@ -37,8 +41,9 @@ type Outcome struct {
 	Output   []byte
 	Status   syscall.WaitStatus
 	TimedOut bool
-	Flooded  bool  // it printed more than MaxOutput and was killed
-	Held     *Wait // it said READY=1 and runs on
+	Flooded  bool          // it printed more than MaxOutput and was killed
+	Held     *Wait         // it said READY=1 and runs on
+	Valid    time.Duration // how long it said that its value is good (VALID_USEC=N), 0 for ever
 }
 
 // Run starts one executable and stays with it until it has exited or has said that it is ready (sd_notify(3)),
@@ -55,10 +60,13 @@ func (ps *Children) Run(x Execution) (Outcome, error) {
 	if x.Export {
 		stdout = x.Stderr
 	}
+	if x.Argv == nil {
+		x.Argv = []string{x.Path}
+	}
 	p := &Process{lenient: x.Export}
 	err = ps.start(p, Launch{
 		Path:  x.Path,
-		Argv:  []string{x.Path},
+		Argv:  x.Argv,
 		Env:   append(x.Env, line.notify.Environ()...),
 		Files: []uintptr{x.Stdin, stdout, x.Stderr},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
@@ -73,7 +81,10 @@ func (ps *Children) Run(x Execution) (Outcome, error) {
 	}
 	ps.spareLine()
 	line.notify.Accept = p.sent
-	w := &Wait{process: p, line: line, pidfd: p.pidfd, expires: x.Expires}
+	if x.Meanwhile != nil {
+		x.Meanwhile()
+	}
+	w := &Wait{process: p, line: line, pidfd: p.pidfd, expires: x.Expires, limit: cmp.Or(x.MaxOutput, MaxOutput)}
 	return w.wait()
 }
 
@@ -135,6 +146,7 @@ type Wait struct {
 	expires time.Time
 	killAt  time.Time // after a time-out's TERM
 	endAt   time.Time // after the exit, for output that a background process may still print
+	limit   int       // of its output
 	exited  bool
 	outcome Outcome
 }
@@ -176,6 +188,7 @@ func (w *Wait) step(until time.Time) (ready int, err error) {
 	w.lookForExit(fds[1].Revents != 0)
 	if fds[2].Revents != 0 {
 		ready = w.line.notify.Ready()
+		w.outcome.Valid = w.line.notify.Valid()
 	}
 	return ready, nil
 }
@@ -223,7 +236,7 @@ func (w *Wait) readOutput() {
 	var short [512]byte // most values are, and fresh memory has its price
 	out, room := w.outcome.Output, short[:]
 	if len(out) > 0 {
-		out = slices.Grow(out, min(len(out)+len(short), MaxOutput+1-len(out)))
+		out = slices.Grow(out, min(len(out)+len(short), w.limit+1-len(out)))
 		room = out[len(out):cap(out)]
 	}
 	n, err := syscall.Read(w.line.read, room)
@@ -235,7 +248,7 @@ func (w *Wait) readOutput() {
 		return
 	}
 	w.outcome.Output = append(out, room[:n]...)
-	if len(w.outcome.Output) > MaxOutput {
+	if len(w.outcome.Output) > w.limit {
 		w.outcome.Flooded = true
 		w.outcome.Output = nil
 		w.line.closeRead()
