@@ -2,7 +2,8 @@
 
 TAGS     := urfave_cli_no_docs,grpcnotrace
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
 
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'

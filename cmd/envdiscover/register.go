@@ -11,6 +11,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/engines"
 	"github.com/envharness/envharness/exporters/service"
 )
 
@@ -133,7 +134,7 @@ func (c *call) instance() (discovery.Instance, error) {
 	}
 	name := c.Args().First()
 	id := c.String("id")
-	if id == "" {
+	if id == "" && !c.layoutNames() {
 		hostname, err := os.Hostname()
 		if err != nil {
 			return discovery.Instance{}, err
@@ -155,6 +156,13 @@ func (c *call) instance() (discovery.Instance, error) {
 		Critical:     c.Bool("critical"),
 		Public:       c.Bool("public"),
 	}, nil
+}
+
+// layoutNames reports whether the registry's layout has names of its own for instances, by which its other clients
+// know this one.
+func (c *call) layoutNames() bool {
+	_, config, err := engines.All.Find(c.String("url"))
+	return err == nil && config.Layout != "" && config.Layout != "native"
 }
 
 // ports reads NAME=NUMBER[/PROTOCOL], where a port without a NAME is the default one. It gives the first number

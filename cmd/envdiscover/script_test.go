@@ -24,6 +24,8 @@ func lookupVariable(name string) (string, error) {
 func TestWordsAreThoseOfTheShell(t *testing.T) {
 	for _, text := range []string{
 		`get NAME`,
+		"get 'a\n# b\n\t#' \"c\n # d\n#\" e\n# 'f",
+		"get \"$NAME\n# $NAME\"",
 		"get \t NAME  \n",
 		`url db --path '/a b' ''`,
 		`"$NAME" "${NAME}x" "x$NAME-y" "${EMPTY}"`,

@@ -179,7 +179,7 @@ func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
 		}
 	}
 	chosen := in.ID != ""
-	in, err := layout.Fit(r.layout)(in)
+	in, err := layout.Fit(r.layout, r.config.Log)(in)
 	switch {
 	case err != nil:
 		return in, err

@@ -37,6 +37,10 @@ func (r *registry) fail(op, name string, err error) error {
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
 		e.Hint = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		e.Hint = "its store is full: free space with etcdctl compact and defrag, then etcdctl alarm disarm; or give it more by --quota-backend-bytes"
+	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrLeaderChanged), errors.Is(err, rpctypes.ErrTimeout):
+		e.Hint = "see whether the cluster has a quorum: etcdctl --endpoints " + r.config.Addresses(defaultPort)[0] + " endpoint status --cluster"
 	case errors.Is(err, discovery.ErrUnavailable):
 		e.Hint = "see whether etcd runs there: etcdctl --endpoints " + r.config.Addresses(defaultPort)[0] + " endpoint health"
 	}
@@ -56,7 +60,9 @@ func (r *registry) explain(err error, took time.Duration) error {
 		return discovery.Mark(discovery.ErrDenied, err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge):
 		return discovery.Mark(discovery.ErrInvalid, err)
-	case errors.As(err, &known), code != codes.OK:
+	case errors.As(err, &known):
+		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("etcd answers: %w", err))
+	case code != codes.OK:
 		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("after %s: %s: %w", took.Round(time.Millisecond), r.connection.report(), err))
 	}
 	return err

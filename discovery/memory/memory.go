@@ -77,7 +77,7 @@ type registry struct {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout))
+	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout, r.config.Log))
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
 	}
