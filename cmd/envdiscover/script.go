@@ -62,9 +62,9 @@ func (p *program) lookup(name string) (string, error) {
 }
 
 // splitWords splits a script into words as sh does: blanks and newlines between them, '…' takes all as it stands, "…"
-// expands, a backslash takes the next character as it stands. A line that begins with # outside of quotes is skipped. A variable's
-// value is never split, and one that is not set is an error, because what would go on with an empty one in its
-// place is an announcement.
+// expands, a backslash takes the next character as it stands. A line that begins with # outside of quotes is
+// skipped. A variable's value is never split, and one that is not set is an error, because what would go on with an
+// empty one in its place is an announcement.
 func splitWords(text string, lookup func(string) (string, error)) ([]string, error) {
 	s := splitter{lookup: lookup}
 	var lines []string

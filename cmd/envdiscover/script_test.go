@@ -58,6 +58,23 @@ func wordsOfShell(t *testing.T, text string) []string {
 	return strings.Split(strings.TrimSuffix(string(output), "\x00"), "\x00")
 }
 
+// TestCommentsAreLines: a # is one only where a line begins with it, and not within quotes.
+func TestCommentsAreLines(t *testing.T) {
+	for text, want := range map[string][]string{
+		"#!/usr/bin/envdiscover\n \t# one\nget A\n# two":          {"get", "A"},
+		"put A \"one\n# two\nthree\"":                             {"put", "A", "one\n# two\nthree"},
+		"put A 'one\n#two'":                                       {"put", "A", "one\n#two"},
+		"put A \"one\\\n#two\"":                                   {"put", "A", "one#two"},
+		"register web \\\n  # the port\n  --port 80\r\n# end\r\n": {"register", "web", "--port", "80"},
+		"get A#B #C": {"get", "A#B", "#C"},
+		"#a\n#b\n#c": nil,
+	} {
+		words, err := splitWords(text, lookupVariable)
+		require.NoError(t, err, text)
+		require.Equal(t, want, words, text)
+	}
+}
+
 func TestWordsThatOnlyAShellKnowsAreRefused(t *testing.T) {
 	for _, text := range []string{`$(date)`, `${NAME:-x}`, `${NAME`, `$1`, `${}`, `$-`, `"`, `'`, `a "b`, "a\x00b", `$MISSING`} {
 		_, err := splitWords(text, lookupVariable)
