@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +19,9 @@ import (
 type fakeNet struct {
 	addresses []netip.Addr
 	answers   map[string]answer
-	conns     []*fakeConn
+
+	lock  sync.Mutex
+	conns []*fakeConn
 }
 
 type answer struct {
@@ -28,10 +32,10 @@ type answer struct {
 type fakeConn struct {
 	net.Conn
 	address string
-	closed  bool
+	closed  atomic.Bool
 }
 
-func (c *fakeConn) Close() error { c.closed = true; return nil }
+func (c *fakeConn) Close() error { c.closed.Store(true); return nil }
 
 func (f *fakeNet) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := dialer{
@@ -53,6 +57,8 @@ func (f *fakeNet) connect(ctx context.Context, _, address string) (net.Conn, err
 		return nil, one.err
 	}
 	conn := &fakeConn{address: address}
+	f.lock.Lock()
+	defer f.lock.Unlock()
 	f.conns = append(f.conns, conn)
 	return conn, nil
 }
@@ -127,8 +133,10 @@ func TestDialClosesTheLate(t *testing.T) {
 		_, err := network.dial(t.Context(), "tcp", "registry.example:80")
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
+		network.lock.Lock()
+		defer network.lock.Unlock()
 		require.Len(t, network.conns, 2)
-		require.Equal(t, []bool{false, true}, []bool{network.conns[0].closed, network.conns[1].closed})
+		require.Equal(t, []bool{false, true}, []bool{network.conns[0].closed.Load(), network.conns[1].closed.Load()})
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/explain"
@@ -19,12 +20,13 @@ type Finding struct {
 }
 
 // Check looks at directories and runs nothing. It finds what the rules for entries refuse, programs whose
-// interpreter is missing or that were saved with CR LF, files and directories that others may write to, and
-// files that are too large to be a value.
+// interpreter is missing or that were saved with CR LF, values with CR LF or a byte order mark, files and directories
+// that others may write to or replace, and files that are too large to be a value.
 //
 // export says whether dir is one of /export, whose rules differ.
 func Check(dir string, export bool) []Finding {
-	c := checker{export: export}
+	c := checker{dir: dir, export: export, seen: map[string]bool{}}
+	c.checkReplaceable(dir, 0o002)
 	l, err := readDirectory(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.addError(err)
@@ -40,7 +42,9 @@ func Check(dir string, export bool) []Finding {
 }
 
 type checker struct {
+	dir      string // that is checked
 	export   bool
+	seen     map[string]bool // directories that checkReplaceable has looked at
 	findings []Finding
 }
 
@@ -69,6 +73,7 @@ func (c *checker) checkEntry(e entry) {
 	}
 	switch {
 	case executable:
+		c.checkReplaceable(e.path, 0o022)
 		explain.Program(e.path, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
 	case c.export:
 		c.addError(notAnExport(e.path))
@@ -78,8 +83,34 @@ func (c *checker) checkEntry(e entry) {
 }
 
 func (c *checker) checkPlain(e entry) {
-	if _, err := plainValue(e); err != nil {
+	value, err := plainValue(e)
+	if err != nil {
 		c.addError(err)
+	} else if problem, hint := oddity(value); problem != "" {
+		c.add(e.path, problem, hint)
+	}
+}
+
+// checkReplaceable finds the directories on the way to a path in which others may put something else in its place.
+// Of the one that holds it the mode's bits in open are looked at, of those above that everybody may write to them.
+// The sticky bit prevents it. A directory is told once.
+func (c *checker) checkReplaceable(path string, open fs.FileMode) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		resolved, err = filepath.Abs(resolved)
+	}
+	if err != nil {
+		return // told elsewhere
+	}
+	if path == c.dir {
+		c.seen[resolved] = true // checkWritable tells of it
+	}
+	for dir := filepath.Dir(resolved); !c.seen[dir]; dir, open = filepath.Dir(dir), 0o002 {
+		c.seen[dir] = true
+		info, err := os.Stat(dir)
+		if err == nil && info.Mode().Perm()&open != 0 && info.Mode()&fs.ModeSticky == 0 {
+			c.add(path, "others may replace it: they may write to "+text.Printable(dir)+" ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(dir))
+		}
 	}
 }
 

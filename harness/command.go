@@ -20,7 +20,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // checkCommand looks COMMAND up before anything is announced for it.
 func (s *startup) checkCommand(name string) error {
-	return s.asUser(func() error {
+	return s.user.Run(func() error {
 		_, err := s.lookUp(name)
 		return err
 	})

@@ -5,6 +5,8 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/control"
 	"github.com/envharness/envharness/internal/text"
+
+	"golang.org/x/sys/unix"
 )
 
 // Status is what a running harness says of itself, as envharness status prints it.
@@ -27,6 +29,19 @@ const (
 // ErrNoHarness is the cause when no harness listens on a socket.
 var ErrNoHarness = errors.New("no harness is listening")
 
+// askHint says what a socket that cannot be used tells of the harness.
+func askHint(err error) string {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return "a harness has a socket with --init alone; one that could not make it there said so on stderr: give both the same --socket"
+	case errors.Is(err, unix.ECONNREFUSED):
+		return "the harness that made the socket has ended"
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return "ask as root or as the harness's own user"
+	}
+	return "name the harness's socket with --socket"
+}
+
 // Ask sends one request to the harness that listens on socket. The status is there after RequestStatus. An
 // error with exit code 1 is a no; any other means that no harness could be asked.
 func Ask(socket, request string) (status []byte, err error) {
@@ -35,7 +50,7 @@ func Ask(socket, request string) (status []byte, err error) {
 		return nil, &Error{
 			Subject: socket,
 			Problem: "no harness answers there: " + text.Reason(err),
-			Next:    "start the container's command with envharness --init, or name its socket with --socket",
+			Next:    askHint(err),
 			Err:     errors.Join(ErrNoHarness, err),
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,7 +132,11 @@ func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, er
 		return "", err
 	}
 	if !executable {
-		return plainValue(e)
+		value, err := plainValue(e)
+		if problem, hint := oddity(value); problem != "" {
+			s.Log.Warn(problem, "path", e.path, "hint", hint)
+		}
+		return value, err
 	}
 	if s.pushed != nil {
 		if value, held := s.pushed(e.name); held {
@@ -143,6 +148,17 @@ func (s *startup) valueOfEntry(e entry, env *environ, v *evaluation) (string, er
 		return value, err
 	}
 	return s.throughCache(e, v, value, err)
+}
+
+// oddity tells what of a plain value was hardly meant: what an editor of another system adds unseen.
+func oddity(value string) (problem, hint string) {
+	switch {
+	case strings.HasPrefix(value, "\ufeff"):
+		return "its value begins with a byte order mark", "save it as UTF-8 without BOM"
+	case strings.HasSuffix(value, "\r") || strings.Contains(value, "\r\n"):
+		return "its value has lines that end in CR LF", "save it with LF alone: sed -i 's/\\r$//' FILE"
+	}
+	return "", ""
 }
 
 func plainValue(e entry) (string, error) {

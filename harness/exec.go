@@ -21,7 +21,7 @@ func (s *startup) exec(command []string) error {
 	child.ReapOrphans()
 	s.writeTimeline(command[0])
 	child.KeepOpen(s.inherited)
-	return s.asUser(func() error { return s.execUnlessSignalled(file, command, env.list()) })
+	return s.user.Run(func() error { return s.execUnlessSignalled(file, command, env.list()) })
 }
 
 // lookUpCommand finds COMMAND's file with the environment that it will get.
@@ -31,7 +31,7 @@ func (s *startup) lookUpCommand(command []string) (file string, env *environ, er
 			s.env.set("HOME", s.user.Home)
 		}
 	}
-	err = s.asUser(func() (err error) {
+	err = s.user.Run(func() (err error) {
 		file, err = s.lookUp(command[0])
 		return err
 	})

@@ -40,6 +40,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
 	"github.com/envharness/envharness/harness/internal/timeline"
@@ -133,7 +134,7 @@ type shared struct {
 	*Harness
 	children  *child.Children
 	null      int               // the descriptor of every executable's stdin
-	user      *commandUser      // whom COMMAND runs as, nil for the harness's own user
+	user      *account.Account  // whom COMMAND runs as, nil for the harness's own user
 	shut      sync.Once         // the inherited descriptors were closed for executables
 	inherited []int             // and these they are, for COMMAND
 	cache     *securefile.Dir   // with Cache
@@ -183,7 +184,7 @@ func (h *Harness) begin() (*startup, error) {
 // checkOptions finds what is wrong with the options before anything runs.
 func (s *startup) checkOptions() (err error) {
 	if s.User != "" {
-		if s.user, err = lookUpUser(s.User); err != nil {
+		if s.user, err = account.LookUp(s.User); err != nil {
 			return err
 		}
 	}

@@ -90,7 +90,7 @@ func (s *startup) writeForCommand(path string, content []byte) error {
 	}
 	err := securefile.Write(path, content, mode, &securefile.Owner{UID: int(s.user.UID), GID: int(s.user.GID)})
 	if errors.Is(err, securefile.ErrForeign) {
-		return s.asUser(func() error { return securefile.Write(path, content, mode, nil) })
+		return s.user.Run(func() error { return securefile.Write(path, content, mode, nil) })
 	}
 	return err
 }

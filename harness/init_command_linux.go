@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/terminal"
 )
@@ -74,7 +75,11 @@ type grace struct {
 	ends       time.Time
 	timer      *time.Timer
 	withdrawal *time.Timer // when COMMAND gets the signal although the service has not been withdrawn
+	short      bool        // nobody asked for a stop: what COMMAND has left behind gets restAfterExit
 }
+
+// restAfterExit is how long what COMMAND has left behind may take to end when COMMAND exits by itself.
+const restAfterExit = time.Second
 
 func newGrace(length time.Duration) *grace {
 	return &grace{length: length, timer: newStoppedTimer(), withdrawal: newStoppedTimer()}
@@ -89,6 +94,14 @@ func newStoppedTimer() *time.Timer {
 func (g *grace) begin() {
 	g.ends = time.Now().Add(g.length)
 	g.timer.Reset(g.length)
+}
+
+// endOfRest is when what COMMAND has left behind gets KILL: in a stop when the grace is over.
+func (g *grace) endOfRest() time.Time {
+	if soon := time.Now().Add(restAfterExit); g.short && soon.Before(g.ends) {
+		return soon
+	}
+	return g.ends
 }
 
 // limitWithdrawal leaves COMMAND the last quarter.
@@ -116,10 +129,10 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 	}
 	if inFront || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		// The harness's own user may execute the stage, COMMAND's may not, so it changes the user itself.
-		l.Path, l.Argv, l.Dir = "/proc/self/exe", append([]string{StageName, s.user.word(), s.Chdir, file}, command...), ""
+		l.Path, l.Argv, l.Dir = "/proc/self/exe", append([]string{StageName, s.user.Word(), s.Chdir, file}, command...), ""
 		return p, start()
 	}
-	return p, s.asUser(start)
+	return p, s.user.Run(start)
 }
 
 // StageName is argv[0] of the stage between the harness and COMMAND, see Stage.
@@ -133,7 +146,7 @@ func Stage(args []string) error {
 	if len(args) < 5 {
 		return &Error{Subject: StageName, Problem: "is a name that the harness gives to itself", Next: "start it as envharness"}
 	}
-	user, err := parseUser(args[1])
+	user, err := account.Parse(args[1])
 	if err != nil {
 		return &Error{Subject: StageName, Problem: err.Error(), Next: "start it as envharness"}
 	}
@@ -144,7 +157,7 @@ func Stage(args []string) error {
 		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
 	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}}
-	return s.asUser(func() error {
+	return s.user.Run(func() error {
 		if err := s.chdir(); err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +24,6 @@ type supervisor struct {
 	signals chan syscall.Signal
 	state   *state
 	grace   *grace
-	stopped bool // a stop has begun, whether or not COMMAND had exited
 
 	command     *command
 	readiness   *readiness
@@ -206,6 +204,8 @@ func (v *supervisor) do(a phase.Action) {
 		v.grace.timer.Stop()
 	case phase.LimitWithdrawal:
 		v.grace.limitWithdrawal()
+	case phase.LimitRest:
+		v.grace.short = true
 	case phase.SendStop:
 		v.command.signal(v.command.stopSignal)
 	case phase.AbandonWithdrawal:
@@ -233,7 +233,7 @@ func (v *supervisor) onSignal(sig syscall.Signal) {
 
 // stop begins a stop, or lets COMMAND get the signal of somebody who insists.
 func (v *supervisor) stop(sig syscall.Signal) {
-	v.command.stopSignal, v.stopped = sig, true
+	v.command.stopSignal = sig
 	v.happen(phase.StopWanted)
 }
 
@@ -307,16 +307,9 @@ func (v *supervisor) startAgain() {
 	}
 }
 
-// leftAfterExit is how long what COMMAND has left behind may take to end when COMMAND exits by itself.
-const leftAfterExit = time.Second
-
-// end ends what is left, gently: in a stop within what remains of the grace. It gives COMMAND's exit code.
+// end ends what is left, gently. It gives COMMAND's exit code.
 func (v *supervisor) end() error {
-	until := v.grace.ends
-	if soon := time.Now().Add(leftAfterExit); !v.stopped && soon.Before(until) {
-		until = soon
-	}
 	v.discoverers.stop()
-	v.base.children.EndRest(until)
+	v.base.children.EndRest(v.grace.endOfRest())
 	return &ExitError{Code: v.Init.exitCode(v.command.status)}
 }

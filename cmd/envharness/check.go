@@ -67,9 +67,9 @@ func showFindings(findings []harness.Finding, asJSON bool) error {
 		return json.NewEncoder(os.Stdout).Encode(findings)
 	}
 	for _, f := range findings {
-		fmt.Printf("%s: %s\n", printable(f.Path), f.Problem)
+		fmt.Printf("%s: %s\n", printable(f.Path), printable(f.Problem))
 		if f.Hint != "" {
-			fmt.Printf("    hint: %s\n", f.Hint)
+			fmt.Printf("    hint: %s\n", printable(f.Hint))
 		}
 	}
 	return nil

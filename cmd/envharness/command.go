@@ -33,6 +33,9 @@ type subcommand struct {
 // run does what the command line says and gives the exit code.
 func run(args []string, signals *harness.Signals) int {
 	if command := bareCommand(args); len(command) > 0 {
+		if log, err := cli.NewLogger(os.Stderr, "envharness", "warn", cli.LogText); err == nil {
+			slog.SetDefault(log)
+		}
 		return finish(harness.New(harness.DefaultOptions(), signals).Run(command), cli.Reporter{Program: "envharness", W: os.Stderr})
 	}
 	command := startCommand(signals)

@@ -15,8 +15,8 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // defaultPort is where etcd listens.
@@ -97,7 +97,7 @@ func (r *registry) Close() error {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout))
+	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout, r.config.Log))
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
 	}

@@ -51,18 +51,6 @@ type Layout interface {
 	ElectionKey(name string) (string, error)
 }
 
-// Fit makes of a layout what is done to an instance before it is registered: it gets its ID, and one that
-// cannot be written is refused.
-func Fit(l Layout) func(discovery.Instance) (discovery.Instance, error) {
-	return func(in discovery.Instance) (discovery.Instance, error) {
-		in, err := l.Identify(in)
-		if err == nil {
-			_, err = l.Encode(in)
-		}
-		return in, err
-	}
-}
-
 // New gives the layout of that name over a prefix, which may be empty for the layout's default. Some
 // layouts name instances after this machine, which is called hostname.
 func New(name, prefix, hostname string) (Layout, error) {

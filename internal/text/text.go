@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,18 @@ import (
 func Printable(s string) string {
 	quoted := strconv.Quote(s)
 	return quoted[1 : len(quoted)-1]
+}
+
+// OneLine returns s in one line and free of what a terminal would obey: U+FFFD stands for each control character,
+// for those that break a line and for those that format text without being seen, which turn its direction (U+202E)
+// or hide it. What is in order comes back as it is.
+func OneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // Width is the number of columns s takes on a terminal, East Asian characters being two.

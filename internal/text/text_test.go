@@ -37,3 +37,17 @@ func TestReasonIsTheCauseAlone(t *testing.T) {
 	require.Equal(t, "no such file or directory", Reason(err))
 	require.Equal(t, "boom", Reason(errors.New("boom")))
 }
+
+func TestOneLine(t *testing.T) {
+	for given, want := range map[string]string{
+		"":                                  "",
+		"plain ünï 日本 |\u00a0|":             "plain ünï 日本 |\u00a0|",
+		"a\nb\r\tc\x1b[31m\x00\x7f\u009b":   "a�b��c�[31m���",
+		"\u202egnp.exe\u202c \u2066x\u2069": "�gnp.exe� �x�",
+		"\u200e\u200f\u061c\u200b\ufeff":    "�����",
+		"\u2028\u2029\u00ad\U000e0041":      "����",
+		"bad \xff":                          "bad �",
+	} {
+		require.Equal(t, want, OneLine(given), "%q", given)
+	}
+}

@@ -42,6 +42,7 @@ const (
 	BeginGrace                      // from now on it has the grace
 	EndGrace                        // nothing is to be over in time any more
 	LimitWithdrawal                 // of which the withdrawal may take three quarters
+	LimitRest                       // of which what COMMAND has left behind gets no more than a second
 	SendStop                        // COMMAND gets the signal of the stop
 	AbandonWithdrawal               // the withdrawal is taken for done
 	KillCommand                     // COMMAND's group gets KILL
@@ -84,7 +85,7 @@ func (p Phase) nextRunning(e Event) (Phase, []Action) {
 	case RestartWanted:
 		return Restarting, []Action{EndProbes, ClearReady, SendStop, BeginGrace}
 	case CommandExited:
-		return Exited, []Action{EndProbes, ReclaimTerminal, BeginGrace}
+		return Exited, []Action{EndProbes, ReclaimTerminal, BeginGrace, LimitRest}
 	}
 	return p, nil
 }
@@ -98,7 +99,7 @@ func (p Phase) nextRestarting(e Event) (Phase, []Action) {
 	case CommandStarted:
 		return Running, nil
 	case StartFailed:
-		return Exited, []Action{ReclaimTerminal, BeginGrace}
+		return Exited, []Action{ReclaimTerminal, BeginGrace, LimitRest}
 	case GraceOver:
 		return Restarting, []Action{KillCommand}
 	}

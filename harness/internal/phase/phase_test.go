@@ -36,7 +36,7 @@ func TestEveryPhaseAndEvent(t *testing.T) {
 		Running: {
 			CommandStarted: stays(Running),
 			StartFailed:    stays(Running),
-			CommandExited:  {Exited, []Action{EndProbes, ReclaimTerminal, BeginGrace}},
+			CommandExited:  {Exited, []Action{EndProbes, ReclaimTerminal, BeginGrace, LimitRest}},
 			StopWanted:     {Withdrawing, []Action{BeginGrace, LimitWithdrawal}},
 			RestartWanted:  {Restarting, []Action{EndProbes, ClearReady, SendStop, BeginGrace}},
 			Withdrawn:      stays(Running), // drained, unhealthy, or not ready yet
@@ -45,7 +45,7 @@ func TestEveryPhaseAndEvent(t *testing.T) {
 		},
 		Restarting: {
 			CommandStarted: {Running, nothingDone},
-			StartFailed:    {Exited, []Action{ReclaimTerminal, BeginGrace}},
+			StartFailed:    {Exited, []Action{ReclaimTerminal, BeginGrace, LimitRest}},
 			CommandExited:  {Restarting, []Action{EndGrace, StartAgain}},
 			StopWanted:     {Withdrawing, []Action{BeginGrace, LimitWithdrawal}},
 			RestartWanted:  stays(Restarting), // it is started with the newest values anyway

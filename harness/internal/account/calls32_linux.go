@@ -1,6 +1,6 @@
 //go:build 386 || arm
 
-package harness
+package account
 
 import "syscall"
 

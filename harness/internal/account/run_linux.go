@@ -1,4 +1,4 @@
-package harness
+package account
 
 import (
 	"errors"
@@ -11,12 +11,14 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // assume changes the credentials of the calling thread alone, groups first, while it still may, and checks that
 // they are then what was asked for. A thread that has them already needs no privilege; it may lack supplementary
 // groups, which only a privileged one can take.
-func (u *commandUser) assume() error {
+func (u *Account) assume() error {
 	err := u.change()
 	if is, checkErr := u.isCurrent(); checkErr != nil || !is && err == nil {
 		return u.failed(errors.Join(checkErr, errors.New("the kernel did not change to it")))
@@ -27,7 +29,7 @@ func (u *commandUser) assume() error {
 }
 
 // change asks the kernel for the user's credentials.
-func (u *commandUser) change() error {
+func (u *Account) change() error {
 	groups := append(make([]uint32, 0, len(u.Groups)+1), u.Groups...)
 	list := unsafe.Pointer(unsafe.SliceData(groups[:cap(groups)]))
 	_, _, errno := syscall.RawSyscall(sysSetgroups, uintptr(len(groups)), uintptr(list), 0)
@@ -44,7 +46,7 @@ func (u *commandUser) change() error {
 }
 
 // isCurrent tells whether the calling thread is this user, with no group that it should not have.
-func (u *commandUser) isCurrent() (bool, error) {
+func (u *Account) isCurrent() (bool, error) {
 	ruid, euid, suid := unix.Getresuid()
 	rgid, egid, sgid := unix.Getresgid()
 	groups, err := unix.Getgroups()
@@ -58,19 +60,19 @@ func (u *commandUser) isCurrent() (bool, error) {
 		!slices.ContainsFunc(groups, func(id int) bool { return uint32(id) != u.GID && !slices.Contains(u.Groups, uint32(id)) }), nil
 }
 
-func (u *commandUser) failed(err error) error {
+func (u *Account) failed(err error) error {
 	hint := "only root, or a process with CAP_SETUID and CAP_SETGID, can"
 	if errors.Is(err, syscall.EINVAL) {
 		hint = "this user namespace may have no such user or group: see /proc/self/uid_map and gid_map"
 	}
-	return &Error{Subject: "--user", Problem: "cannot become that user: " + err.Error(), Next: hint, Err: err}
+	return &failure.Error{Subject: "--user", Problem: "cannot become that user: " + err.Error(), Next: hint, Err: err}
 }
 
-// asUser calls f on a thread whose credentials are COMMAND's user's, so that the kernel itself judges what
-// that user may do, and so that what f starts is that user's. The thread is never used again; the process's other
-// threads keep their credentials.
-func (s *startup) asUser(f func() error) error {
-	if s.user == nil {
+// Run calls f on a thread whose credentials are the account's, so that the kernel itself judges what it may do, and
+// so that what f starts is the account's. The thread is never used again; the process's other threads keep their
+// credentials. A nil account is the process's own.
+func (u *Account) Run(f func() error) error {
+	if u == nil {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		return f()
@@ -78,7 +80,7 @@ func (s *startup) asUser(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
-		if err := s.user.assume(); err != nil {
+		if err := u.assume(); err != nil {
 			done <- err
 			return
 		}
@@ -87,8 +89,8 @@ func (s *startup) asUser(f func() error) error {
 	return <-done
 }
 
-// word is the user as a word for parseUser, empty for nobody.
-func (u *commandUser) word() string {
+// Word is the account as a word for Parse, empty for nil.
+func (u *Account) Word() string {
 	if u == nil {
 		return ""
 	}
@@ -99,8 +101,8 @@ func (u *commandUser) word() string {
 	return strings.Join(ids, ",")
 }
 
-// parseUser reads what word wrote.
-func parseUser(word string) (*commandUser, error) {
+// Parse reads what Word wrote.
+func Parse(word string) (*Account, error) {
 	if word == "" {
 		return nil, nil
 	}
@@ -115,7 +117,7 @@ func parseUser(word string) (*commandUser, error) {
 	if len(ids) < 2 {
 		return nil, fmt.Errorf("%q has no group", word)
 	}
-	u := new(commandUser)
+	u := new(Account)
 	u.UID, u.GID, u.Groups = ids[0], ids[1], ids[2:]
 	return u, nil
 }
