@@ -21,11 +21,12 @@
 // envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
 // executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
 // second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
-// takes over from there, with the other init_*_linux.go as its parts, and package phase decides what it does next.
+// takes over from there, with the other init_*_linux.go as its parts, and internal/phase decides what it does next.
 // check.go and diff.go run nothing.
 //
-// Package child owns every process that a run starts, explain says why the kernel refuses a file, terminal is who is
-// in front, control is the conversation with a running harness, timeline and envfmt write.
+// internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
+// internal/account is whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
+// a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
 package harness
 
 import (
