@@ -67,7 +67,7 @@ func New(o Options, signals *Signals) *Harness {
 
 // Run resolves the environment and becomes command: it does not return when that succeeds.
 //
-// The error gathers every failure (see Each); one of a signal is a *SignalError. Nothing that Run started is left behind when it returns.
+// The error gathers every failure (see Each); ExitCode knows one of a signal. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
 	if h.Init.Enabled && control.Alive(h.Init.Socket) {
 		h.Log.Warn("another harness runs in this container: nothing is announced and nothing withdrawn, the command runs as with exec", "socket", h.Init.Socket)
@@ -285,7 +285,7 @@ func (s *startup) record(err error) {
 // failed is why COMMAND may not start: the signal that ends start-up, or the failures gathered.
 func (s *startup) failed() error {
 	if sig := s.children.StoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+		return &signalError{sig}
 	}
 	return s.failures.ErrorOrNil()
 }
@@ -300,7 +300,7 @@ func (s *startup) fail(err error) error {
 	}
 	s.writeTimeline("")
 	if sig := s.children.StoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+		return &signalError{sig}
 	}
 	return err
 }
