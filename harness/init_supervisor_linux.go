@@ -258,7 +258,7 @@ func (v *supervisor) onRefreshed(r refreshed) {
 		return
 	}
 	v.discoverers.keep(r.startup.discoverers)
-	v.state.applyPushed(r.startup)
+	r.startup = v.state.withPushed(r.startup)
 	v.state.stamp(maps.Keys(r.startup.resolved))
 	if v.state.adopt(r.startup) {
 		v.changes.gather()

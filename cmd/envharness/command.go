@@ -126,7 +126,7 @@ func startCommand(signals *harness.Signals) subcommand {
 	return subcommand{
 		usage:   usage,
 		summary: "resolve, become COMMAND",
-		options: []topic{directories, running, failures, values, commandOptions, initOptions, changes, readiness, timelines, reporting},
+		options: []topic{directories, entries, running, failures, values, commandOptions, initOptions, changes, readiness, timelines, reporting},
 		run: func(c *urfave.Context, options harness.Options) error {
 			if c.NArg() == 0 {
 				return &harness.Error{

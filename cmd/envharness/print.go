@@ -16,7 +16,7 @@ func printCommand(signals *harness.Signals) subcommand {
 		usage:   "envharness print [OPTION...] [NAME...]",
 		summary: "resolve and print",
 		about:   "Shows what differs from the inherited environment. It resolves everything, as a start would, and neither runs /export nor starts anything.",
-		options: []topic{directories, running, failures, values, timelines, reporting},
+		options: []topic{directories, entries, running, failures, values, timelines, reporting},
 		flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "format", Category: string(printing), Usage: "`FORMAT`: sh, dotenv, json, nul, docker, or table for people", Value: string(harness.FormatSh)},
 			&urfave.BoolFlag{Name: "all", Category: string(printing), Usage: "print what is inherited, too"},
