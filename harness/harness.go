@@ -21,11 +21,12 @@
 // envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
 // executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
 // second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
-// takes over from there, with the other init_*_linux.go as its parts, and package phase decides what it does next.
+// takes over from there, with the other init_*_linux.go as its parts, and internal/phase decides what it does next.
 // check.go and diff.go run nothing.
 //
-// Package child owns every process that a run starts, explain says why the kernel refuses a file, terminal is who is
-// in front, control is the conversation with a running harness, timeline and envfmt write.
+// internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
+// internal/account is whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
+// a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
 package harness
 
 import (
@@ -66,7 +67,7 @@ func New(o Options, signals *Signals) *Harness {
 
 // Run resolves the environment and becomes command: it does not return when that succeeds.
 //
-// The error gathers every failure (see Each); one of a signal is a *SignalError. Nothing that Run started is left behind when it returns.
+// The error gathers every failure (see Each); ExitCode knows one of a signal. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
 	if h.Init.Enabled && control.Alive(h.Init.Socket) {
 		h.Log.Warn("another harness runs in this container: nothing is announced and nothing withdrawn, the command runs as with exec", "socket", h.Init.Socket)
@@ -313,7 +314,7 @@ func (s *startup) record(err error) {
 // failed is why COMMAND may not start: the signal that ends start-up, or the failures gathered.
 func (s *startup) failed() error {
 	if sig := s.children.StoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+		return &signalError{sig}
 	}
 	return s.failures.ErrorOrNil()
 }
@@ -328,7 +329,7 @@ func (s *startup) fail(err error) error {
 	}
 	s.writeTimeline("")
 	if sig := s.children.StoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+		return &signalError{sig}
 	}
 	return err
 }
