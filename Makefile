@@ -2,8 +2,13 @@
 
 TAGS     := urfave_cli_no_docs,grpcnotrace
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
+
+# How many packages are tested at a time. Their tests wait for processes, TTLs
+# and servers more than they compute, so it is more than there are processors.
+PACKAGES ?= $(shell echo $$((2 * $$(nproc))))
 
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
 TESTFLAGS ?=
@@ -27,11 +32,11 @@ demo: build ## The whole story, step by step: an environment, a registry, a serv
 .PHONY: test
 test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
 	ENVHARNESS_TEST_REQUIRE=all scripts/with-docker \
-		go test -race -shuffle=on -timeout 30m -tags $(TAGS) $(TESTFLAGS) ./...
+		go test -race -shuffle=on -p $(PACKAGES) -timeout 30m -tags $(TAGS) $(TESTFLAGS) ./...
 
 .PHONY: test-quick
-test-quick: ## The tests that this machine can run, without the race detector
-	go test -tags $(TAGS) $(TESTFLAGS) ./...
+test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute
+	go test -short -p $(PACKAGES) -tags $(TAGS) $(TESTFLAGS) ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
@@ -50,7 +55,7 @@ bench: build ## Measure against dash, tini, dumb-init and others; rewrites docs/
 	bench/run
 
 .PHONY: lint
-lint: lint-format lint-go lint-scripts lint-platforms ## Check formatting, Go code, scripts and the other platforms' builds
+lint: lint-format lint-go lint-scripts lint-platforms lint-vulnerabilities ## Check formatting, Go code, scripts, the other platforms' builds, known vulnerabilities
 
 .PHONY: lint-format
 lint-format:
@@ -72,6 +77,10 @@ lint-scripts:
 lint-platforms:
 	GOARCH=arm64 go build -tags $(TAGS) ./...
 	GOOS=darwin go build -tags $(TAGS) ./...
+
+.PHONY: lint-vulnerabilities
+lint-vulnerabilities:
+	TAGS=$(TAGS) scripts/check-vulnerabilities
 
 .PHONY: install-test-tools
 install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there

@@ -3,8 +3,9 @@ package discovery
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
+
+	"github.com/envharness/envharness/internal/backoff"
 )
 
 // The bounds of Backoff.
@@ -15,17 +16,16 @@ const (
 
 // Backoff is how long to wait before trying again: 0.1 s, doubling to 10 s, each ±20 %. The zero
 // Backoff is ready for use, by one goroutine.
-type Backoff struct{ next time.Duration }
+type Backoff struct{ delay backoff.Delay }
 
 // Next gives the time to wait now and makes the following one longer.
 func (b *Backoff) Next() time.Duration {
-	d := max(b.next, minBackoff)
-	b.next = min(2*d, maxBackoff)
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+	b.delay.First, b.delay.Most = minBackoff, maxBackoff
+	return b.delay.Next()
 }
 
 // Reset starts from 0.1 s again.
-func (b *Backoff) Reset() { b.next = 0 }
+func (b *Backoff) Reset() { b.delay.Reset() }
 
 // Wait blocks for Next, or until ctx ends, whose error it then returns.
 func (b *Backoff) Wait(ctx context.Context) error {

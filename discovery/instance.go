@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -95,6 +96,11 @@ func (in Instance) Normalize() (Instance, error) {
 	if !slices.Contains([]State{Starting, Passing, Failing, Draining}, in.State) {
 		return in, invalid("state %q is none of starting, passing, failing, draining", in.State)
 	}
+	for _, host := range []string{in.Host, in.PrivateHost} {
+		if host != "" && !isHost(host) {
+			return in, invalid("host %q is neither a name nor an address", host)
+		}
+	}
 	var err error
 	if in.Ports, err = normalizePorts(in.Ports); err != nil {
 		return in, err
@@ -136,14 +142,20 @@ func (in Instance) URL(scheme, path string) (string, error) {
 // PrivateURL is URL with the private host and the private ports, which are the public ones where the
 // instance has no private ones.
 func (in Instance) PrivateURL(scheme, path string) (string, error) {
-	host, ports := in.PrivateHost, in.PrivatePorts
-	if host == "" {
-		host = in.Host
-	}
-	if len(ports) == 0 {
-		ports = in.Ports
-	}
+	host, ports := in.endpoint(true)
 	return in.url(host, ports, scheme, path)
+}
+
+// endpoint is where the instance is, for all or for those near it.
+func (in Instance) endpoint(private bool) (host string, ports map[string]Port) {
+	host, ports = in.Host, in.Ports
+	if private && in.PrivateHost != "" {
+		host = in.PrivateHost
+	}
+	if private && len(in.PrivatePorts) > 0 {
+		ports = in.PrivatePorts
+	}
+	return host, ports
 }
 
 func (in Instance) url(host string, ports map[string]Port, scheme, path string) (string, error) {
@@ -172,6 +184,9 @@ func (in Instance) url(host string, ports map[string]Port, scheme, path string) 
 func (in Instance) address(host string, ports map[string]Port, scheme string) (string, error) {
 	if host == "" {
 		return "", invalid("instance %q has no host", in.ID)
+	}
+	if !isHost(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")) {
+		return "", invalid("host %q of instance %q is neither a name nor an address", host, in.ID)
 	}
 	port, err := in.port(ports, scheme)
 	if err != nil {
@@ -207,6 +222,26 @@ func portNames(ports map[string]Port) string {
 		return "none at all"
 	}
 	return strings.Join(slices.Sorted(maps.Keys(ports)), ", ")
+}
+
+// isHost reports whether text is an IP address, or a name as DNS and hosts files have them, with _ as some do.
+func isHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	if len(text) > 254 {
+		return false
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notOfName) {
+			return false
+		}
+	}
+	return true
+}
+
+func notOfName(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
 // invalid makes an error that matches ErrInvalid without repeating its text.

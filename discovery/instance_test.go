@@ -72,6 +72,56 @@ func TestSnapshotURLOfAPublicService(t *testing.T) {
 	require.Equal(t, "http://one:2", got)
 }
 
+// What no address can be made of is never chosen while there is another.
+func TestURLChoosesTheUsable(t *testing.T) {
+	port := func(name string, number int) map[string]discovery.Port {
+		return map[string]discovery.Port{name: {Number: number, Protocol: "tcp"}}
+	}
+	all := []discovery.Instance{
+		{ID: "a", Host: "evil com", Ports: port("http", 80)},
+		{ID: "b", Host: "high", Ports: port("http", 99999)},
+		{ID: "c", Ports: port("http", 80)},
+		{ID: "d", Host: "two", Ports: map[string]discovery.Port{"x": {Number: 1}, "y": {Number: 2}}},
+		{ID: "e", Host: "only", Ports: port("admin", 9000)},
+		{ID: "f", Host: "good", Ports: port("http", 80)},
+		{ID: "g", Host: "nameless", Ports: port("default", 80), PrivateHost: "near,by"},
+	}
+	for i := range all {
+		all[i].State = discovery.Passing
+	}
+	seen, private := map[string]bool{}, map[string]bool{}
+	snapshot := discovery.NewSnapshot("web", "", discovery.Query{}, all)
+	for range 200 {
+		got, err := snapshot.URL("http", "")
+		require.NoError(t, err)
+		seen[got] = true
+		got, err = snapshot.PrivateURL("http", "")
+		require.NoError(t, err)
+		private[got] = true
+	}
+	require.Equal(t, map[string]bool{"http://good:80": true, "http://nameless:80": true}, seen)
+	require.Equal(t, map[string]bool{"http://good:80": true}, private)
+	got, err := discovery.NewSnapshot("web", "", discovery.Query{}, all[:5]).URL("http", "")
+	require.NoError(t, err, "an only port serves any scheme")
+	require.Equal(t, "http://only:9000", got)
+	_, err = discovery.NewSnapshot("web", "", discovery.Query{}, all[:1]).URL("http", "")
+	require.ErrorIs(t, err, discovery.ErrInvalid)
+	require.ErrorContains(t, err, "evil com")
+}
+
+func TestHosts(t *testing.T) {
+	for host, good := range map[string]bool{
+		"web": true, "web.internal.": true, "my_host": true, "10.0.0.5": true, "fd00::5": true, "fe80::1%eth0": true, "xn--bcher-kva.example": true,
+		"evil com": false, "a..b": false, ".": false, "a/b": false, "u@h": false, "h:80": false, "[::1]": false, "10.0.0.5:80": false,
+		"b\u00fccher.example": false, "a\nb": false, "a,b": false, "%41": false,
+	} {
+		_, err := discovery.Instance{Service: "web", Host: host}.Normalize()
+		require.Equal(t, good, err == nil, "%q: %v", host, err)
+		_, err = discovery.Instance{Service: "web", PrivateHost: host}.Normalize()
+		require.Equal(t, good, err == nil, "%q: %v", host, err)
+	}
+}
+
 func TestOneIsUniform(t *testing.T) {
 	all := []discovery.Instance{{ID: "b", State: discovery.Passing}, {ID: "a", State: discovery.Passing}}
 	snapshot := discovery.NewSnapshot("web", "", discovery.Query{}, all)

@@ -21,7 +21,7 @@ type Registry interface {
 	//
 	// ctx is the registration's life: when it ends, the registration withdraws as by Close. A ttl of 0
 	// is the layout's own, where it has one, else [DefaultTTL]; an engine may grant more than is asked for,
-	// never less. The caller closes the Registration.
+	// and ZooKeeper less, where its server allows no more. The caller closes the Registration.
 	//
 	// When the same ID is registered twice, the newest Register wins; the other ends with ErrConflict.
 	Register(ctx context.Context, in Instance, ttl time.Duration, options ...RegisterOption) (Registration, error)

@@ -81,26 +81,53 @@ func (s Snapshot) One() (Instance, error) {
 	return s.Instances[rand.IntN(len(s.Instances))].Clone(), nil
 }
 
-// URL gives the address of the public service, where the layout has such, or of One. Errors are those
-// of First and of [Instance.URL].
+// URL gives the address of the public service, where the layout has such, or of One among those that Addressable
+// leaves. Errors are those of First and of [Instance.URL].
 func (s Snapshot) URL(scheme, path string) (string, error) {
 	if s.Public != nil && s.Query.Shard == "" {
 		return s.Public.URL(scheme, path)
 	}
-	in, err := s.One()
+	in, err := s.Addressable(scheme, false).One()
 	if err != nil {
 		return "", err
 	}
 	return in.URL(scheme, path)
 }
 
-// PrivateURL gives the private address of One. Errors are those of First and of [Instance.PrivateURL].
+// PrivateURL gives the private address of One among those that Addressable leaves. Errors are those of First and of [Instance.PrivateURL].
 func (s Snapshot) PrivateURL(scheme, path string) (string, error) {
-	in, err := s.One()
+	in, err := s.Addressable(scheme, true).One()
 	if err != nil {
 		return "", err
 	}
 	return in.PrivateURL(scheme, path)
+}
+
+// Addressable leaves the instances of which [Instance.URL], or [Instance.PrivateURL], can make an address: of those
+// the ones that have a port for the scheme by name, or a nameless one, if there are such, else the ones whose only
+// port serves any scheme. With none it leaves all, whose errors say why.
+func (s Snapshot) Addressable(scheme string, private bool) Snapshot {
+	var named, other []Instance
+	for _, in := range s.Instances {
+		host, ports := in.endpoint(private)
+		if _, err := in.url(host, ports, scheme, ""); err != nil {
+			continue
+		}
+		_, hasName := ports[scheme]
+		_, hasDefault := ports[DefaultPort]
+		if hasName || hasDefault {
+			named = append(named, in)
+		} else {
+			other = append(other, in)
+		}
+	}
+	switch {
+	case len(named) > 0:
+		s.Instances = named
+	case len(other) > 0:
+		s.Instances = other
+	}
+	return s
 }
 
 // none is the error of an empty snapshot.

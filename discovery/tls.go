@@ -45,7 +45,7 @@ func (c Config) TLSConfig(host string) (*tls.Config, error) {
 func (c Config) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, ConnectTimeout)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	conn, err := Dial(ctx, network, address)
 	if err != nil || !c.Secure {
 		return conn, err
 	}

@@ -44,7 +44,7 @@ func TestDockerfileExample(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := docker(t, append(append([]string{"run", "--rm"}, test.options...), image)...)
+			got := runContainer(t, append(test.options, image)...)
 			require.Equal(t, 0, got.exitCode, got.stderr)
 			require.Empty(t, got.stderr)
 			require.Subset(t, strings.Split(got.stdout, "\n"), test.want)
@@ -62,6 +62,15 @@ func TestDockerfileExample(t *testing.T) {
 		require.Contains(t, got.stderr, "envharness: error: ")
 		require.Contains(t, got.stderr, "no-such-command")
 	})
+}
+
+// runContainer is docker run in two steps, as the client's own warnings, of the
+// host's settings for example, come with the first: stderr is the container's alone.
+func runContainer(t *testing.T, args ...string) result {
+	t.Helper()
+	created := docker(t, append([]string{"create", "--rm"}, args...)...)
+	require.Equal(t, 0, created.exitCode, created.stderr)
+	return docker(t, "start", "--attach", strings.TrimSpace(created.stdout))
 }
 
 // needEngine skips the test where no Docker engine answers.

@@ -1,16 +1,15 @@
 package harness
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
+	"slices"
 
-	"golang.org/x/sys/unix"
+	"github.com/envharness/envharness/harness/internal/explain"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // Finding is one thing that would go wrong, or that somebody could make go wrong.
@@ -20,14 +19,22 @@ type Finding struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// Check looks at directories and runs nothing. It finds what the rules for entries refuse, programs whose
-// interpreter is missing or that were saved with CR LF, files and directories that others may write to, and
-// files that are too large to be a value.
+// Check looks at a directory and runs nothing. It finds what the rules for entries refuse, programs whose
+// interpreter is missing or that were saved with CR LF, values with CR LF or a byte order mark, files and directories
+// that others may write to or replace, and files that are too large to be a value.
 //
 // export says whether dir is one of /export, whose rules differ.
-func Check(dir string, export bool) []Finding {
-	c := checker{export: export}
-	l, err := readDirectory(dir, slog.New(slog.DiscardHandler))
+func Check(o Options, dir string, export bool) []Finding {
+	c := checker{startup: atRest(o), dir: dir, export: export, seen: map[string]bool{}}
+	c.checkReplaceable(dir, 0o002)
+	read := c.startup.readEnvironment
+	switch {
+	case export:
+		read = func(dir string) (listing, error) { return readDirectory(dir, entryRules, c.startup.Log) }
+	case slices.Contains(o.Secrets, dir):
+		read = c.startup.readSecrets
+	}
+	l, err := read(dir)
 	if err != nil {
 		c.addError(err)
 	}
@@ -41,8 +48,41 @@ func Check(dir string, export bool) []Finding {
 	return c.findings
 }
 
+// CheckOrder gives the names of the executables of all environment directories in the order in which they run, and a
+// finding for each cycle of mentions. It runs nothing.
+func CheckOrder(o Options, dirs []string) (names []string, cycles []Finding) {
+	o.Environment = dirs
+	s := atRest(o)
+	var executables []entry
+	for _, e := range s.readEntries() {
+		if e.executable {
+			executables = append(executables, e)
+		}
+	}
+	q := s.queue(executables, func(cycle []int) {
+		cycles = append(cycles, Finding{
+			Path:    executables[cycle[0]].path,
+			Problem: namesOfCycle(executables, cycle) + ": they mention each other, so they run in byte order",
+			Hint:    "let one of them do without the other; a comment counts, too",
+		})
+	})
+	for i, ok := q.Next(); ok; i, ok = q.Next() {
+		names = append(names, executables[i].name)
+	}
+	return names, cycles
+}
+
+// atRest is a start-up that looks at entries and runs nothing.
+func atRest(o Options) *startup {
+	h := &Harness{Options: o, Log: slog.New(slog.DiscardHandler)}
+	return &startup{shared: &shared{Harness: h}, env: newEnviron(os.Environ()), ranks: map[string]int{}}
+}
+
 type checker struct {
+	*startup
+	dir      string // that is checked
 	export   bool
+	seen     map[string]bool // directories that checkReplaceable has looked at
 	findings []Finding
 }
 
@@ -58,96 +98,67 @@ func (c *checker) addError(err error) {
 }
 
 func (c *checker) checkEntry(e entry) {
-	if !c.export && !isName(e.name) {
-		c.addError(nameError(e.path))
-	}
-	executable, err := inspect(e.path)
-	if err != nil {
-		c.addError(err)
-		return
-	}
-	if info, err := os.Stat(e.path); err == nil {
-		c.checkWritable(e.path, info)
-	}
-	switch {
-	case executable:
-		c.checkProgram(e.path)
-	case c.export:
-		c.addError(notAnExport(e.path))
-	default:
-		c.checkPlain(e)
-	}
-}
-
-func (c *checker) checkPlain(e entry) {
-	if _, err := plainValue(e); err != nil {
-		c.addError(err)
-	}
-}
-
-// checkProgram finds what execve(2) would refuse.
-func (c *checker) checkProgram(path string) {
-	if unix.Access(path, unix.R_OK) != nil {
-		return // the user that runs it may read it: nothing is known
-	}
-	head := readHead(path)
-	interpreter := interpreterOf(head)
-	switch {
-	case strings.HasSuffix(strings.SplitN(string(head)+"\n", "\n", 2)[0], "\r") && bytes.HasPrefix(head, []byte("#!")):
-		c.add(path, "its first line ends in CR LF, so its interpreter is not found", crlfHint(path))
-	case interpreter != "":
-		c.checkInterpreter(path, interpreter, head)
-	case bytes.HasPrefix(head, []byte("\x7fELF")) && machineOf(head) == runtime.GOARCH:
-	default:
-		problem, hint := explainFormat(path)
-		c.add(path, problem, hint)
-	}
-	if isNoexec(path) {
-		c.add(path, "lies on a file system that is mounted noexec", explainAccess(path))
-	}
-}
-
-// checkInterpreter looks for the program after #!, and for the one that env(1) is told to find.
-func (c *checker) checkInterpreter(path, interpreter string, head []byte) {
-	info, err := os.Stat(interpreter)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		c.add(path, "its interpreter "+printable(interpreter)+" does not exist", "install the interpreter in this image, or name another after #!")
-		return
-	case err != nil || info.IsDir() || info.Mode()&0o111 == 0:
-		c.add(path, "its interpreter "+printable(interpreter)+" cannot be executed", "name a program after #!")
-		return
-	}
-	if filepath.Base(interpreter) != "env" {
-		return
-	}
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	words := strings.Fields(strings.TrimPrefix(string(line), "#!"))
-	if len(words) < 2 || strings.HasPrefix(words[1], "-") || strings.Contains(words[1], "=") {
-		return
-	}
-	if !inPath(words[1]) {
-		c.add(path, "its interpreter "+printable(words[1])+" is not in PATH", "install the interpreter in this image, or name another after #!")
-	}
-}
-
-func inPath(name string) bool {
-	search, ok := os.LookupEnv("PATH")
-	if !ok {
-		search = defaultPath
-	}
-	for _, dir := range filepath.SplitList(search) {
-		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
-			return true
+	if c.export {
+		e.executable, e.err = c.isExecutable(e)
+		if e.err == nil && !e.executable {
+			e.err = notAnExport(e)
 		}
 	}
-	return false
+	if e.err != nil {
+		c.addError(e.err)
+		return
+	}
+	if info, err := os.Stat(e.at); err == nil {
+		c.checkWritable(e.path, info)
+	}
+	if e.executable {
+		c.checkReplaceable(e.path, 0o022)
+		explain.Program(e.at, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
+		return
+	}
+	var v evaluation
+	if c.take(e, e.content, c.env, &v); v.err != nil {
+		c.addError(v.err)
+	} else if problem, hint := oddity(e); problem != "" {
+		c.add(e.path, problem, hint)
+	}
+}
+
+// checkReplaceable finds the directories on the way to a path in which others may put something else in its place.
+// Of the one that holds it the mode's bits in open are looked at, of those above that everybody may write to them.
+// The sticky bit prevents it. A directory is told once.
+func (c *checker) checkReplaceable(path string, open fs.FileMode) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		resolved, err = filepath.Abs(resolved)
+	}
+	if err != nil {
+		return // told elsewhere
+	}
+	if path == c.dir {
+		c.seen[resolved] = true // checkWritable tells of it
+	}
+	for dir := filepath.Dir(resolved); !c.seen[dir]; dir, open = filepath.Dir(dir), 0o002 {
+		c.seen[dir] = true
+		info, err := os.Stat(dir)
+		if err == nil && info.Mode().Perm()&open != 0 && info.Mode()&fs.ModeSticky == 0 {
+			c.add(path, "others may replace it: they may write to "+text.Printable(dir)+" ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(dir))
+		}
+	}
 }
 
 // checkWritable finds what users other than the owner may change: whoever can, decides what the container
 // runs and with which secrets. The sticky bit, as on /tmp, does not help: new names can be added.
 func (c *checker) checkWritable(path string, info fs.FileInfo) {
 	if info.Mode().Perm()&0o022 != 0 {
-		c.add(path, "others than its owner may write to it ("+info.Mode().Perm().String()+")", "chmod go-w "+quoteWord(path))
+		c.add(path, "others than its owner may write to it ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(path))
 	}
+}
+
+// searchPath is where env(1) looks for an interpreter.
+func searchPath() string {
+	if search, ok := os.LookupEnv("PATH"); ok {
+		return search
+	}
+	return defaultPath
 }

@@ -10,6 +10,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/explain"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // defaultPath is where a command is looked for when there is no PATH at all, as dash does.
@@ -17,7 +20,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // checkCommand looks COMMAND up before anything is announced for it.
 func (s *startup) checkCommand(name string) error {
-	return s.asUser(func() error {
+	return s.user.Run(func() error {
 		_, err := s.lookUp(name)
 		return err
 	})
@@ -70,21 +73,21 @@ func (s *startup) executable(file, name string) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return notFound(file, "no such file")
 	case err != nil:
-		return cannotExecute(file, reason(err), "", err)
+		return cannotExecute(file, text.Reason(err), "", err)
 	case info.IsDir():
 		return cannotExecute(file, "is a directory", "name the program in it", syscall.EISDIR)
 	}
 	if err := unix.Access(at, unix.X_OK); err != nil {
-		return cannotExecute(file, reason(err), accessHint(at, info), err)
+		return cannotExecute(file, text.Reason(err), accessHint(at, info), err)
 	}
 	return nil
 }
 
 func accessHint(file string, info fs.FileInfo) string {
 	if info.Mode()&0o111 == 0 {
-		return "chmod +x " + quoteWord(file)
+		return "chmod +x " + text.ShellQuote(file)
 	}
-	return explainAccess(file)
+	return explain.Access(file)
 }
 
 func notFound(name, problem string) error {
@@ -101,12 +104,15 @@ func cannotExecute(name, problem, hint string, err error) error {
 	return &Error{Subject: name, Problem: "cannot be executed: " + problem, Next: hint, Code: ExitCannotExecute, Err: err}
 }
 
-// commandEnviron is what COMMAND gets: everything, or with Pristine what was resolved and what is passed.
-func (s *startup) commandEnviron() *environ {
+// commandEnviron is what COMMAND gets: what is passed to it, but in files what is to stand there.
+func (s *startup) commandEnviron() *environ { return s.withFiles(s.passedEnviron()) }
+
+// passedEnviron is everything, or with Pristine what was resolved and what is passed.
+func (s *startup) passedEnviron() *environ {
 	env := s.env.clone()
 	if s.Pristine {
 		env.opaque = nil
-		for _, name := range s.env.names {
+		for name := range s.env.each {
 			if !s.passes(name) {
 				env.unset(name)
 			}
@@ -127,10 +133,5 @@ func (s *startup) passes(name string) bool {
 	case "PATH", "HOME", "TERM", "LANG", "TZ":
 		return true
 	}
-	for _, glob := range s.Pass {
-		if ok, _ := path.Match(glob, name); ok {
-			return true
-		}
-	}
-	return false
+	return matches(s.Pass, name)
 }

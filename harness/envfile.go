@@ -1,10 +1,14 @@
 package harness
 
 import (
+	"errors"
+	"io"
 	"os"
 	"strings"
 
-	"github.com/joho/godotenv"
+	"github.com/envharness/envharness/harness/internal/envfile"
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // readEnvFiles reads the dotenv files. They are the weakest source: what is inherited wins over them, and a
@@ -12,51 +16,91 @@ import (
 func (s *startup) readEnvFiles() error {
 	for _, file := range s.EnvFiles {
 		began := s.elapsed()
-		values, err := readEnvFile(file)
+		content, err := patiently(s, file, func() ([]byte, error) { return loadEnvFile(file) })
 		if err != nil {
 			return err
 		}
-		for name, value := range values {
-			if _, fromFile := s.envFile[name]; fromFile || !s.env.has(name) {
-				s.env.set(name, value)
-				s.envFile[name] = file
+		variables, err := s.parseEnvFile(file, content)
+		if err != nil {
+			return err
+		}
+		for _, v := range variables {
+			if !s.isInherited(v.Name) {
+				s.env.set(v.Name, v.Value)
+				s.envFile[v.Name] = file
 			}
 		}
-		s.addSpan(Span{Phase: "env-file", Name: file, Path: file, Start: began, End: s.elapsed(), Tries: 1, Outcome: OutcomeOK})
+		s.addSpan(timeline.Span{Phase: "env-file", Name: file, Path: file, Start: began, End: s.elapsed(), Tries: 1, Outcome: timeline.OK})
 	}
 	return nil
 }
 
-// readEnvFile reads one file and checks that an environment can hold what it says. godotenv's own errors
-// quote the file, secrets and all, so of them only the fact is told.
-func readEnvFile(file string) (map[string]string, error) {
-	content, err := os.ReadFile(file)
+// maxEnvFile is the most that an env-file may be: more than execve(2) takes for all variables together, 6 MiB.
+const maxEnvFile = 8 << 20
+
+// loadEnvFile gives the content of an env-file, which may be a FIFO, as of <(vault …).
+func loadEnvFile(file string) ([]byte, error) {
+	failed := func(problem string, err error) error {
+		return &Error{Subject: file, Problem: "cannot read the env-file: " + problem, Next: "check --env-file", Err: err}
+	}
+	f, err := os.Open(file)
 	if err != nil {
-		return nil, &Error{Subject: file, Problem: "cannot read the env-file: " + reason(err), Next: "check --env-file", Err: err}
+		return nil, failed(text.Reason(err), err)
 	}
-	values, err := godotenv.UnmarshalBytes(content)
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
 	if err != nil {
-		return nil, &Error{
-			Subject: file,
-			Problem: "is not a dotenv file",
-			Next:    "every line is NAME=VALUE, a comment (#) or empty, and every quote is closed",
-		}
+		return nil, failed(text.Reason(err), err)
 	}
-	for name, value := range values {
-		if name == "" || strings.ContainsAny(name, "=\x00 \t\n") {
-			return nil, &Error{Subject: file, Problem: "has a line whose name no variable can have", Next: "every line is NAME=VALUE, a comment (#) or empty"}
-		}
-		if _, err := valueOf(name, []byte(value)); err != nil {
-			return nil, &Error{Subject: file, Problem: err.Error(), Next: hintOf(err)}
-		}
+	if len(content) > maxEnvFile {
+		return nil, failed("it is over 8 MiB, more than all variables together may be", nil)
 	}
-	return values, nil
+	return content, nil
 }
 
-// hintOf is the next step that an error tells, or empty.
-func hintOf(err error) string {
-	if h, ok := err.(interface{ Hint() string }); ok {
-		return h.Hint()
+// parseEnvFile reads what one file says and checks that an environment can hold it.
+func (s *startup) parseEnvFile(file string, content []byte) ([]envfile.Variable, error) {
+	variables, err := envfile.Parse(content, envfile.Source{
+		Strong: func(name string) (string, bool) { return s.env.value(name), s.isInherited(name) },
+		Weak:   s.env.lookup,
+		Unset:  s.warnUnset(file),
+	})
+	if err != nil {
+		return nil, unreadable(file, err)
 	}
-	return ""
+	for _, v := range variables {
+		if err := checkMember(file, v); err != nil {
+			return nil, err
+		}
+	}
+	return variables, nil
+}
+
+// warnUnset tells of a line that refers to a variable that nobody set.
+func (s *startup) warnUnset(path string) func(line int, name string) {
+	return func(line int, name string) {
+		s.Log.Warn("refers to a variable that is not set, which is taken for empty", "path", path, "line", line, "name", name)
+	}
+}
+
+// unreadable says why what gives many variables gives none.
+func unreadable(path string, err error) *Error {
+	failed := &Error{Subject: path, Problem: err.Error(), Kind: timeline.Refused}
+	if e := new(envfile.Error); errors.As(err, &e) {
+		failed.Next = e.Next
+	}
+	return failed
+}
+
+// checkMember refuses a value that no variable can have.
+func checkMember(path string, v envfile.Variable) error {
+	problem, next := "", ""
+	if i := strings.IndexByte(v.Value, 0); i >= 0 {
+		problem, next = nulProblem(i), nulHint
+	} else if err := fits(v.Name, v.Value); err != nil {
+		problem, next = err.Problem, err.Next
+	} else {
+		return nil
+	}
+	return &Error{Subject: path, Problem: text.Printable(v.Name) + ": " + problem, Next: next, Kind: timeline.Refused}
 }

@@ -9,15 +9,20 @@ import (
 // environ is a process environment that keeps the order in which its names first came. Values are kept as the
 // entries that execve(2) takes, which it is asked for far more often than for a value.
 type environ struct {
-	names   []string
-	entries map[string]string // NAME=VALUE by name
-	opaque  []string          // entries that are no NAME=VALUE: legal for execve(2), so passed on as they came
+	names   []string // empty where one was unset
+	entries map[string]environEntry
+	opaque  []string // entries that are no NAME=VALUE: legal for execve(2), so passed on as they came
+}
+
+type environEntry struct {
+	text string // NAME=VALUE
+	at   int    // its place in names
 }
 
 // newEnviron folds a list as os.Environ gives it: of a name that stands twice the last one counts,
 // as in dash, bash and os/exec.
 func newEnviron(list []string) *environ {
-	e := &environ{names: make([]string, 0, len(list)+8), entries: make(map[string]string, len(list)+8)}
+	e := &environ{names: make([]string, 0, len(list)+8), entries: make(map[string]environEntry, len(list)+8)}
 	for _, entry := range list {
 		if i := strings.IndexByte(entry, '='); i > 0 {
 			e.put(entry[:i], entry)
@@ -36,24 +41,39 @@ func (e *environ) has(name string) bool {
 // value is empty for a name that is not set: has tells the difference.
 func (e *environ) value(name string) string {
 	if entry, ok := e.entries[name]; ok {
-		return entry[len(name)+1:]
+		return entry.text[len(name)+1:]
 	}
 	return ""
 }
 
+// lookup is value, and whether the name is set.
+func (e *environ) lookup(name string) (value string, ok bool) { return e.value(name), e.has(name) }
+
 func (e *environ) set(name, value string) { e.put(name, name+"="+value) }
 
-func (e *environ) put(name, entry string) {
-	if !e.has(name) {
+func (e *environ) put(name, text string) {
+	entry, known := e.entries[name]
+	if !known {
+		entry.at = len(e.names)
 		e.names = append(e.names, name)
 	}
+	entry.text = text
 	e.entries[name] = entry
 }
 
 func (e *environ) unset(name string) {
-	if e.has(name) {
+	if entry, known := e.entries[name]; known {
 		delete(e.entries, name)
-		e.names = slices.DeleteFunc(e.names, func(n string) bool { return n == name })
+		e.names[entry.at] = ""
+	}
+}
+
+// each gives the names in their order. The one that it gives may be unset meanwhile.
+func (e *environ) each(yield func(name string) bool) {
+	for _, name := range e.names {
+		if name != "" && !yield(name) {
+			return
+		}
 	}
 }
 
@@ -72,11 +92,10 @@ func (e *environ) list() []string { return e.listWithout("") }
 // listWithout is the environment without a name, followed by extra entries.
 func (e *environ) listWithout(without string, extra ...string) []string {
 	list := make([]string, 0, len(e.names)+len(e.opaque)+len(extra)+1) // room for NOTIFY_SOCKET
-	for _, name := range e.names {
-		if name == without {
-			continue
+	for name := range e.each {
+		if name != without {
+			list = append(list, e.entries[name].text)
 		}
-		list = append(list, e.entries[name])
 	}
 	list = append(list, e.opaque...)
 	return append(list, extra...)
@@ -86,17 +105,4 @@ func (e *environ) listWithout(without string, extra ...string) []string {
 func (e *environ) add(entry string) {
 	name, _, _ := strings.Cut(entry, "=")
 	e.put(name, entry)
-}
-
-// isName tells whether name is one that a shell can use: [A-Za-z_][A-Za-z0-9_]*.
-func isName(name string) bool {
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '_', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
-		case '0' <= c && c <= '9' && i > 0:
-		default:
-			return false
-		}
-	}
-	return name != ""
 }

@@ -7,6 +7,9 @@ import (
 	"syscall"
 
 	"github.com/hashicorp/go-multierror"
+
+	"github.com/envharness/envharness/internal/failure"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // The exit codes of the harness itself, as env(1), nohup(1) and docker run use them.
@@ -19,39 +22,15 @@ const (
 	ExitNotFound = 127
 )
 
-// Error is one thing that went wrong, told to people. It never holds a value of a variable.
-type Error struct {
-	// Subject is what it happened to: a path, an option, a variable, a command.
-	Subject string
-	// Problem is what happened, with the reason.
-	Problem string
-	// Next is the step that mends it, or empty.
-	Next string
-	// Code is the exit code that goes with it; 0 stands for ExitStartup.
-	Code int
-	// Err is the cause for errors.Is, or nil; its text is already part of Problem.
-	Err error
+// Error is one thing that went wrong, told to people. It never holds a value of a variable. Code 0 stands for
+// ExitStartup.
+type Error = failure.Error
 
-	outcome string // of an executable that ran, in the words of a timeline
-}
+// signalError says that a signal ended start-up before COMMAND was executed.
+type signalError struct{ signal syscall.Signal }
 
-func (e *Error) Error() string {
-	if e.Subject == "" {
-		return e.Problem
-	}
-	return printable(e.Subject) + ": " + e.Problem
-}
-
-// Hint is the next step for the reader, or empty.
-func (e *Error) Hint() string { return e.Next }
-
-func (e *Error) Unwrap() error { return e.Err }
-
-// SignalError says that a signal ended start-up before COMMAND was executed.
-type SignalError struct{ Signal syscall.Signal }
-
-func (e *SignalError) Error() string {
-	return fmt.Sprintf("start-up was ended by %s", signalName(e.Signal))
+func (e *signalError) Error() string {
+	return fmt.Sprintf("start-up was ended by %s", text.Signal(e.signal))
 }
 
 // ExitError is COMMAND's own exit code, under Init. Nothing is to be reported.
@@ -62,7 +41,7 @@ func (e *ExitError) Error() string { return "command exited with status " + strc
 // ExitCode is the exit code that the contract gives to the outcome of a run.
 func ExitCode(err error) int {
 	var (
-		signal *SignalError
+		signal *signalError
 		exit   *ExitError
 		failed *Error
 	)
@@ -72,7 +51,7 @@ func ExitCode(err error) int {
 	case errors.As(err, &exit):
 		return exit.Code
 	case errors.As(err, &signal):
-		return 128 + int(signal.Signal)
+		return 128 + int(signal.signal)
 	case errors.As(err, &failed) && failed.Code != 0:
 		return failed.Code
 	default:

@@ -1,266 +1,202 @@
 package harness
 
 import (
-	"os"
-	"slices"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/explain"
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/address"
+	"github.com/envharness/envharness/internal/sdnotify"
+	"github.com/envharness/envharness/internal/text"
 )
 
+// execute runs one executable within its time and turns a bad end into an error.
+func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, error) {
+	s.closeInherited()
+	path := e.path
+	began := time.Now()
+	expires, limit := s.expiry(began)
+	if limit == deadlineOption && !began.Before(expires) {
+		return child.Outcome{}, &Error{Subject: path, Problem: "not run: start-up's deadline of " + s.Deadline.String() + " has passed", Next: "raise --deadline"}
+	}
+	x := child.Execution{
+		Path:      e.at,
+		Env:       s.fitting(env).listWithout(sdnotify.Variable, s.offers(env)...),
+		Stdin:     uintptr(s.null),
+		Stderr:    s.Stderr.Fd(),
+		Export:    export,
+		Expires:   expires,
+		Meanwhile: s.meanwhile,
+	}
+	if e.isSet() {
+		x.MaxOutput = maxFile
+	}
+	out, err := s.start(e, x)
+	took := text.Duration(time.Since(began))
+	switch {
+	case errors.Is(err, child.ErrStopped):
+		return child.Outcome{}, err
+	case err != nil:
+		return child.Outcome{}, explainExec(path, env.list(), err)
+	case s.children.StoppedBy() != 0:
+		return child.Outcome{}, child.ErrStopped
+	case out.Held != nil:
+		return out, nil
+	case out.Flooded:
+		return child.Outcome{}, &Error{
+			Subject: path,
+			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", cmp.Or(x.MaxOutput, child.MaxOutput), took),
+			Next:    "print the value alone; messages belong on stderr",
+			Kind:    timeline.Refused,
+		}
+	case out.TimedOut:
+		return child.Outcome{}, &Error{
+			Subject: path,
+			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + ")",
+			Next:    "give it more time with --" + limit + ", or let it give up sooner itself",
+			Kind:    timeline.TimedOut,
+		}
+	case out.Status != 0:
+		return child.Outcome{}, &Error{Subject: path, Problem: child.Describe(out.Status) + " after " + took, Next: statusHint(out.Status), Kind: timeline.Failed}
+	}
+	return out, nil
+}
+
+// start starts an executable, and in another way where the first does not work: from where its link leads now when the
+// generation that it was found in has gone, and with ExecutableContent a script by its interpreter.
+func (s *startup) start(e entry, x child.Execution) (child.Outcome, error) {
+	out, err := s.children.Run(x)
+	if errors.Is(err, fs.ErrNotExist) && isStale(e) {
+		x.Path = e.path
+		out, err = s.children.Run(x)
+	}
+	if s.Executable == ExecutableContent && (errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)) {
+		if argv := interpreted(x.Path); argv != nil {
+			x.Path, x.Argv = argv[0], argv
+			return s.children.Run(x)
+		}
+	}
+	return out, err
+}
+
+// explainExec says why execve(2) refused an executable.
+func explainExec(path string, env []string, err error) error {
+	problem, hint := explain.Exec(path, []string{path}, env, err)
+	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+}
+
+// closeInherited closes the inherited descriptors for executables, before the first of them.
+func (s *startup) closeInherited() {
+	s.shut.Do(func() { s.inherited = child.CloseInherited() })
+}
+
+// The options that limit an executable's time.
 const (
-	// outputGrace is how long a background process may keep stdout open after the executable has exited.
-	outputGrace = 300 * time.Millisecond
-	// pollEvery is how often an exit is looked for on a kernel that has no pidfd.
-	pollEvery = 5 * time.Millisecond
+	timeoutOption  = "timeout"
+	deadlineOption = "deadline"
 )
 
-// execution is one try of one executable.
-type execution struct {
-	path    string
-	env     []string
-	stdin   uintptr
-	stderr  uintptr
-	export  bool      // stdout goes to stderr and the group outlives its leader; else stdout is captured
-	expires time.Time // when it is timed out; never when zero
+// expiry is when an executable that begins now runs out of time, and by which option.
+func (s *startup) expiry(now time.Time) (at time.Time, option string) {
+	if s.Timeout > 0 {
+		at, option = now.Add(s.Timeout), timeoutOption
+	}
+	if !s.deadline.IsZero() && (at.IsZero() || s.deadline.Before(at)) {
+		at, option = s.deadline, deadlineOption
+	}
+	return at, option
 }
 
-// outcome is how a try went. Its status says nothing of one that is held: it has not exited.
-type outcome struct {
-	output   []byte
-	status   syscall.WaitStatus
-	timedOut bool
-	flooded  bool   // it printed more than maxCapture and was killed
-	held     *watch // it said READY=1 and runs on
+func (s *startup) limitOf(option string) time.Duration {
+	if option == deadlineOption {
+		return s.Deadline
+	}
+	return s.Timeout
 }
 
-// run starts one executable and stays with it until it has exited or has said that it is ready (sd_notify(3)),
-// and everything that it printed is there. An error means that it could not be started.
-//
-// It blocks in poll(2) instead of using goroutines and Go's poller: that is most of what makes the harness
-// faster than a shell's own loop.
-func (ps *processes) run(x execution) (outcome, error) {
-	line, err := ps.takeLine()
-	if err != nil {
-		return outcome{}, err
-	}
-	stdout := uintptr(line.write)
-	if x.export {
-		stdout = x.stderr
-	}
-	p := &process{lenient: x.export}
-	err = ps.start(p, launch{
-		path:  x.path,
-		argv:  []string{x.path},
-		env:   append(x.env, line.notify.environ()...),
-		files: []uintptr{x.stdin, stdout, x.stderr},
-		sys:   &syscall.SysProcAttr{Setpgid: true},
-	})
-	line.closeWrite()
-	if x.export {
-		line.closeRead()
-	}
-	if err != nil {
-		line.close()
-		return outcome{}, err
-	}
-	ps.spareLine()
-	w := &watch{process: p, line: line, pidfd: p.pidfd, expires: x.expires}
-	return w.wait()
+func (s *startup) deadlinePassed() bool {
+	return !s.deadline.IsZero() && !time.Now().Before(s.deadline)
 }
 
-// line is what connects the harness with one executable: the pipe of its stdout and its notify socket.
-type line struct {
-	read, write int // -1 once closed
-	notify      *notifySocket
-}
-
-func newLine() (*line, error) {
-	var ends [2]int
-	if err := pipe(&ends); err != nil {
-		return nil, os.NewSyscallError("pipe", err)
-	}
-	return &line{read: ends[0], write: ends[1], notify: listenNotify()}, nil
-}
-
-func (l *line) closeRead()  { closeOnce(&l.read) }
-func (l *line) closeWrite() { closeOnce(&l.write) }
-
-func (l *line) close() {
-	l.closeRead()
-	l.closeWrite()
-	l.notify.close()
-}
-
-func closeOnce(fd *int) {
-	if *fd >= 0 {
-		syscall.Close(*fd)
-		*fd = -1
-	}
-}
-
-// takeLine gives the line that was made ahead, or a new one.
-func (ps *processes) takeLine() (*line, error) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if l := ps.spare; l != nil {
-		ps.spare = nil
-		return l, nil
-	}
-	return newLine()
-}
-
-// spareLine makes a line ahead, in the time that the executable just started takes anyway.
-func (ps *processes) spareLine() {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if ps.spare == nil {
-		ps.spare, _ = newLine()
-	}
-}
-
-// watch is the state of one wait for an executable.
-type watch struct {
-	process *process
-	line    *line
-	pidfd   int // -1 once the exit was seen
-	expires time.Time
-	killAt  time.Time // after a time-out's TERM
-	endAt   time.Time // after the exit, for output that a background process may still print
-	exited  bool
-	outcome outcome
-}
-
-// wait stays with the executable until it has exited and its output has ended, or until it is ready.
-func (w *watch) wait() (outcome, error) {
-	for !w.exited || w.line.read >= 0 {
-		ready, err := w.step(w.nextDeadline())
-		if err != nil {
-			w.line.close()
-			return w.outcome, err
-		}
-		if ready > 0 && !w.exited {
-			w.outcome.output = latest(w.readRest(), ready)
-			w.outcome.held, w.expires = w, time.Time{}
-			w.process.hold()
-			return w.outcome, nil
-		}
-		w.checkDeadlines(time.Now())
-	}
-	w.line.close()
-	w.outcome.status = w.process.finish()
-	return w.outcome, nil
-}
-
-// step waits for one thing to happen and tells how often the executable has said READY=1.
-func (w *watch) step(until time.Time) (ready int, err error) {
-	fds := [...]unix.PollFd{
-		{Fd: int32(w.line.read), Events: unix.POLLIN},
-		{Fd: int32(w.pidfd), Events: unix.POLLIN},
-		{Fd: int32(w.line.notify.fd), Events: unix.POLLIN},
-	}
-	if err := pollUntil(fds[:], until); err != nil {
-		return 0, err
-	}
-	if fds[0].Revents != 0 {
-		w.readOutput()
-	}
-	w.lookForExit(fds[1].Revents != 0)
-	if fds[2].Revents != 0 {
-		ready = w.line.notify.ready()
-	}
-	return ready, nil
-}
-
-func (w *watch) nextDeadline() time.Time {
+// statusHint explains the exit statuses that shells give a meaning.
+func statusHint(status syscall.WaitStatus) string {
 	switch {
-	case w.exited:
-		return w.endAt
-	case w.process.pidfd < 0:
-		return time.Now().Add(pollEvery)
-	case !w.killAt.IsZero():
-		return w.killAt
-	default:
-		return w.expires
+	case status.Signaled() && status.Signal() == syscall.SIGKILL:
+		return "somebody killed it: often the kernel, when memory ran out"
+	case status.Exited() && status.ExitStatus() == 127:
+		return "a command that it calls was not found: is it in this image, and in PATH?"
+	case status.Exited() && status.ExitStatus() == 126:
+		return "a command that it calls could not be executed: check its permissions"
 	}
+	return ""
 }
 
-func (w *watch) checkDeadlines(now time.Time) {
-	passed := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+// outcomeOf is a failure in one or two words, for the timeline.
+func outcomeOf(err error) string {
+	var e *Error
 	switch {
-	case w.exited:
-		if passed(w.endAt) {
-			w.line.closeRead()
-		}
-	case passed(w.killAt):
-		w.process.signal(syscall.SIGKILL)
-		w.killAt, w.expires = time.Time{}, time.Time{}
-	case w.killAt.IsZero() && passed(w.expires):
-		w.outcome.timedOut = true
-		w.process.signal(syscall.SIGTERM)
-		w.process.signal(syscall.SIGCONT)
-		w.killAt = now.Add(killAfter)
+	case err == nil:
+		return timeline.OK
+	case errors.Is(err, child.ErrStopped):
+		return timeline.Stopped
+	case errors.As(err, &e) && e.Kind != "":
+		return e.Kind
 	}
+	return timeline.Failed
 }
 
-func (w *watch) lookForExit(signalled bool) {
-	if w.exited || !signalled && (w.process.pidfd >= 0 || !hasExited(w.process.pid)) {
+// held is an entry whose executable said READY=1 and runs on.
+type held struct {
+	entry entry
+	hook  *child.Hook
+}
+
+// hold decides what becomes of a held executable of /environment: under Init it stays and pushes new values,
+// without Init it has given its one value and is ended.
+func (s *startup) hold(e entry, w *child.Wait, wanted bool) {
+	if s.Init.Enabled && wanted {
+		s.discoverers = append(s.discoverers, held{e, child.NewHook(w)})
 		return
 	}
-	w.exited, w.pidfd = true, -1
-	w.endAt = time.Now().Add(outputGrace)
-}
-
-// readOutput takes what is in the pipe. One read a turn: what does not fit comes with the next.
-func (w *watch) readOutput() {
-	var short [512]byte // most values are, and fresh memory has its price
-	out, room := w.outcome.output, short[:]
-	if len(out) > 0 {
-		out = slices.Grow(out, min(len(out)+len(short), maxCapture+1-len(out)))
-		room = out[len(out):cap(out)]
-	}
-	n, err := syscall.Read(w.line.read, room)
-	switch {
-	case err == syscall.EINTR || err == syscall.EAGAIN:
-		return
-	case err != nil || n == 0:
-		w.line.closeRead()
+	if s.Init.Enabled {
+		go w.Discard()
 		return
 	}
-	w.outcome.output = append(out, room[:n]...)
-	if len(w.outcome.output) > maxCapture {
-		w.outcome.flooded = true
-		w.outcome.output = nil
-		w.line.closeRead()
-		w.process.signal(syscall.SIGKILL)
-	}
+	w.End(child.KillAfter)
+	w.Close()
 }
 
-// readRest takes what is in the pipe, and gives all output. What an executable printed before it said
-// READY=1 is there by then.
-func (w *watch) readRest() []byte {
-	for w.line.read >= 0 {
-		fds := [...]unix.PollFd{{Fd: int32(w.line.read), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds[:], 0); n == 0 || err != nil && err != unix.EINTR {
-			break
+// holdExport does the same for /export: under Init it is kept running, without Init it runs on beside COMMAND.
+func (s *startup) holdExport(e entry, w *child.Wait) {
+	if s.Init.Enabled {
+		s.exporters = append(s.exporters, held{e, child.NewHook(w)})
+		return
+	}
+	w.Release()
+}
+
+// offers are the entries that executables get and COMMAND does not: CONTAINER_HOST and DOCKERD, when they
+// are unset.
+func (s *startup) offers(env *environ) []string {
+	var list []string
+	for _, offer := range s.offered() {
+		if !env.has(offer.name) && offer.value != "" {
+			list = append(list, offer.name+"="+offer.value)
 		}
-		w.readOutput()
 	}
-	return w.outcome.output
+	return list
 }
 
-// pollUntil waits for a descriptor or a time; a zero time waits for ever, a negative descriptor is not
-// looked at. An interrupted wait returns early, as one that found nothing.
-func pollUntil(fds []unix.PollFd, until time.Time) error {
-	timeout := -1
-	if !until.IsZero() {
-		left := max(time.Until(until), 0)
-		timeout = int((left + time.Millisecond - 1) / time.Millisecond)
-	}
-	_, err := unix.Poll(fds, timeout)
-	if err == unix.EINTR {
-		return nil
-	}
-	return os.NewSyscallError("poll", err)
+type offer struct{ name, value string }
+
+// findOffers asks the kernel; a start-up without executables never does.
+func findOffers() []offer {
+	host, dockerd := address.Offers()
+	return []offer{{"CONTAINER_HOST", host}, {"DOCKERD", dockerd}}
 }

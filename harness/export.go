@@ -1,6 +1,11 @@
 package harness
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/timeline"
+)
 
 const (
 	bootstrap = "bootstrap" // the entry of /export that runs first
@@ -13,7 +18,7 @@ func (s *startup) export() {
 	var dirs [][]entry
 	masked := map[string]int{} // name to the last directory that masks it
 	for i, dir := range s.Export {
-		l, err := readDirectory(dir, s.Log)
+		l, err := readDirectory(dir, entryRules, s.Log)
 		if err != nil {
 			s.record(err)
 		}
@@ -64,36 +69,34 @@ func bootstrapFirst(entries []entry) []entry {
 
 // exportEntry runs one declaration and tells whether it succeeded.
 func (s *startup) exportEntry(e entry) bool {
-	span := Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
+	span := timeline.Span{Phase: "export", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1}
 	out, err := s.runExport(e)
 	span.End = s.elapsed()
-	if out.held != nil {
+	if out.Held != nil {
 		span.Held = true
-		s.holdExport(e, out.held)
+		s.holdExport(e, out.Held)
 	}
 	span.Outcome = outcomeOf(err)
 	s.addSpan(span)
-	if err != nil && !errors.Is(err, errStopped) {
+	if err != nil && !errors.Is(err, child.ErrStopped) {
 		s.record(err)
 	}
 	return err == nil
 }
 
-func (s *startup) runExport(e entry) (outcome, error) {
-	executable, err := inspect(e.path)
+func (s *startup) runExport(e entry) (child.Outcome, error) {
+	executable, err := s.isExecutable(e)
 	if err != nil {
-		return outcome{}, err
+		return child.Outcome{}, err
 	}
 	if !executable {
-		return outcome{}, notAnExport(e.path)
+		return child.Outcome{}, notAnExport(e)
 	}
-	return s.execute(e.path, s.env, true)
+	return s.execute(e, s.env, true)
 }
 
-func notAnExport(path string) error {
-	return &Error{
-		Subject: path,
-		Problem: "is not executable, and nothing else belongs into an export directory",
-		Next:    "chmod +x " + quoteWord(path),
-	}
+func notAnExport(e entry) error {
+	failed := notExecutable(e).(*Error)
+	failed.Problem = "is not executable, and nothing else belongs into an export directory"
+	return failed
 }

@@ -17,9 +17,16 @@
 //
 // # Where things are
 //
-// directory.go knows which entries take part, executable.go runs one, process.go owns every child,
-// value.go turns output into a value, export.go and environment.go are the two phases, command.go
-// looks COMMAND up, become_linux.go hands the process over.
+// In the order in which a run enters them: signals.go catches what ends start-up; options.go says how it is to go;
+// envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
+// executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
+// second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
+// takes over from there, with the other init_*_linux.go as its parts, and internal/phase decides what it does next.
+// check.go and diff.go run nothing.
+//
+// internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
+// internal/account is whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
+// a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
 package harness
 
 import (
@@ -28,69 +35,19 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/harness/internal/account"
+	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
-
-// EmptyPolicy says what an empty value means.
-type EmptyPolicy string
-
-// The policies for an empty value: the variable is set and empty, it is unset, or start-up fails.
-const (
-	EmptyKeep  EmptyPolicy = "keep"
-	EmptyUnset EmptyPolicy = "unset"
-	EmptyFail  EmptyPolicy = "fail"
-)
-
-// Options says how a run behaves. Each field is the option of the same name; see DefaultOptions.
-type Options struct {
-	Environment []string // directories of /environment, a later one's entry replaces an earlier one's
-	Export      []string // directories of /export, in the order they run
-	ExportLast  bool     // run /export after /environment, with the resolved variables
-	EnvFiles    []string // dotenv files, read first, a later one wins
-
-	Timeout    time.Duration // for one try of one executable, 0 is none
-	Deadline   time.Duration // for all of start-up, 0 is none
-	Retries    int           // further tries of an /environment executable
-	RetryDelay time.Duration // before the first of them; it doubles
-	Jobs       int           // /environment executables that run at a time
-	FailFast   bool          // stop at the first failure
-
-	Require         []string    // names that must be set and not empty
-	Empty           EmptyPolicy // what an empty value means
-	PreferInherited bool        // a variable that is already set wins
-	Pristine        bool        // COMMAND gets only what was resolved and what Pass names
-	Pass            []string    // globs of inherited names that Pristine lets through
-
-	Cache       string        // directory of last-known-good values, empty for none
-	CacheMaxAge time.Duration // older values are not used
-
-	User  string // USER[:GROUP] for COMMAND, as in docker run --user
-	Chdir string // working directory for COMMAND
-
-	Timeline    bool   // start-up as bars on stderr
-	TimelineSVG string // and as a picture in this file
-
-	Init InitOptions // staying as PID 1
-
-	Drop []string // names that neither COMMAND nor executables get: the harness's own options
-}
-
-// DefaultOptions is what envharness does when it is given no option.
-func DefaultOptions() Options {
-	return Options{
-		Environment: []string{"/environment"},
-		Export:      []string{"/export"},
-		Timeout:     30 * time.Second,
-		RetryDelay:  time.Second,
-		Jobs:        1,
-		Empty:       EmptyKeep,
-		CacheMaxAge: 24 * time.Hour,
-		Init:        DefaultInitOptions(),
-	}
-}
 
 // Harness is one run of the entrypoint. Its fields may be replaced before Run, for tests.
 type Harness struct {
@@ -110,8 +67,12 @@ func New(o Options, signals *Signals) *Harness {
 
 // Run resolves the environment and becomes command: it does not return when that succeeds.
 //
-// The error gathers every failure (see Each); one of a signal is a *SignalError. Nothing that Run started is left behind when it returns.
+// The error gathers every failure (see Each); ExitCode knows one of a signal. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
+	if h.Init.Enabled && control.Alive(h.Init.Socket) {
+		h.Log.Warn("another harness runs in this container: nothing is announced and nothing withdrawn, the command runs as with exec", "socket", h.Init.Socket)
+		h.Beside()
+	}
 	if h.Init.Enabled {
 		return h.supervise(command)
 	}
@@ -121,9 +82,16 @@ func (h *Harness) Run(command []string) error {
 	}
 	err = s.prepare(command)
 	if err == nil {
-		err = s.become(command)
+		err = s.exec(command)
 	}
 	return s.fail(err)
+}
+
+// Beside makes a run one beside a harness that has announced the service and withdraws it: neither is done, nothing
+// stays when COMMAND runs, and no socket is made.
+func (h *Harness) Beside() {
+	h.Export = nil
+	h.Init = InitOptions{}
 }
 
 // Resolve does what Run does up to /environment, without /export and COMMAND: what print shows.
@@ -144,46 +112,64 @@ func (h *Harness) Resolve() (Resolution, error) {
 
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
-	*Harness
-	processes *processes
-	null      int // the descriptor of every executable's stdin
-	deadline  time.Time
-
-	user      *commandUser // whom COMMAND runs as, nil for the harness's own user
-	shut      *sync.Once   // the inherited descriptors were closed for executables
-	inherited []int        // and these they are, for COMMAND
+	*shared
+	deadline time.Time
 
 	env      *environ            // what COMMAND will get, as far as it is known
-	envFile  map[string]string   // what env-files gave, by name, with the file: the weakest source
 	resolved map[string]Variable // what /environment decided
-	offered  func() []offer      // CONTAINER_HOST and DOCKERD, for executables alone
+	ranks    map[string]int      // of the entry that decided a name
+	expanded map[string]bool     // names that ExpandFiles gave
 
-	discoverers []*holder // held executables, under Init
-	exporters   []*holder
-	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
+	discoverers []held // long-running hooks, under Init
+	exporters   []held
+	pushed      func(name string) (output []byte) // what a long-running hook has made known since, or nil
+	read        []entry                           // what was read instead of run, by path and rank
+	meanwhile   func()                            // to be done while the next executable runs
+	resolveFrom *environ                          // what resolve began with, under Init
+	applied     []appliedEntry                    // what it applied, under Init
 
+	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
 	culprit  string // the first executable that failed
-	timeline Timeline
+	timeline timeline.Timeline
 	plotted  bool // the timeline has been shown
+}
+
+// shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while
+// COMMAND runs.
+type shared struct {
+	*Harness
+	children  *child.Children
+	null      int               // the descriptor of every executable's stdin
+	user      *account.Account  // whom COMMAND runs as, nil for the harness's own user
+	shut      sync.Once         // the inherited descriptors were closed for executables
+	inherited []int             // and these they are, for COMMAND
+	cache     *securefile.Dir   // with Cache
+	envFile   map[string]string // what env-files gave, by name, with the file: the weakest source
+	offered   func() []offer    // CONTAINER_HOST and DOCKERD, for executables alone
+	files     fileStore         // where values stand that are no variables
 }
 
 // begin reads what a run starts from: the environment and the env-files.
 func (h *Harness) begin() (*startup, error) {
 	h.signals.await()
-	null, err := openNull()
+	null, err := child.OpenNull()
 	if err != nil {
-		return nil, err
+		return nil, &Error{Subject: os.DevNull, Problem: "cannot open it, nor a pipe in its place: " + text.Reason(err), Err: err}
 	}
 	s := &startup{
-		Harness:   h,
-		processes: newProcesses(),
-		null:      null,
-		env:       newEnviron(h.Environ),
-		envFile:   map[string]string{},
-		resolved:  map[string]Variable{},
-		shut:      new(sync.Once),
-		offered:   sync.OnceValue(findOffers),
+		shared: &shared{
+			Harness:  h,
+			children: child.New(),
+			null:     null,
+			envFile:  map[string]string{},
+			offered:  sync.OnceValue(findOffers),
+		},
+		env:      newEnviron(h.Environ),
+		resolved: map[string]Variable{},
+		ranks:    map[string]int{},
+		expanded: map[string]bool{},
+		started:  new(atomic.Bool),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -195,7 +181,9 @@ func (h *Harness) begin() (*startup, error) {
 	if h.Init.Enabled {
 		h.signals.forwardAll()
 	}
-	h.signals.deliver(s.processes)
+	h.signals.deliver(s.children)
+	time.AfterFunc(hearEvery, s.hearWhileStuck)
+	s.guardDeadline()
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {
 			return nil, s.fail(err)
@@ -207,7 +195,7 @@ func (h *Harness) begin() (*startup, error) {
 // checkOptions finds what is wrong with the options before anything runs.
 func (s *startup) checkOptions() (err error) {
 	if s.User != "" {
-		if s.user, err = lookUpUser(s.User); err != nil {
+		if s.user, err = account.LookUp(s.User); err != nil {
 			return err
 		}
 	}
@@ -217,9 +205,9 @@ func (s *startup) checkOptions() (err error) {
 		}
 	}
 	if s.Cache != "" {
-		return openCache(s.Cache)
+		s.cache, err = openCache(s.Cache)
 	}
-	return nil
+	return err
 }
 
 // checkProbes finds a misspelt probe before it makes a healthy command look ill.
@@ -229,7 +217,7 @@ func (s *startup) checkProbes() error {
 			continue
 		}
 		if err := unix.Access(path, unix.X_OK); err != nil {
-			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
 		}
 	}
 	return nil
@@ -237,8 +225,8 @@ func (s *startup) checkProbes() error {
 
 // prepare does everything that comes before COMMAND, in the contract's order.
 func (s *startup) prepare(command []string) error {
-	if !s.hasEnvironmentEntry("PATH") {
-		if err := s.checkCommand(command[0]); err != nil {
+	if does, may := s.mayDecide("PATH"); !does {
+		if err := s.checkCommand(command[0]); err != nil && !may {
 			return err
 		}
 	}
@@ -250,11 +238,29 @@ func (s *startup) prepare(command []string) error {
 			s.resolve()
 		}
 		s.require()
+		s.lastSteps(command)
 	}
 	if !s.Init.Enabled {
 		s.endHeld()
 	}
 	return s.failed()
+}
+
+// lastSteps is what is done with everything resolved, right before COMMAND: files are written, and what prepares it
+// runs, unless it cannot start.
+func (s *startup) lastSteps(command []string) {
+	if s.failed() != nil || len(s.AsFile) == 0 && len(s.Prepare) == 0 {
+		return
+	}
+	err := s.checkCommand(command[0])
+	if err == nil {
+		err = s.writeFiles()
+	}
+	if err != nil {
+		s.record(err)
+		return
+	}
+	s.runPrepare()
 }
 
 // resolveFirst is the order of ExportLast: nothing is announced when COMMAND cannot start.
@@ -268,7 +274,9 @@ func (s *startup) resolveFirst(command []string) {
 		s.record(err)
 		return
 	}
-	s.announce()
+	if s.lastSteps(command); s.failed() == nil {
+		s.announce()
+	}
 }
 
 // announce runs /export, unless that waits until COMMAND is ready.
@@ -280,23 +288,12 @@ func (s *startup) announce() {
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
 func (s *startup) again(env *environ) *startup {
-	return &startup{
-		Harness:   s.Harness,
-		processes: s.processes,
-		null:      s.null,
-		user:      s.user,
-		shut:      s.shut,
-		inherited: s.inherited,
-		env:       env.clone(),
-		envFile:   s.envFile,
-		resolved:  map[string]Variable{},
-		offered:   s.offered,
-	}
+	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}, ranks: map[string]int{}, expanded: map[string]bool{}}
 }
 
 // mayContinue tells whether anything more is to be started.
 func (s *startup) mayContinue() bool {
-	return s.processes.stoppedBy() == 0 && (s.failures == nil || !s.FailFast)
+	return s.children.StoppedBy() == 0 && (s.failures == nil || !s.FailFast)
 }
 
 // record keeps a failure. One of an executable that ran after another failed says so: it may be a mere
@@ -304,8 +301,8 @@ func (s *startup) mayContinue() bool {
 func (s *startup) record(err error) {
 	var e *Error
 	if errors.As(err, &e) {
-		if s.culprit != "" && e.outcome != "" {
-			e.Problem += " (it ran after " + printable(s.culprit) + " had failed)"
+		if s.culprit != "" && e.Kind != "" {
+			e.Problem += " (it ran after " + text.Printable(s.culprit) + " had failed)"
 		}
 		if s.culprit == "" {
 			s.culprit = e.Subject
@@ -316,8 +313,8 @@ func (s *startup) record(err error) {
 
 // failed is why COMMAND may not start: the signal that ends start-up, or the failures gathered.
 func (s *startup) failed() error {
-	if sig := s.processes.stoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+	if sig := s.children.StoppedBy(); sig != 0 {
+		return &signalError{sig}
 	}
 	return s.failures.ErrorOrNil()
 }
@@ -326,23 +323,23 @@ func (s *startup) failed() error {
 // came. The error is err, or the signal that came meanwhile.
 func (s *startup) fail(err error) error {
 	if s.Init.Enabled {
-		s.processes.terminateRest()
+		s.children.TerminateRest()
 	} else {
-		s.processes.terminate()
+		s.children.Terminate()
 	}
 	s.writeTimeline("")
-	if sig := s.processes.stoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+	if sig := s.children.StoppedBy(); sig != 0 {
+		return &signalError{sig}
 	}
 	return err
 }
 
 // require checks the names that must be set and not empty.
 func (s *startup) require() {
-	if s.processes.stoppedBy() != 0 {
+	if s.children.StoppedBy() != 0 {
 		return
 	}
-	env := s.commandEnviron()
+	env := s.passedEnviron()
 	for _, name := range s.Require {
 		if env.value(name) != "" {
 			continue

@@ -1,8 +1,11 @@
 package harness
 
 import (
+	"io"
 	"slices"
 	"strings"
+
+	"github.com/envharness/envharness/harness/internal/envfmt"
 )
 
 // Resolution is what a start-up resolved, in byte order of names.
@@ -18,7 +21,7 @@ type Resolution struct {
 func (s *startup) resolution() Resolution {
 	inherited := newEnviron(s.Environ)
 	var r Resolution
-	for _, name := range s.commandEnviron().names {
+	for name := range s.commandEnviron().each {
 		v, resolved := s.resolved[name]
 		if !resolved {
 			v = Variable{Name: name, Value: s.env.value(name), Source: s.sourceOf(name)}
@@ -50,4 +53,22 @@ func (s *startup) sourceOf(name string) string {
 		return "env-file " + file
 	}
 	return "inherited"
+}
+
+// Variable is one resolved name, as print and --write show it.
+type Variable = envfmt.Variable
+
+// Format names a way to write variables down, each with the reader that it is written for.
+type Format = envfmt.Format
+
+// FormatSh is export and unset, for dash and bash: what print writes unless it is told otherwise.
+const FormatSh = envfmt.Sh
+
+// ParseFormat returns the format of that name; the error of another name lists the known ones.
+func ParseFormat(name string) (Format, error) { return envfmt.Parse(name) }
+
+// WriteVariables writes vars to w in format f. The format's own reader gets every value back byte for byte. When
+// there is a variable that the format cannot carry, nothing is written, and the error names each of them.
+func WriteVariables(w io.Writer, f Format, vars []Variable, mask bool) error {
+	return envfmt.Write(w, f, vars, mask)
 }

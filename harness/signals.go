@@ -3,11 +3,11 @@ package harness
 import (
 	"os"
 	"os/signal"
-	"strconv"
+	"slices"
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/envharness/envharness/harness/internal/child"
 )
 
 // ending are the signals that end start-up.
@@ -21,8 +21,9 @@ type Signals struct {
 	begun     chan struct{}  // closed when they are caught
 	caught    []syscall.Signal
 	once      sync.Once
-	handle    func(syscall.Signal, *processes) // what a signal does; by default it ends start-up
-	delivered chan struct{}                    // closed when arrived is closed and all it held has taken effect
+	stuck     sync.Once                             // begins to look for a harness that is stuck
+	handle    func(syscall.Signal, *child.Children) // what a signal does; by default it ends start-up
+	delivered chan struct{}                         // closed when arrived is closed and all it held has taken effect
 }
 
 // CatchSignals begins to hold back the signals that end start-up; one that is inherited as ignored
@@ -37,7 +38,7 @@ func CatchSignals() *Signals {
 		held:      make(chan os.Signal, 16),
 		settled:   make(chan os.Signal, 1),
 		begun:     make(chan struct{}),
-		handle:    func(sig syscall.Signal, ps *processes) { ps.stop(sig) },
+		handle:    func(sig syscall.Signal, ps *child.Children) { ps.Stop(sig) },
 		delivered: make(chan struct{}),
 	}
 	go s.catch()
@@ -46,6 +47,7 @@ func CatchSignals() *Signals {
 
 func (s *Signals) catch() {
 	defer close(s.begun)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write to a closed stderr fails, and ends nothing
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
 			s.caught = append(s.caught, sig)
@@ -63,8 +65,16 @@ func (s *Signals) await() {
 	}
 }
 
+// EndProcess lets every signal, those that came already first, end the process: for what has nothing to clean up.
+func (s *Signals) EndProcess() {
+	go func() {
+		sig := <-s.arrived
+		os.Exit(128 + int(sig.(syscall.Signal)))
+	}()
+}
+
 // deliver lets every signal, those that came already first, end what processes run.
-func (s *Signals) deliver(ps *processes) {
+func (s *Signals) deliver(ps *child.Children) {
 	if s == nil {
 		return
 	}
@@ -73,15 +83,38 @@ func (s *Signals) deliver(ps *processes) {
 			defer close(s.delivered)
 			for sig := range s.arrived {
 				s.handle(sig.(syscall.Signal), ps)
+				if ps.StoppedBy() != 0 {
+					s.stuck.Do(func() { go endStuck(ps, 128+int(ps.StoppedBy()), stopLimit, func() {}, func() bool { return false }) })
+				}
 			}
 		}()
 	})
 }
 
-// signalName is a signal as people write it: SIGTERM (15).
-func signalName(sig syscall.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return name + " (" + strconv.Itoa(int(sig)) + ")"
+// notForwarded are the signals that COMMAND does not get from the harness: those that no process can catch,
+// those about the harness's own children, terminal and pipes, the one that Go's runtime uses, the faults that
+// the kernel blames on an instruction, and those that threads and Go keep for themselves.
+var notForwarded = []syscall.Signal{
+	syscall.SIGKILL, syscall.SIGSTOP,
+	syscall.SIGCHLD, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE,
+	syscall.SIGURG,
+	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS,
+	32, 33, 34,
+}
+
+// lastSignal is the highest real-time signal, SIGRTMAX of signal(7).
+const lastSignal = 64
+
+// dropped are those of them that are caught nonetheless, and end there: they would stop the harness.
+var dropped = []os.Signal{syscall.SIGTTIN, syscall.SIGTTOU}
+
+// forwardAll begins to catch every signal that is forwarded, those inherited as ignored excepted.
+func (s *Signals) forwardAll() {
+	for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
+		if !slices.Contains(notForwarded, sig) && !slices.Contains(s.caught, sig) && !signal.Ignored(sig) {
+			s.caught = append(s.caught, sig)
+			signal.Notify(s.arrived, sig)
+		}
 	}
-	return "signal " + strconv.Itoa(int(sig))
+	signal.Notify(make(chan os.Signal, 1), dropped...)
 }

@@ -3,32 +3,23 @@ package harness
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
 	// maxEntry is the most bytes that execve(2) takes for one NAME=VALUE: MAX_ARG_STRLEN, 32 pages of 4 KiB,
 	// less the NUL that ends it.
 	maxEntry = 32*4096 - 1
-
-	// maxCapture bounds what is kept of one output. It is far above maxEntry, so that whatever is refused
-	// for its size is refused by the rule that names the size, and so small that memory stays flat.
-	maxCapture = 1 << 20
 )
 
 // valueOf applies the rules that make output a value: trailing newlines go, as in $(…), everything else
 // stays; a NUL, and more than execve(2) takes, is refused.
-func valueOf(name string, output []byte) (string, error) {
-	output = bytes.TrimRight(output, "\n")
+func valueOf(name string, output []byte) (string, *Error) {
+	output = trimmed(output)
 	if i := bytes.IndexByte(output, 0); i >= 0 {
 		return "", &Error{
 			Subject: name,
-			Problem: fmt.Sprintf("its value has a NUL byte at offset %d: no environment variable can hold one", i),
-			Next:    "make it text, for instance the base64 of binary data",
+			Problem: nulProblem(i),
+			Next:    nulHint,
 		}
 	}
 	if err := fits(name, string(output)); err != nil {
@@ -37,8 +28,17 @@ func valueOf(name string, output []byte) (string, error) {
 	return string(output), nil
 }
 
+// trimmed is output without trailing newlines.
+func trimmed(output []byte) []byte { return bytes.TrimRight(output, "\n") }
+
+func nulProblem(offset int) string {
+	return fmt.Sprintf("its value has a NUL byte at offset %d: no environment variable can hold one", offset)
+}
+
+const nulHint = "make it text, for instance the base64 of binary data"
+
 // fits checks that execve(2) takes name and value as one entry.
-func fits(name, value string) error {
+func fits(name, value string) *Error {
 	size := len(name) + 1 + len(value)
 	if size <= maxEntry {
 		return nil
@@ -48,43 +48,4 @@ func fits(name, value string) error {
 		Problem: fmt.Sprintf("its value makes an entry of %d bytes: the kernel takes %d for one variable", size, maxEntry),
 		Next:    "put the data into a file and let the variable name the file",
 	}
-}
-
-// readPlain reads a file that is not executable: its content is the value, as in envdir(8) and in mounted
-// Secret volumes. A program that lacks its execute bit is refused: nobody wants its source as a value.
-func readPlain(path string) ([]byte, error) {
-	// O_NONBLOCK: should the file have become a fifo since it was inspected, opening it does not hang.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, &Error{Subject: path, Problem: "cannot read it: " + reason(err), Next: "the harness's own user needs read permission", Err: err}
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxCapture+1))
-	if err != nil {
-		return nil, &Error{Subject: path, Problem: "cannot read it: " + reason(err), Err: err}
-	}
-	if looksLikeProgram(content) {
-		return nil, notExecutable(path)
-	}
-	return content, nil
-}
-
-// looksLikeProgram tells whether content begins as a script or as an ELF image.
-func looksLikeProgram(content []byte) bool {
-	return bytes.HasPrefix(content, []byte("#!")) || bytes.HasPrefix(content, []byte("\x7fELF"))
-}
-
-func notExecutable(path string) error {
-	return &Error{Subject: path, Problem: "is a program without execute permission", Next: "chmod +x " + quoteWord(path)}
-}
-
-// quoteWord writes a word so that a shell reads it back.
-func quoteWord(word string) string {
-	if word != "" && strings.IndexFunc(word, func(r rune) bool {
-		return !(r == '/' || r == '.' || r == '_' || r == '-' || r == '+' || r == ',' || r == ':' || r == '@' ||
-			'0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z')
-	}) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -36,7 +36,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/discovery/layout"
-	"github.com/envharness/envharness/registryd/fault"
+	"github.com/envharness/envharness/internal/failure"
 	"github.com/envharness/envharness/registryd/listen"
 	"github.com/envharness/envharness/registryd/node"
 )
@@ -214,4 +214,4 @@ func (o Options) listen() listen.Options {
 }
 
 // Error is a failure that an operator can do something about.
-type Error = fault.Error
+type Error = failure.Error

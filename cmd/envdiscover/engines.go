@@ -59,7 +59,7 @@ func writeEngine(text *strings.Builder, e discovery.Engine) {
 }
 
 // factWidth is that of the column that names what an engine promises, or an option.
-const factWidth = 22
+const factWidth = 23
 
 func writeFact(text *strings.Builder, name, fact string) {
 	if fact != "" {

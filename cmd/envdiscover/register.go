@@ -11,6 +11,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/engines"
 	"github.com/envharness/envharness/exporters/service"
 )
 
@@ -83,6 +84,10 @@ func (c *call) announcement() (service.Announcement, error) {
 	if err != nil {
 		return service.Announcement{}, err
 	}
+	var find func() (string, error)
+	if in.Host, find, err = c.host(); err != nil {
+		return service.Announcement{}, err
+	}
 	check, err := c.check()
 	if err != nil {
 		return service.Announcement{}, err
@@ -91,6 +96,7 @@ func (c *call) announcement() (service.Announcement, error) {
 		Instance:        in,
 		TTL:             c.Duration("ttl"),
 		SyncCredentials: c.Bool("sync-credentials"),
+		Host:            find,
 		Check:           check,
 		Wait:            c.Duration("wait"),
 		Eventually:      c.Bool("eventually"),
@@ -127,13 +133,9 @@ func (c *call) instance() (discovery.Instance, error) {
 	if err != nil {
 		return discovery.Instance{}, err
 	}
-	host, err := c.host()
-	if err != nil {
-		return discovery.Instance{}, err
-	}
 	name := c.Args().First()
 	id := c.String("id")
-	if id == "" {
+	if id == "" && !c.layoutNames() {
 		hostname, err := os.Hostname()
 		if err != nil {
 			return discovery.Instance{}, err
@@ -143,7 +145,6 @@ func (c *call) instance() (discovery.Instance, error) {
 	return discovery.Instance{
 		ID:           id,
 		Service:      name,
-		Host:         host,
 		PrivateHost:  c.String("private-host"),
 		Ports:        ports,
 		PrivatePorts: privatePorts,
@@ -155,6 +156,13 @@ func (c *call) instance() (discovery.Instance, error) {
 		Critical:     c.Bool("critical"),
 		Public:       c.Bool("public"),
 	}, nil
+}
+
+// layoutNames reports whether the registry's layout has names of its own for instances, by which its other clients
+// know this one.
+func (c *call) layoutNames() bool {
+	_, config, err := engines.All.Find(c.String("url"))
+	return err == nil && config.Layout != "" && config.Layout != "native"
 }
 
 // ports reads NAME=NUMBER[/PROTOCOL], where a port without a NAME is the default one. It gives the first number
@@ -208,25 +216,24 @@ func (c *call) password() (discovery.Secret, error) {
 	return discovery.Secret(strings.TrimRight(string(text), "\r\n")), nil
 }
 
-// host is --host, else by --interface, else the container's own address.
-func (c *call) host() (string, error) {
+// host finds the address: --host, else by --interface, else the container's own. find looks again; nil for --host.
+func (c *call) host() (host string, find func() (string, error), err error) {
 	rules := strings.FieldsFunc(strings.Join(c.StringSlice("interface"), ","), func(r rune) bool { return r == ',' || r == ' ' })
 	if host := c.String("host"); host != "" {
 		if len(rules) > 0 {
-			return "", c.misuse("--host and --interface exclude each other")
+			return "", nil, c.misuse("--host and --interface exclude each other")
 		}
-		return host, nil
+		return host, nil, nil
 	}
-	host, err := "", error(nil)
 	if len(rules) > 0 {
-		host, err = service.InterfaceHost(rules)
+		find = func() (string, error) { return service.InterfaceHost(rules) }
 	} else {
-		host, err = service.DefaultHost(c.getenv)
+		find = service.DefaultHost(c.getenv)
 	}
-	if err != nil {
-		return "", &failure{err: err, hint: "give the address by --host ADDRESS, or how to find it by --interface"}
+	if host, err = find(); err != nil {
+		return "", nil, &failure{err: err, hint: "give the address by --host ADDRESS, or how to find it by --interface"}
 	}
-	return host, nil
+	return host, find, nil
 }
 
 func (c *call) check() (*service.Check, error) {

@@ -47,6 +47,12 @@ func (c *call) registryURL(ctx context.Context) (string, error) {
 		return url, nil
 	}
 	if dockerd := c.getenv("DOCKERD"); dockerd != "" {
+		if strings.Contains(dockerd, "/") {
+			return "", &failure{
+				err:  discovery.Mark(discovery.ErrInvalid, fmt.Errorf("DOCKERD %q is no HOST or HOST:PORT", dockerd)),
+				hint: "write the host alone, as DOCKERD=10.0.0.1; a URL goes in ENVDISCOVER_URL, as etcd://10.0.0.1:2379",
+			}
+		}
 		return "etcd://" + withPort(dockerd), nil
 	}
 	loopback := net.JoinHostPort("127.0.0.1", strconv.Itoa(address.DockerdPort))

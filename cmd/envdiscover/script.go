@@ -62,21 +62,24 @@ func (p *program) lookup(name string) (string, error) {
 }
 
 // splitWords splits a script into words as sh does: blanks and newlines between them, '…' takes all as it stands, "…"
-// expands, a backslash takes the next character as it stands. A line that begins with # is skipped. A variable's
-// value is never split, and one that is not set is an error, because what would go on with an empty one in its
-// place is an announcement.
+// expands, a backslash takes the next character as it stands. A line that begins with # outside of quotes is
+// skipped. A variable's value is never split, and one that is not set is an error, because what would go on with an
+// empty one in its place is an announcement.
 func splitWords(text string, lookup func(string) (string, error)) ([]string, error) {
 	s := splitter{lookup: lookup}
 	var lines []string
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(strings.TrimLeft(line, " \t"), "#") {
-			lines = append(lines, strings.TrimRight(line, "\r\n"))
-		}
+		lines = append(lines, strings.TrimRight(line, "\r\n"))
 	}
 	s.rest = strings.Join(lines, "\n")
+	s.skipComments()
 	for s.rest != "" {
+		before := s.rest
 		if err := s.step(); err != nil {
 			return nil, err
+		}
+		if strings.HasSuffix(before[:len(before)-len(s.rest)], "\n") {
+			s.skipComments()
 		}
 	}
 	if s.quoted {
@@ -94,6 +97,13 @@ type splitter struct {
 	word   strings.Builder
 	inWord bool // so that '' is a word
 	quoted bool // between double quotes
+}
+
+// skipComments skips the lines that begin with #, from the beginning of a line on. Between quotes there are none.
+func (s *splitter) skipComments() {
+	for !s.quoted && strings.HasPrefix(strings.TrimLeft(s.rest, " \t"), "#") {
+		_, s.rest, _ = strings.Cut(s.rest, "\n")
+	}
 }
 
 // step takes one character, or what it begins.

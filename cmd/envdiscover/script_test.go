@@ -24,6 +24,8 @@ func lookupVariable(name string) (string, error) {
 func TestWordsAreThoseOfTheShell(t *testing.T) {
 	for _, text := range []string{
 		`get NAME`,
+		"get 'a\n# b\n\t#' \"c\n # d\n#\" e\n# 'f",
+		"get \"$NAME\n# $NAME\"",
 		"get \t NAME  \n",
 		`url db --path '/a b' ''`,
 		`"$NAME" "${NAME}x" "x$NAME-y" "${EMPTY}"`,
@@ -54,6 +56,23 @@ func wordsOfShell(t *testing.T, text string) []string {
 	output, err := cmd.Output()
 	require.NoError(t, err, text)
 	return strings.Split(strings.TrimSuffix(string(output), "\x00"), "\x00")
+}
+
+// TestCommentsAreLines: a # is one only where a line begins with it, and not within quotes.
+func TestCommentsAreLines(t *testing.T) {
+	for text, want := range map[string][]string{
+		"#!/usr/bin/envdiscover\n \t# one\nget A\n# two":          {"get", "A"},
+		"put A \"one\n# two\nthree\"":                             {"put", "A", "one\n# two\nthree"},
+		"put A 'one\n#two'":                                       {"put", "A", "one\n#two"},
+		"put A \"one\\\n#two\"":                                   {"put", "A", "one#two"},
+		"register web \\\n  # the port\n  --port 80\r\n# end\r\n": {"register", "web", "--port", "80"},
+		"get A#B #C": {"get", "A#B", "#C"},
+		"#a\n#b\n#c": nil,
+	} {
+		words, err := splitWords(text, lookupVariable)
+		require.NoError(t, err, text)
+		require.Equal(t, want, words, text)
+	}
 }
 
 func TestWordsThatOnlyAShellKnowsAreRefused(t *testing.T) {

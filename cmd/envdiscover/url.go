@@ -87,6 +87,7 @@ func (a *addresser) url(s discovery.Snapshot) (string, error) {
 }
 
 func (a *addresser) choose(s discovery.Snapshot) (discovery.Instance, error) {
+	s = s.Addressable(a.scheme, a.private)
 	if i := slices.IndexFunc(s.Instances, func(in discovery.Instance) bool { return in.ID == a.chosen }); i >= 0 {
 		return s.Instances[i], nil
 	}

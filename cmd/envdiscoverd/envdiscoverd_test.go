@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -64,8 +65,14 @@ func TestHelp(t *testing.T) {
 	code, docker, _ := outcome("--help", "docker")
 	require.Equal(t, 0, code)
 	for _, flag := range allFlags() {
-		require.Contains(t, stdout+docker, "--"+flag.Names()[0])
+		option := "  --" + flag.Names()[0] + " "
+		ofDocker := flag.(urfave.CategorizableFlag).GetCategory() == topicDocker
+		require.Equal(t, ofDocker, strings.Contains(docker, option), option)
+		require.Equal(t, !ofDocker, strings.Contains(stdout, option), option)
 	}
+	code, _, stderr = outcome("--help", "dokcer")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, `no help on "dokcer"`)
 	code, stdout, _ = outcome("--version")
 	require.Equal(t, 0, code)
 	require.Contains(t, stdout, "envdiscoverd devel")

@@ -20,11 +20,12 @@ func exporterFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "docker", Category: topicDocker, Usage: "announce the services of this machine's containers"},
 		&urfave.StringFlag{Name: "registry", Category: topicDocker, Usage: "`URL` of the registry to announce them in (this one)"},
 		&urfave.StringFlag{Name: "variable", Category: topicDocker, Usage: "`NAME` of the variable that says what a container serves", Value: docker.DefaultVariable},
-		&urfave.StringFlag{Name: "host-ip", Category: topicDocker, Usage: "`ADDRESS` that others reach this machine at (the default route's)"},
+		&urfave.StringFlag{Name: "host-ip", Category: topicDocker, Usage: "`ADDRESS` of this machine for others, or IPv4,IPv6 (the default route's)"},
 		&urfave.StringFlag{Name: "host-id", Category: topicDocker, Usage: "`NAME` of this machine in IDs (its host name)"},
 		&urfave.StringFlag{Name: "realm", Category: topicDocker, Usage: "`NAME` of the part of the fleet", Value: docker.DefaultRealm},
 		&urfave.StringFlag{Name: "prefix", Category: topicDocker, Usage: "`NAME` of the namespace in the registry (its layout's)"},
 		&urfave.StringFlag{Name: "docker-url", Category: topicDocker, Usage: "`URL` of the engine (DOCKER_HOST, else its usual socket)"},
+		&urfave.StringFlag{Name: "docker-health", Category: topicDocker, Usage: "`MODE` state or ignore: whether a HEALTHCHECK is the state", Value: docker.HealthState},
 		&urfave.StringSliceFlag{Name: "docker-allow", Category: topicDocker, Usage: "`GLOB` of names that containers may publish; repeatable (all)"},
 	}
 }
@@ -44,15 +45,16 @@ func newExporter(c *urfave.Context, log *slog.Logger, registry string) (*docker.
 		}
 	}
 	return docker.New(docker.Config{
-		Variable:    c.String("variable"),
-		HostIP:      c.String("host-ip"),
-		HostID:      c.String("host-id"),
-		Realm:       c.String("realm"),
-		Prefix:      c.String("prefix"),
-		DockerURL:   c.String("docker-url"),
-		DockerAllow: c.StringSlice("docker-allow"),
-		RegistryURL: registry,
-		Log:         log,
+		Variable:     c.String("variable"),
+		HostIP:       c.String("host-ip"),
+		HostID:       c.String("host-id"),
+		Realm:        c.String("realm"),
+		Prefix:       c.String("prefix"),
+		DockerURL:    c.String("docker-url"),
+		DockerHealth: c.String("docker-health"),
+		DockerAllow:  c.StringSlice("docker-allow"),
+		RegistryURL:  registry,
+		Log:          log,
 	})
 }
 

@@ -169,7 +169,7 @@ func TestGrace(t *testing.T) {
 		})
 		t.Run("a session of its own", func(t *testing.T) {
 			t.Parallel()
-			s := in.start(t, tree(t, nil), "--grace", "10m", "sh", "-c",
+			s := in.start(t, tree(t, nil), "--grace", "1s", "sh", "-c",
 				"setsid sh -c 'trap \"\" TERM; echo escaped >>log; while :; do sleep 1000; done' & until [ -e log ]; do sleep 0.02; done; exec probe watch log")
 			s.logs("escaped", "start")
 			s.stop()

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // call asks the agent within the registry's time and puts its error into ours.
@@ -110,9 +110,13 @@ func isOurs(err error) bool {
 	return false
 }
 
+// maxAnswer bounds what is repeated of an answer that is none.
+const maxAnswer = 300
+
 // answered is the error of what Consul said instead of an answer; code is 0 where the client does not tell.
 func answered(code int, body string) error {
-	body = strings.TrimSpace(body)
+	body, _, _ = strings.Cut(strings.TrimSpace(body), "\n") // a page of something else has many
+	body = strings.TrimSpace(body[:min(len(body), maxAnswer)])
 	err := errors.New("the agent says: " + body)
 	if body == "" {
 		err = fmt.Errorf("the agent answers with status %d", code)

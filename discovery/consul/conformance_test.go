@@ -31,6 +31,7 @@ func TestConformance(t *testing.T) {
 		MinTTL:  minTTL,
 		Kill:    server.Kill,
 		Restart: server.Start,
+		Wipe:    server.Wipe,
 		Pause:   server.Pause,
 		Resume:  server.Resume,
 		Cut:     link.Cut,
@@ -41,18 +42,18 @@ func TestConformance(t *testing.T) {
 			session, _, err := raw.Session().CreateNoChecks(&api.SessionEntry{TTL: "1h"}, nil)
 			require.NoError(t, err)
 			for key, value := range map[string]string{
-				"/services/" + service + "/empty":     "",
-				"/services/" + service + "/text":      "10.0.0.5:80",
-				"/services/" + service + "/list":      "[]",
-				"/services/" + service + "/null":      "null",
-				"/services/" + service + "/ports":     `{"ports":{"http":"eighty"}}`,
-				"/services/" + service + "/tags":      `{"tags":"blue"}`,
-				"/services/" + service + "/":          `{}`,
-				"/services/" + service + "/a/b":       `{}`,
-				"/services/" + service + "/%zz":       `{}`,
-				"/services/" + service + "/un_escape": `{}`,
-				"/services/" + service:                `{}`,
-				"/services/":                          `{}`,
+				"/services/" + service + "/empty":       "",
+				"/services/" + service + "/text":        "10.0.0.5:80",
+				"/services/" + service + "/list":        "[]",
+				"/services/" + service + "/null":        "null",
+				"/services/" + service + "/ports":       `{"ports":{"http":"eighty"}}`,
+				"/services/" + service + "/tags":        `{"tags":"blue"}`,
+				"/services/" + service + "/":            `{}`,
+				"/services/" + service + "/a/b":         `{}`,
+				"/services/" + service + "/%zz":         `{}`,
+				"/services/" + service + "/un%5Fescape": `{}`,
+				"/services/" + service:                  `{}`,
+				"/services/":                            `{}`,
 			} {
 				held := &api.KVTxnOp{Verb: api.KVLock, Key: prefix + key, Value: []byte(value), Session: session}
 				require.NoError(t, write(t.Context(), raw, &api.KVTxnOp{Verb: api.KVDelete, Key: prefix + key}, held))

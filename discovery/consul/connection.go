@@ -80,7 +80,7 @@ func (c *connection) newClient(t *http.Transport) (*client, error) {
 func (c *connection) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, c.settings.network, c.settings.address)
+	conn, err := discovery.Dial(ctx, c.settings.network, c.settings.address)
 	c.note(err)
 	return conn, err
 }

@@ -17,8 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // The engine's own query keys.
@@ -179,7 +179,7 @@ func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
 		}
 	}
 	chosen := in.ID != ""
-	in, err := layout.Fit(r.layout)(in)
+	in, err := layout.Fit(r.layout, r.config.Log)(in)
 	switch {
 	case err != nil:
 		return in, err

@@ -34,6 +34,7 @@ type service struct {
 // record is an entry of the KV store as it was read.
 type record struct {
 	modified uint64
+	session  string // which tells it apart from one that stood there before Consul lost its data
 	owner    uint64
 	instance discovery.Instance
 	ok       bool // it is no malformed one, and a session holds it
@@ -103,7 +104,7 @@ func (s *service) takeRecords(entries api.KVPairs, index uint64) (changed bool) 
 			continue // see listed
 		}
 		was, known := s.records[entry.Key]
-		if !known || was.modified != entry.ModifyIndex {
+		if !known || was.modified != entry.ModifyIndex || was.session != entry.Session {
 			was, changed = s.registry.decode(entry), true
 		}
 		now[entry.Key] = was
@@ -115,7 +116,7 @@ func (s *service) takeRecords(entries api.KVPairs, index uint64) (changed bool) 
 
 // decode reads one entry. A malformed one, and one that stays whoever dies, is skipped with a warning.
 func (r *registry) decode(entry *api.KVPair) record {
-	one := record{modified: entry.ModifyIndex, owner: entry.Flags}
+	one := record{modified: entry.ModifyIndex, session: entry.Session, owner: entry.Flags}
 	if !isKept(entry) {
 		r.config.Log.Warn("skipping a record that no session holds", "key", entry.Key)
 		return one

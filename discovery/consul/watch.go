@@ -1,12 +1,13 @@
 package consul
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 func (r *registry) Watch(ctx context.Context, name string, q discovery.Query) (<-chan discovery.Snapshot, error) {
@@ -107,7 +108,8 @@ func (s *single) query(ctx context.Context, client *client, q *api.QueryOptions)
 		}
 	}
 	return func() bool {
-		same := found == nil && s.entry == nil || found != nil && s.entry != nil && found.ModifyIndex == s.entry.ModifyIndex
+		same := found == nil && s.entry == nil || found != nil && s.entry != nil &&
+			found.ModifyIndex == s.entry.ModifyIndex && bytes.Equal(found.Value, s.entry.Value)
 		s.entry = found
 		return !same
 	}, meta.LastIndex, nil

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	grpccredentials "google.golang.org/grpc/credentials"
 
 	"github.com/envharness/envharness/discovery"
@@ -26,78 +27,60 @@ const (
 	keepAliveTimeout = 3 * time.Second
 )
 
-// connection is the client of a registry. It is made at the first call, because logging in needs the
-// server, and made anew when the credentials of the user file have changed.
+// connection is the client of a registry, made at the first call.
 type connection struct {
 	config discovery.Config
+	login  *login
+	end    context.CancelFunc // of logins
 
 	lock   sync.Mutex
 	client *clientv3.Client
-	login  discovery.Credentials
-	failed bool // the last call did; gRPC may be waiting before it connects again
 	closed bool
 
 	dialing sync.Mutex
 	dialled map[string]error // why an address was not reached
 }
 
+func newConnection(config discovery.Config) *connection {
+	life, end := context.WithCancel(context.Background())
+	return &connection{
+		config: config,
+		login:  &login{credentials: config.Login, life: life, limit: config.Timeout},
+		end:    end,
+	}
+}
+
 // get gives the client, made if need be.
-func (c *connection) get(ctx context.Context) (*clientv3.Client, error) {
+func (c *connection) get() (*clientv3.Client, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	if c.closed {
 		return nil, discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))
 	}
-	if c.client != nil {
-		if c.failed {
-			c.client.ActiveConnection().ResetConnectBackoff()
-			c.failed = false
+	if c.client == nil {
+		client, err := clientv3.New(clientv3.Config{
+			Endpoints:            c.config.Addresses(defaultPort),
+			DialKeepAliveTime:    keepAliveTime,
+			DialKeepAliveTimeout: keepAliveTimeout,
+			Logger:               zap.NewNop(),
+			DialOptions:          c.dialOptions(),
+		})
+		if err != nil {
+			return nil, err
 		}
-		return c.client, nil
+		c.client = client
 	}
-	login, err := c.config.Login()
-	if err != nil {
-		return nil, err
+	if conn := c.client.ActiveConnection(); conn.GetState() != connectivity.Ready {
+		conn.ResetConnectBackoff() // gRPC may be waiting before it connects again
 	}
-	client, err := c.connect(ctx, login)
-	if err != nil {
-		return nil, err
-	}
-	c.client, c.login = client, login
-	return client, nil
-}
-
-// connect makes a client. With a user it logs in, within ctx.
-func (c *connection) connect(ctx context.Context, login discovery.Credentials) (*clientv3.Client, error) {
-	life, end := context.WithCancel(context.Background())
-	stop := context.AfterFunc(ctx, end) // a client takes no context for making it alone
-	client, err := clientv3.New(clientv3.Config{
-		Context:              life,
-		Endpoints:            c.config.Addresses(defaultPort),
-		Username:             login.User,
-		Password:             string(login.Password),
-		DialKeepAliveTime:    keepAliveTime,
-		DialKeepAliveTimeout: keepAliveTimeout,
-		Logger:               zap.NewNop(),
-		DialOptions:          c.dialOptions(),
-	})
-	if !stop() && err == nil {
-		client.Close()
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		end()
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, err
-	}
-	return client, nil
+	return c.client, nil
 }
 
 func (c *connection) dialOptions() []grpc.DialOption {
 	options := []grpc.DialOption{
 		grpc.WithContextDialer(c.dial),
+		grpc.WithChainUnaryInterceptor(c.login.unary),
+		grpc.WithChainStreamInterceptor(c.login.stream),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 10 * time.Second},
 			MinConnectTimeout: discovery.ConnectTimeout,
@@ -146,30 +129,11 @@ func (c *connection) report() string {
 	return strings.Join(parts, ", ")
 }
 
-// note remembers a failed call, and drops the client when it was denied and the user file now says
-// something else. It reports whether to try again.
-func (c *connection) note(client *clientv3.Client, err error) (again bool) {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	if c.client != client || client == nil {
-		return false
-	}
-	c.failed = errors.Is(err, discovery.ErrUnavailable)
-	if !errors.Is(err, discovery.ErrDenied) {
-		return false
-	}
-	if login, loginErr := c.config.Login(); loginErr != nil || login == c.login {
-		return false
-	}
-	c.client = nil
-	client.Close()
-	return true
-}
-
 func (c *connection) close() error {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	c.closed = true
+	c.end()
 	if c.client == nil {
 		return nil
 	}

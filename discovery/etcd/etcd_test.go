@@ -50,6 +50,7 @@ func conformance(t *testing.T, server *testservers.Etcd, far string, cut, mend f
 		MinTTL:  time.Second,
 		Kill:    server.Kill,
 		Restart: server.Start,
+		Wipe:    server.Wipe,
 		Pause:   server.Pause,
 		Resume:  server.Resume,
 		Cut:     cut,
@@ -78,18 +79,18 @@ func conformance(t *testing.T, server *testservers.Etcd, far string, cut, mend f
 			raw := rawClient(t, server)
 			defer raw.Close()
 			for key, value := range map[string]string{
-				"/services/" + service + "/empty":     "",
-				"/services/" + service + "/text":      "10.0.0.5:80",
-				"/services/" + service + "/list":      "[]",
-				"/services/" + service + "/null":      "null",
-				"/services/" + service + "/ports":     `{"ports":{"http":"eighty"}}`,
-				"/services/" + service + "/tags":      `{"tags":"blue"}`,
-				"/services/" + service + "/":          `{}`,
-				"/services/" + service + "/a/b":       `{}`,
-				"/services/" + service + "/%zz":       `{}`,
-				"/services/" + service + "/un_escape": `{}`,
-				"/services/" + service:                `{}`,
-				"/services/":                          `{}`,
+				"/services/" + service + "/empty":       "",
+				"/services/" + service + "/text":        "10.0.0.5:80",
+				"/services/" + service + "/list":        "[]",
+				"/services/" + service + "/null":        "null",
+				"/services/" + service + "/ports":       `{"ports":{"http":"eighty"}}`,
+				"/services/" + service + "/tags":        `{"tags":"blue"}`,
+				"/services/" + service + "/":            `{}`,
+				"/services/" + service + "/a/b":         `{}`,
+				"/services/" + service + "/%zz":         `{}`,
+				"/services/" + service + "/un%5Fescape": `{}`,
+				"/services/" + service:                  `{}`,
+				"/services/":                            `{}`,
 			} {
 				_, err := raw.Put(t.Context(), "/"+prefix+key, value)
 				require.NoError(t, err)

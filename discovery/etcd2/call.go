@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // errMoved is a gap: a long poll waited at a member that gives no answers.
@@ -75,14 +75,26 @@ func (r *registry) explain(err error, took time.Duration) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, client.ErrInvalidJSON), errors.Is(err, client.ErrEmptyBody):
 		return discovery.Mark(discovery.ErrUnavailable, err)
 	case errors.As(err, &cluster) && !noAnswer(err):
-		return errors.Join(cluster.Errors...)
+		return inOneLine(cluster.Errors)
 	case cluster != nil:
 		return discovery.Mark(discovery.ErrUnavailable,
-			fmt.Errorf("tried for %s: %s: %w", took.Round(time.Millisecond), r.connection.report(), errors.Join(cluster.Errors...)))
+			fmt.Errorf("tried for %s: %s: %w", took.Round(time.Millisecond), r.connection.report(), inOneLine(cluster.Errors)))
 	case answered && failure.Code == client.ErrorCodeUnauthorized:
 		return discovery.Mark(discovery.ErrDenied, errors.New("etcd refuses these credentials, or none"))
 	case noAnswer(err):
 		return discovery.Mark(discovery.ErrUnavailable, err)
+	}
+	return err
+}
+
+// inOneLine joins errors; those of errors.Join stand below each other.
+func inOneLine(all []error) error {
+	if len(all) == 0 {
+		return errors.New("no member gave an answer")
+	}
+	err := all[0]
+	for _, other := range all[1:] {
+		err = fmt.Errorf("%w; %w", err, other)
 	}
 	return err
 }

@@ -423,10 +423,10 @@ func TestNativeEvents(t *testing.T) {
 	registration := register(t, registry, in, 2*time.Second)
 	first := event(t, events)
 	require.Equal(t, "set", first.Action)
-	require.Equal(t, "/envharness/services/web/a%5Fb", first.Node.Key)
+	require.Equal(t, "/envharness/services/web/a_b", first.Node.Key)
 	require.Equal(t, 2, first.Node.TTL)
 	// A field that this version does not know is kept.
-	old.put(t, "/envharness/services/web/a%5Fb", url.Values{
+	old.put(t, "/envharness/services/web/a_b", url.Values{
 		"value":     {strings.Replace(first.Node.Value, `{"id"`, `{"new":{"x":1},"id"`, 1)},
 		"ttl":       {"60"},
 		"prevIndex": {fmt.Sprint(first.Node.ModifiedIndex)},
@@ -441,7 +441,7 @@ func TestNativeEvents(t *testing.T) {
 	require.Equal(t, "compareAndDelete", event(t, events).Action)
 
 	require.NoError(t, registry.(discovery.Values).Put(t.Context(), "DATABASE_URL", []byte("postgres://db"), 0))
-	require.Equal(t, "postgres://db", old.get(t, "/envharness/environment/DATABASE%5FURL").Node.Value)
+	require.Equal(t, "postgres://db", old.get(t, "/envharness/environment/DATABASE_URL").Node.Value)
 }
 
 // TestFailover: one of two ways to the cluster is cut; watches go on by the other, without an outage.

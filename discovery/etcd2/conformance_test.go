@@ -13,16 +13,16 @@ import (
 
 func TestConformance(t *testing.T) {
 	conformance(t, "native", map[string]string{
-		"/services/SERVICE/empty":     "",
-		"/services/SERVICE/text":      "10.0.0.5:80",
-		"/services/SERVICE/list":      "[]",
-		"/services/SERVICE/null":      "null",
-		"/services/SERVICE/ports":     `{"ports":{"http":"eighty"}}`,
-		"/services/SERVICE/tags":      `{"tags":"blue"}`,
-		"/services/SERVICE/dir/b":     `{}`,
-		"/services/SERVICE/%zz":       `{}`,
-		"/services/SERVICE/un_escape": `{}`,
-		"/services/%zz":               `{}`,
+		"/services/SERVICE/empty":       "",
+		"/services/SERVICE/text":        "10.0.0.5:80",
+		"/services/SERVICE/list":        "[]",
+		"/services/SERVICE/null":        "null",
+		"/services/SERVICE/ports":       `{"ports":{"http":"eighty"}}`,
+		"/services/SERVICE/tags":        `{"tags":"blue"}`,
+		"/services/SERVICE/dir/b":       `{}`,
+		"/services/SERVICE/%zz":         `{}`,
+		"/services/SERVICE/un%5Fescape": `{}`,
+		"/services/%zz":                 `{}`,
 	}, registrytest.Server{
 		MinTTL: time.Second,
 	})
@@ -125,6 +125,7 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 	switch layout {
 	case "native": // what is long and the same for all layouts
 		suite.Pause, suite.Resume = server.Pause, server.Resume
+		suite.Wipe = server.Wipe
 		fallthrough
 	case "containerpilot": // whose directories no other layout has
 		link := testservers.NewLink(t, server.Address)

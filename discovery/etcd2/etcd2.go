@@ -15,8 +15,8 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // defaultPort is where etcd listens.
@@ -69,7 +69,7 @@ type registry struct {
 }
 
 func open(config discovery.Config) (*registry, error) {
-	keys, err := layout.New(config.Layout, config.Prefix, config.Hostname())
+	keys, err := layout.NewV2(config.Layout, config.Prefix, config.Hostname())
 	var members []*member
 	if err == nil {
 		members, err = newMembers(config)
@@ -97,7 +97,7 @@ func (r *registry) Close() error {
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout))
+	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout, r.config.Log))
 	if err != nil {
 		return nil, r.fail("register", in.Service, err)
 	}

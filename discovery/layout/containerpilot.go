@@ -65,6 +65,9 @@ func (c ContainerPilot) Encode(in discovery.Instance) ([]Record, error) {
 		return nil, err
 	}
 	port, err := onlyPort(in)
+	if err == nil {
+		err = onlyTCP(port)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Escape writes any text as one segment of a key: all but [A-Za-z0-9.-], and a leading dot, as %XX.
+// Escape writes any text as one segment of a key: all but [A-Za-z0-9._-], and a leading dot, as %XX.
 func Escape(name string) string {
 	var b strings.Builder
 	for i, c := range []byte(name) {
@@ -19,7 +19,7 @@ func Escape(name string) string {
 }
 
 func plain(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-'
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
 }
 
 // Unescape reads what Escape wrote, and nothing else, so that a name has one key only.
@@ -45,6 +45,29 @@ func Unescape(segment string) (string, error) {
 	}
 	return "", invalid("%q is not how a name is written", segment)
 }
+
+// escape is Escape for the keys of one engine.
+func (k Keys) escape(name string) string {
+	segment := Escape(name)
+	if inner, found := strings.CutPrefix(segment, "_"); found && k.hides {
+		return hidden + inner
+	}
+	return segment
+}
+
+// unescape reads what escape wrote, and nothing else.
+func (k Keys) unescape(segment string) (string, error) {
+	if k.hides && strings.HasPrefix(segment, "_") {
+		return "", invalid("%q is not how a name is written", segment)
+	}
+	if inner, found := strings.CutPrefix(segment, hidden); found && k.hides {
+		segment = "_" + inner
+	}
+	return Unescape(segment)
+}
+
+// hidden is a leading _ where that hides a key.
+const hidden = "%5F"
 
 func unhex(c byte) int {
 	switch {

@@ -11,14 +11,17 @@ const DefaultPrefix = "envharness"
 
 // Keys are where values, shared credentials and elections stand. They are the same in every layout, which
 // embeds Keys.
-type Keys struct{ prefix string }
+type Keys struct {
+	prefix string
+	hides  bool // a key whose last segment begins with _ is hidden, as in etcd v2
+}
 
 // NewKeys gives the keys under a prefix, which may be empty for the default.
 func NewKeys(prefix string) Keys {
 	if prefix == "" {
 		prefix = DefaultPrefix
 	}
-	return Keys{"/" + strings.Trim(prefix, "/")}
+	return Keys{prefix: "/" + strings.Trim(prefix, "/")}
 }
 
 // ValuesPrefix is what the keys of all values begin with.
@@ -29,7 +32,7 @@ func (k Keys) ValueKey(name string) (string, error) {
 	if err := discovery.ValidValueName(name); err != nil {
 		return "", err
 	}
-	return k.ValuesPrefix() + Escape(name), nil
+	return k.ValuesPrefix() + k.escape(name), nil
 }
 
 // ValueName is the name of the value that stands at key.
@@ -38,7 +41,7 @@ func (k Keys) ValueName(key string) (string, error) {
 	if len(segments) != 1 {
 		return "", invalid("%q is no key of a value", key)
 	}
-	name, err := Unescape(segments[0])
+	name, err := k.unescape(segments[0])
 	if err != nil {
 		return "", err
 	}
@@ -50,7 +53,7 @@ func (k Keys) CredentialsKey(service string) (string, error) {
 	if service == "" {
 		return "", invalid("the service has no name")
 	}
-	return k.prefix + "/credentials/" + Escape(service), nil
+	return k.prefix + "/credentials/" + k.escape(service), nil
 }
 
 // ElectionKey is where the leaders for a value are chosen.
@@ -58,7 +61,7 @@ func (k Keys) ElectionKey(name string) (string, error) {
 	if err := discovery.ValidValueName(name); err != nil {
 		return "", err
 	}
-	return k.prefix + "/director/" + Escape(name), nil
+	return k.prefix + "/director/" + k.escape(name), nil
 }
 
 // reserved reports whether what Keys names stands where a service would, in a layout whose services stand

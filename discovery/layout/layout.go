@@ -51,18 +51,6 @@ type Layout interface {
 	ElectionKey(name string) (string, error)
 }
 
-// Fit makes of a layout what is done to an instance before it is registered: it gets its ID, and one that
-// cannot be written is refused.
-func Fit(l Layout) func(discovery.Instance) (discovery.Instance, error) {
-	return func(in discovery.Instance) (discovery.Instance, error) {
-		in, err := l.Identify(in)
-		if err == nil {
-			_, err = l.Encode(in)
-		}
-		return in, err
-	}
-}
-
 // New gives the layout of that name over a prefix, which may be empty for the layout's default. Some
 // layouts name instances after this machine, which is called hostname.
 func New(name, prefix, hostname string) (Layout, error) {
@@ -79,6 +67,26 @@ func New(name, prefix, hostname string) (Layout, error) {
 		return NewLighthouse(prefix, hostname), nil
 	}
 	return nil, invalid("there is no layout %q", name)
+}
+
+// NewV2 is New for etcd v2, which hides keys that begin with _.
+func NewV2(name, prefix, hostname string) (Layout, error) {
+	l, err := New(name, prefix, hostname)
+	switch l := l.(type) {
+	case native:
+		l.hides = true
+		return l, err
+	case Scalingo:
+		l.hides = true
+		return l, err
+	case Totem:
+		l.hides = true
+		return l, err
+	case ContainerPilot:
+		l.hides = true
+		return l, err
+	}
+	return l, err
 }
 
 // Decode reads the records of services and skips malformed ones with a warning: one of them never hides

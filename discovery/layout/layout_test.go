@@ -218,7 +218,7 @@ func TestIdentify(t *testing.T) {
 
 	totem := newLayout(t, "totem", "")
 	for id, want := range map[string]string{
-		"": `^this-machine:[0-9a-f]{12}$`, "abc": `^this-machine:abc$`, "h:abc": `^h:abc$`,
+		"": `^this-machine:this-machine$`, "abc": `^this-machine:abc$`, "h:abc": `^h:abc$`,
 	} {
 		got, err := totem.Identify(discovery.Instance{ID: id, Service: "s"})
 		require.NoError(t, err)
@@ -243,6 +243,67 @@ func TestIdentify(t *testing.T) {
 	named, err := lighthouse.Identify(discovery.Instance{Service: "s", Host: "redis1.int.local", Ports: ports("http", 80)})
 	require.NoError(t, err)
 	require.Equal(t, "redis1.int.local:80", named.ID)
+}
+
+// TestProtocols: a layout whose readers take every port for tcp refuses another.
+func TestProtocols(t *testing.T) {
+	for _, w := range written {
+		in := w.instance.Clone()
+		if len(in.Ports) == 0 {
+			continue
+		}
+		for name, port := range in.Ports {
+			port.Protocol = "udp"
+			in.Ports[name] = port
+		}
+		_, err := newLayout(t, w.layout, "").Encode(in)
+		switch w.layout {
+		case "native", "totem":
+			require.NoError(t, err)
+		default:
+			require.ErrorIs(t, err, discovery.ErrInvalid, w.layout)
+			require.ErrorContains(t, err, "udp")
+		}
+	}
+}
+
+// TestLostFields: one warning names all that a layout has no place for, and no value.
+func TestLostFields(t *testing.T) {
+	in := discovery.Instance{
+		Service: "web", Host: "10.0.0.5", PrivateHost: "10.0.0.6", Ports: ports("http", 80), PrivatePorts: ports("http", 8080),
+		User: "canary", Password: "canary", Tags: []string{"canary"}, Metadata: map[string]string{"realm": "r", "canary": "canary"},
+		Shard: "canary", Critical: true, Public: true, State: discovery.Starting,
+	}
+	for name, want := range map[string]string{
+		"native":         "",
+		"scalingo":       "tags, metadata",
+		"totem":          "private host, private ports, user, password, tags, metadata, shard, critical, public",
+		"containerpilot": "private host, private ports, user, password, metadata, shard, critical, public",
+		"lighthouse":     "private ports, user, password, tags, shard, critical, public",
+	} {
+		var log bytes.Buffer
+		_, err := layout.Fit(newLayout(t, name, ""), slog.New(slog.NewTextHandler(&log, nil)))(in)
+		require.NoError(t, err)
+		if want == "" {
+			require.Empty(t, log.String())
+			continue
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "level=WARN"), name)
+		require.Contains(t, log.String(), `fields="`+want+`"`, name)
+		require.NotContains(t, log.String(), "canary")
+	}
+}
+
+// TestLighthouseAddress: ip is an address, whichever of the hosts is one.
+func TestLighthouseAddress(t *testing.T) {
+	l := newLayout(t, "lighthouse", "")
+	for _, hosts := range [][2]string{{"10.0.1.8", ""}, {"10.0.1.8", "redis1.int.local"}, {"redis1.int.local", "10.0.1.8"}, {"192.0.2.1", "10.0.1.8"}} {
+		records, err := l.Encode(discovery.Instance{
+			ID: "redis1.int.local:6379", Service: "redis", Host: hosts[0], PrivateHost: hosts[1], Ports: ports("default", 6379), State: discovery.Passing,
+		})
+		require.NoError(t, err)
+		same(t, golden(t, "lighthouse-plain")[0], records[0])
+	}
 }
 
 // TestNotPassing: a layout without states announces only who passes.

@@ -82,6 +82,17 @@ func (l Lighthouse) fqdn(in discovery.Instance) string {
 	return in.Host
 }
 
+// IP is the address that the record of an instance has: the private host if that is one, else the host; empty when
+// both are names.
+func (l Lighthouse) IP(in discovery.Instance) string {
+	for _, host := range []string{in.PrivateHost, in.Host} {
+		if _, err := netip.ParseAddr(host); err == nil {
+			return host
+		}
+	}
+	return ""
+}
+
 // lighthouseNode is the record of an instance. Metadata and peer are JSON in a text.
 type lighthouseNode struct {
 	Host     string          `json:"host"`
@@ -107,6 +118,9 @@ func (l Lighthouse) Encode(in discovery.Instance) ([]Record, error) {
 		return nil, err
 	}
 	port, err := onlyPort(in)
+	if err == nil {
+		err = onlyTCP(port)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,13 +135,17 @@ func (l Lighthouse) Encode(in discovery.Instance) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer, err := marshal(lighthousePeer{IP: in.Host, Name: name, Port: peerPort}, in.Host)
+	ip := l.IP(in)
+	if ip == "" {
+		ip = in.Host // who registers sees to an address before
+	}
+	peer, err := marshal(lighthousePeer{IP: ip, Name: name, Port: peerPort}, ip)
 	if err != nil {
 		return nil, err
 	}
 	value, err := marshal(lighthouseNode{
 		Host:     name,
-		IP:       in.Host,
+		IP:       ip,
 		Metadata: metadata,
 		Peer:     string(peer),
 		Port:     json.RawMessage(strconv.Itoa(port.Number)),

@@ -19,7 +19,7 @@ func (n native) ServicePrefix(service string) (string, error) {
 	if service == "" {
 		return "", invalid("the service has no name")
 	}
-	return n.ServicesPrefix() + Escape(service) + "/", nil
+	return n.ServicesPrefix() + n.escape(service) + "/", nil
 }
 
 func (n native) Identify(in discovery.Instance) (discovery.Instance, error) {
@@ -41,7 +41,7 @@ func (n native) Encode(in discovery.Instance) ([]Record, error) {
 	if err != nil {
 		return nil, invalid("the instance makes no JSON: %w", err)
 	}
-	return []Record{{Key: prefix + Escape(in.ID), Value: value}}, nil
+	return []Record{{Key: prefix + n.escape(in.ID), Value: value}}, nil
 }
 
 func (n native) Decode(key string, value []byte) (discovery.Instance, error) {
@@ -50,11 +50,11 @@ func (n native) Decode(key string, value []byte) (discovery.Instance, error) {
 	if len(segments) != 2 {
 		return in, invalid("not SERVICE/ID")
 	}
-	service, err := Unescape(segments[0])
+	service, err := n.unescape(segments[0])
 	if err != nil {
 		return in, err
 	}
-	id, err := Unescape(segments[1])
+	id, err := n.unescape(segments[1])
 	if err != nil {
 		return in, err
 	}

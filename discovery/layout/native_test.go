@@ -27,7 +27,7 @@ func TestNativeGolden(t *testing.T) {
 	records, err := native.Encode(in)
 	require.NoError(t, err)
 	require.Equal(t, []layout.Record{{
-		Key:   "/envharness/services/web%5Fapp/one%2Ftwo",
+		Key:   "/envharness/services/web_app/one%2Ftwo",
 		Value: bytes.TrimSpace(golden),
 	}}, records)
 	got, err := native.Decode(records[0].Key, records[0].Value)
@@ -63,7 +63,7 @@ func TestNativeSkipsMalformed(t *testing.T) {
 		{Key: "/envharness/services/web/b", Value: []byte(`{"password":"canary`)},
 		{Key: "/envharness/services/web/c", Value: []byte(`"canary"`)},
 		{Key: "/envharness/services/web/%zz", Value: []byte(`{}`)},
-		{Key: "/envharness/services/web/a_b", Value: []byte(`{}`)},
+		{Key: "/envharness/services/web/a%5Fb", Value: []byte(`{}`)},
 		{Key: "/envharness/services/web/a/b", Value: []byte(`{}`)},
 		{Key: "/elsewhere", Value: []byte(`{}`)},
 		{Key: "/envharness/services/web/good", Value: []byte(`{}`)},
@@ -79,7 +79,7 @@ func TestKeys(t *testing.T) {
 	keys := layout.NewKeys("a/b")
 	key, err := keys.ValueKey("_DATABASE_URL")
 	require.NoError(t, err)
-	require.Equal(t, "/a/b/environment/%5FDATABASE%5FURL", key)
+	require.Equal(t, "/a/b/environment/_DATABASE_URL", key)
 	name, err := keys.ValueName(key)
 	require.NoError(t, err)
 	require.Equal(t, "_DATABASE_URL", name)
@@ -99,6 +99,24 @@ func TestKeys(t *testing.T) {
 	require.ErrorIs(t, err, discovery.ErrInvalid)
 }
 
+// etcd v2 hides keys that begin with _, so there, and only there, that one is escaped.
+func TestKeysOfV2(t *testing.T) {
+	for _, name := range []string{"native", "scalingo", "totem", "containerpilot"} {
+		l, err := layout.NewV2(name, "p", "")
+		require.NoError(t, err)
+		for value, segment := range map[string]string{"_DATABASE_URL": "%5FDATABASE_URL", "A_B": "A_B"} {
+			key, err := l.ValueKey(value)
+			require.NoError(t, err)
+			require.Equal(t, "/p/environment/"+segment, key)
+			back, err := l.ValueName(key)
+			require.NoError(t, err)
+			require.Equal(t, value, back)
+		}
+		_, err = l.ValueName("/p/environment/_A")
+		require.ErrorIs(t, err, discovery.ErrInvalid)
+	}
+}
+
 func FuzzEscape(f *testing.F) {
 	for _, name := range []string{"a", ".", "..", "_x", "a/b", "%41", "\x00\xff", "ü"} {
 		f.Add(name)
@@ -109,7 +127,6 @@ func FuzzEscape(f *testing.F) {
 		}
 		segment := layout.Escape(name)
 		require.NotContains(t, segment, "/")
-		require.NotContains(t, segment, "_")
 		require.NotEqual(t, byte('.'), segment[0])
 		back, err := layout.Unescape(segment)
 		require.NoError(t, err)

@@ -48,6 +48,14 @@ func onlyPort(in discovery.Instance) (discovery.Port, error) {
 	return port, nil
 }
 
+// onlyTCP refuses a port whose protocol a layout has no place for: readers would take it for tcp.
+func onlyTCP(port discovery.Port) error {
+	if port.Protocol != "tcp" && port.Protocol != "" {
+		return invalid("this layout cannot write that port %d is %s: its readers take every port for tcp", port.Number, port.Protocol)
+	}
+	return nil
+}
+
 // onlyPortRead is how such a port is read.
 func onlyPortRead(port discovery.Port) map[string]discovery.Port {
 	return map[string]discovery.Port{discovery.DefaultPort: port}

@@ -81,6 +81,13 @@ func (s Scalingo) Encode(in discovery.Instance) ([]Record, error) {
 	if err := plainSegments(in.ID); err != nil {
 		return nil, err
 	}
+	for _, ports := range []map[string]discovery.Port{in.Ports, in.PrivatePorts} {
+		for _, port := range ports {
+			if err := onlyTCP(port); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if in.State != discovery.Passing {
 		return nil, nil
 	}

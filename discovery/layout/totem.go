@@ -28,6 +28,9 @@ const (
 	totemDefaultRealm = "default"
 )
 
+// containerName is how long Docker's short names of containers are.
+const containerName = 12
+
 // NewTotem gives the layout over a prefix, empty for discover. hostname is the host id of an instance
 // whose ID names none.
 func NewTotem(prefix, hostname string) Totem {
@@ -44,6 +47,9 @@ func (t Totem) ServicePrefix(service string) (string, error) {
 }
 
 func (t Totem) Identify(in discovery.Instance) (discovery.Instance, error) {
+	if in.ID == "" && t.hostname != "" {
+		in.ID = t.hostname[:min(len(t.hostname), containerName)] // which is Docker's name for a container
+	}
 	if in.ID == "" {
 		var container [6]byte
 		_, _ = rand.Read(container[:]) // never fails

@@ -82,6 +82,41 @@ func killAndRestart(s *suite) {
 	watching.await(late.ID())
 }
 
+// lostData: a server that comes back with a younger history than the watches have seen has everyone back, and
+// its changes are seen.
+func lostData(s *suite) {
+	s.need("lost data", s.Wipe != nil)
+	registry, other := s.open(), s.open()
+	registration := s.register(registry, s.instance("web", "a", 1))
+	for n := 2; n < 30; n++ {
+		s.noError(registration.Update(s.ctx, s.instance("web", "a", n)))
+	}
+	watching := s.watch(other, "web", discovery.Query{})
+	v, hasValues := registry.(discovery.Values)
+	var changes <-chan discovery.Value
+	if hasValues {
+		var err error
+		s.noError(v.Put(s.ctx, "NAME", []byte("one"), 0))
+		changes, err = other.(discovery.Values).WatchValue(s.ctx, "NAME")
+		s.noError(err)
+		require.Equal(s, "one", string(receive(s, "first value", changes).Data))
+	}
+	s.Wipe(s)
+	s.present(registry, "web", registration.ID())
+	watching.await(registration.ID())
+	if hasValues {
+		s.noError(v.Put(s.ctx, "NAME", []byte("two"), 0))
+		for value := receive(s, "value", changes); value.Stale || string(value.Data) != "two"; {
+			value = receive(s, "value", changes)
+		}
+	}
+	late := s.register(other, s.instance("web", "b", 1))
+	watching.await(registration.ID(), late.ID())
+	s.noError(registration.Close())
+	watching.await(late.ID())
+	require.NoError(s, registration.Err())
+}
+
 // pausePastTTL: a server that stood still for longer than the TTL has everyone back.
 func pausePastTTL(s *suite) {
 	s.need("a pause", s.Pause != nil)

@@ -54,6 +54,9 @@ type Server struct {
 	// Kill ends the server at once, Restart starts it again with its data.
 	Kill, Restart func(testing.TB)
 
+	// Wipe ends the server at once and starts it again with no data, as after a lost disk.
+	Wipe func(testing.TB)
+
 	// Pause keeps the server from running, Resume lets it.
 	Pause, Resume func(testing.TB)
 
@@ -136,6 +139,7 @@ var stormy = []struct {
 }{
 	{"lost lease", lostLease},
 	{"kill and restart", killAndRestart},
+	{"lost data", lostData},
 	{"pause past the TTL", pausePastTTL},
 	{"partition of a registrant", partitionOfRegistrant},
 	{"partition of a watcher", partitionOfWatcher},

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"net/netip"
 	"path"
 	"strings"
 	"testing"
@@ -20,18 +21,18 @@ import (
 
 func TestConformance(t *testing.T) {
 	conformance(t, "native", map[string]string{
-		"/services/SERVICE/empty":     "",
-		"/services/SERVICE/text":      "10.0.0.5:80",
-		"/services/SERVICE/list":      "[]",
-		"/services/SERVICE/null":      "null",
-		"/services/SERVICE/ports":     `{"ports":{"http":"eighty"}}`,
-		"/services/SERVICE/tags":      `{"tags":"blue"}`,
-		"/services/SERVICE/dir/b":     `{}`,
-		"/services/SERVICE/huge":      strings.Repeat("x", 900_000),
-		"/services/SERVICE/%zz":       `{}`,
-		"/services/SERVICE/un_escape": `{}`,
-		"/services/%zz":               `{}`,
-		"/services/empty":             "",
+		"/services/SERVICE/empty":       "",
+		"/services/SERVICE/text":        "10.0.0.5:80",
+		"/services/SERVICE/list":        "[]",
+		"/services/SERVICE/null":        "null",
+		"/services/SERVICE/ports":       `{"ports":{"http":"eighty"}}`,
+		"/services/SERVICE/tags":        `{"tags":"blue"}`,
+		"/services/SERVICE/dir/b":       `{}`,
+		"/services/SERVICE/huge":        strings.Repeat("x", 900_000),
+		"/services/SERVICE/%zz":         `{}`,
+		"/services/SERVICE/un%5Fescape": `{}`,
+		"/services/%zz":                 `{}`,
+		"/services/empty":               "",
 	}, registrytest.Server{
 		Engine: Engine,
 	})
@@ -41,6 +42,9 @@ func TestConformanceLighthouse(t *testing.T) {
 	named := Engine
 	named.Open = func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
 		r, err := open(config)
+		if err == nil {
+			r.lookup = func(context.Context, string, string) ([]netip.Addr, error) { return []netip.Addr{resolved}, nil }
+		}
 		return &namer{r}, err
 	}
 	conformance(t, "lighthouse", map[string]string{
@@ -61,6 +65,9 @@ func TestConformanceLighthouse(t *testing.T) {
 		Watchers:   50,
 		Fit: func(in discovery.Instance) discovery.Instance {
 			fit := discovery.Instance{Service: in.Service, Host: in.Host, Metadata: in.Metadata, State: discovery.Passing}
+			if _, err := netip.ParseAddr(in.Host); err != nil {
+				fit.Host = resolved.String() // the record's ip is an address
+			}
 			for _, port := range in.Ports {
 				fit.Ports = map[string]discovery.Port{discovery.DefaultPort: port}
 			}
@@ -68,6 +75,9 @@ func TestConformanceLighthouse(t *testing.T) {
 		},
 	})
 }
+
+// resolved is the address of all names.
+var resolved = netip.MustParseAddr("10.0.0.7")
 
 // namer gives the suite's instances, which all are on one host, an fqdn each.
 type namer struct{ *registry }
@@ -90,7 +100,7 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 	}
 	suite.URL, suite.FarURL = at(server.Address), at(link.Address)
 	suite.MinTTL = 2 * testservers.ZooKeeperTick
-	suite.Kill, suite.Restart = server.Kill, server.Start
+	suite.Kill, suite.Restart, suite.Wipe = server.Kill, server.Start, server.Wipe
 	suite.Pause, suite.Resume = server.Pause, server.Resume
 	suite.Cut, suite.Mend = link.Cut, link.Mend
 	suite.Compact = func(testing.TB) {} // it keeps no history: what a watch missed is always forgotten

@@ -8,8 +8,8 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // hubs are the services that are watched in a registry: all watches of one share what was read of it, and the
@@ -41,11 +41,17 @@ type hub struct {
 
 // known is a record as it was last read.
 type known struct {
-	zxid     int64 // of its last change
+	change   change // its last one
 	instance discovery.Instance
 	ok       bool // it is no malformed one
 	denied   bool // it must not be read
 }
+
+// change identifies what stands at a node. The number of the change alone does not, when the ensemble has lost
+// its data.
+type change struct{ zxid, time, owner int64 }
+
+func changeOf(stat *zk.Stat) change { return change{stat.Mzxid, stat.Mtime, stat.EphemeralOwner} }
 
 // state is the service at one moment.
 type state struct {
@@ -211,6 +217,9 @@ func (h *hub) list(ctx context.Context, s *session, reader *reader, fresh map[st
 	if err != nil {
 		return false, err
 	}
+	if fresh == nil {
+		h.newest = 0 // the ensemble may have lost its data
+	}
 	changed := found != h.exists
 	if h.exists = found; found {
 		h.newest = max(h.newest, below.stat.Pzxid)
@@ -275,12 +284,13 @@ func (h *hub) replace(read result[node], reader *reader) bool {
 		}
 		h.nodes[read.name] = known{denied: true}
 		return was.ok
-	case had && was.zxid == n.stat.Mzxid:
+	}
+	h.newest = max(h.newest, n.stat.Mzxid)
+	if had && was.change == changeOf(n.stat) {
 		return false
 	}
 	in, ok := layout.DecodeOne(h.registry.layout, h.registry.config.Log, layout.Record{Key: path, Value: n.data})
-	h.nodes[read.name] = known{zxid: n.stat.Mzxid, instance: in, ok: ok}
-	h.newest = max(h.newest, n.stat.Mzxid)
+	h.nodes[read.name] = known{change: changeOf(n.stat), instance: in, ok: ok}
 	return true
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // lease is one registration: an ephemeral node on a session of its own. Its session alone makes that node
@@ -95,6 +95,10 @@ func (l *lease) owns(stat *zk.Stat) bool {
 
 func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bool) (driver.Grant, error) {
 	const op = "register"
+	in, err := l.registry.locate(ctx, in)
+	if err != nil {
+		return driver.Grant{}, l.registry.fail(op, in.Service, err)
+	}
 	record, err := l.registry.encode(in)
 	if err != nil {
 		return driver.Grant{}, l.registry.fail(op, in.Service, err)
@@ -174,6 +178,10 @@ func (l *lease) judge(stat *zk.Stat, err error) error {
 // does not pass, in a layout that cannot say so, there is none.
 func (l *lease) Update(ctx context.Context, in discovery.Instance) error {
 	const op = "update"
+	in, err := l.registry.locate(ctx, in)
+	if err != nil {
+		return l.registry.fail(op, in.Service, err)
+	}
 	record, err := l.registry.encode(in)
 	switch {
 	case err != nil:

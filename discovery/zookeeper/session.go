@@ -37,6 +37,7 @@ type session struct {
 	// Of the library's goroutine that dials.
 	round   *round
 	backoff discovery.Backoff
+	refused int // how many servers in a row have closed the connection instead of giving a session
 
 	loginLock sync.Mutex // of logging in anew
 
@@ -140,8 +141,9 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	k := &socket{
 		Conn:  conn,
 		limit: time.Now().Add(max(discovery.ConnectTimeout, r.config.Timeout/time.Duration(len(r.hosts.addresses)))),
-		noted: func(err error) { r.hosts.note(address, err) },
+		noted: func(err error) { s.shook(address, err) },
 		heard: &s.heard,
+		young: s.refused >= len(r.hosts.addresses),
 	}
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -151,6 +153,16 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	}
 	s.socket = k
 	return k, nil
+}
+
+// shook takes how a handshake went.
+func (s *session) shook(address string, err error) {
+	s.registry.hosts.note(address, err)
+	if err == nil {
+		s.refused = 0
+	} else {
+		s.refused++
+	}
 }
 
 // rest waits before another round of the servers. A session must not lose its life by that.

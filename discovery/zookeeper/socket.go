@@ -15,6 +15,7 @@ type socket struct {
 	limit time.Time   // of the handshake
 	noted func(error) // how the handshake went
 	heard *atomic.Int64
+	young bool // the server may have a younger history than the session
 
 	head    []byte // of the server's answer, as far as it has come
 	granted time.Duration
@@ -27,6 +28,24 @@ const (
 	sessionAt = 12
 	headSize  = 20
 )
+
+// The library's greeting: its length, the protocol's version, the last change that it has seen.
+const (
+	seenAt      = 8
+	greetedSize = 16
+)
+
+// Write sends, to a server that may have a younger history, the greeting without the last change that was seen:
+// a server that has lost its data closes the connection of a client that has seen more than it has, without a
+// word, and only tells others that their session is over. What the session then reads may be older than what it
+// read before, as it may be over the shared connection.
+func (k *socket) Write(p []byte) (int, error) {
+	if k.young && len(p) >= greetedSize {
+		clear(p[seenAt:greetedSize])
+		k.young = false
+	}
+	return k.Conn.Write(p)
+}
 
 func (k *socket) Read(p []byte) (int, error) {
 	n, err := k.Conn.Read(p)

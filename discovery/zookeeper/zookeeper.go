@@ -10,13 +10,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // defaultPort is where ZooKeeper listens.
@@ -72,6 +74,7 @@ type registry struct {
 	config     discovery.Config
 	layout     layout.Layout
 	access     access
+	lookup     func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	hosts      *hosts
 	connection *connection
 	hubs       hubs
@@ -117,6 +120,7 @@ func newRegistry(config discovery.Config) (*registry, error) {
 		hosts:  &hosts{addresses: addresses, tried: map[string]error{}},
 		hubs:   hubs{byService: map[string]*hub{}},
 		group:  driver.NewGroup(),
+		lookup: net.DefaultResolver.LookupNetIP,
 	}
 	r.connection = &connection{registry: r}
 	r.life, r.end = context.WithCancel(context.Background())
@@ -151,7 +155,24 @@ func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
 	if err == nil {
 		_, err = r.encode(in)
 	}
+	if err == nil {
+		layout.WarnLost(r.layout, r.config.Log, in)
+	}
 	return in, err
+}
+
+// locate gives an instance the address that a record of lighthouse needs, where it has names alone.
+func (r *registry) locate(ctx context.Context, in discovery.Instance) (discovery.Instance, error) {
+	lighthouse, is := r.layout.(layout.Lighthouse)
+	if !is || lighthouse.IP(in) != "" {
+		return in, nil
+	}
+	found, err := r.lookup(ctx, "ip", in.Host)
+	if err != nil {
+		return in, discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("this layout writes an address, and the host has none: %w", err))
+	}
+	in.PrivateHost = found[0].Unmap().String()
+	return in, nil
 }
 
 // encode gives an instance's record, nil when it has none to be read.

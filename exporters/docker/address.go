@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/api/types/network"
 )
@@ -16,7 +17,35 @@ import (
 var (
 	errUnpublished = errors.New("the container does not publish this port")
 	errLoopback    = errors.New("the container publishes this port on loopback only")
+	errFamily      = errors.New("the container publishes this port by an IP version of which this host has no known address; " +
+		"give one of each: --host-ip 10.0.0.5,2001:db8::5")
 )
+
+// addresses are where everyone reaches this host.
+type addresses struct {
+	own   netip.Addr
+	other netip.Addr // of the other IP version; the zero one where there is none
+}
+
+// renewed takes over what was found. Which address is the host's own does not change with that, and one of which
+// none was found stays: a route that is renewed is away for a moment.
+func (a addresses) renewed(found []netip.Addr) addresses {
+	for _, ip := range found {
+		if !a.own.IsValid() || a.own.Is4() == ip.Is4() {
+			a.own = ip
+		} else {
+			a.other = ip
+		}
+	}
+	return a
+}
+
+func (a addresses) String() string {
+	if !a.other.IsValid() {
+		return a.own.String()
+	}
+	return a.own.String() + "," + a.other.String()
+}
 
 // candidate is an address that a container publishes a port at. The lowest rank is taken.
 type candidate struct {
@@ -26,15 +55,15 @@ type candidate struct {
 
 // The ranks of candidates.
 const (
-	onHost        = iota // all addresses of the host, in the family of its own address
+	onHost        = iota // all addresses of the host, by the IP version of its own address
 	onOne                // one address
-	onOtherFamily        // all addresses of the host, in the other family
+	onOtherFamily        // all addresses of the host, by the other IP version
 )
 
 // publicAddress gives where everyone reaches a service of a container, the same each time.
-func publicAddress(hostIP netip.Addr, c container, s service) (netip.AddrPort, error) {
+func publicAddress(host addresses, c container, s service) (netip.AddrPort, error) {
 	if c.hostNetwork {
-		return netip.AddrPortFrom(hostIP, s.port), nil
+		return netip.AddrPortFrom(host.own, s.port), nil
 	}
 	private, ok := network.PortFrom(s.port, network.IPProtocol(s.protocol))
 	if !ok {
@@ -44,11 +73,13 @@ func publicAddress(hostIP netip.Addr, c container, s service) (netip.AddrPort, e
 	why := errUnpublished
 	for _, binding := range c.ports[private] {
 		port, err := strconv.ParseUint(binding.HostPort, 10, 16)
-		ip, rank := hostAddress(hostIP, binding.HostIP.Unmap())
+		ip, rank := host.boundTo(binding.HostIP.Unmap())
 		switch {
 		case err != nil || port == 0: // none was allotted
 		case ip.IsLoopback() && rank == onOne:
 			why = errLoopback
+		case !ip.IsValid():
+			why = errFamily
 		default:
 			candidates = append(candidates, candidate{netip.AddrPortFrom(ip, uint16(port)), rank})
 		}
@@ -62,28 +93,51 @@ func publicAddress(hostIP netip.Addr, c container, s service) (netip.AddrPort, e
 	return best.AddrPort, nil
 }
 
-// hostAddress puts the host's own address in place of "all addresses".
-func hostAddress(hostIP, bound netip.Addr) (netip.Addr, int) {
+// boundTo puts the host's address of the same IP version in place of "all addresses".
+func (a addresses) boundTo(bound netip.Addr) (netip.Addr, int) {
 	switch {
 	case bound.IsValid() && !bound.IsUnspecified():
 		return bound, onOne
-	case bound.IsValid() && bound.Is4() != hostIP.Is4():
-		return hostIP, onOtherFamily
+	case bound.IsValid() && bound.Is4() != a.own.Is4():
+		return a.other, onOtherFamily
 	}
-	return hostIP, onHost
+	return a.own, onHost
 }
 
-// ownAddress is the source address of the default route. Nothing is sent to find it.
-func ownAddress() (netip.Addr, error) {
+// parseAddresses reads one address, or one of each IP version with a comma between.
+func parseAddresses(text string) (addresses, error) {
+	var found []netip.Addr
+	for part := range strings.SplitSeq(text, ",") {
+		ip, err := netip.ParseAddr(strings.Trim(strings.TrimSpace(part), "[]"))
+		if err != nil || ip.IsUnspecified() {
+			return addresses{}, fmt.Errorf("--host-ip %q is no address as 10.0.0.5 or 2001:db8::5", text)
+		}
+		found = append(found, ip.Unmap())
+	}
+	if len(found) > 2 || len(found) == 2 && found[0].Is4() == found[1].Is4() {
+		return addresses{}, fmt.Errorf("--host-ip %q has more than one address of an IP version", text)
+	}
+	return addresses{}.renewed(found), nil
+}
+
+// findAddresses gives the source addresses of the default routes. Nothing is sent to find them.
+func findAddresses() ([]netip.Addr, error) { return findBy(sourceAddress) }
+
+func findBy(source func(destination string) (netip.Addr, error)) ([]netip.Addr, error) {
+	var found []netip.Addr
 	var failures []error
 	for _, elsewhere := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} { // of the documentation, so nowhere
-		address, err := sourceAddress(elsewhere)
-		if err == nil {
-			return address, nil
+		ip, err := source(elsewhere)
+		if err != nil {
+			failures = append(failures, err)
+			continue
 		}
-		failures = append(failures, err)
+		found = append(found, ip)
 	}
-	return netip.Addr{}, fmt.Errorf("cannot find this host's address: %w; give it: --host-ip ADDRESS", errors.Join(failures...))
+	if len(found) == 0 {
+		return nil, fmt.Errorf("cannot find this host's address: %w; give it: --host-ip ADDRESS", errors.Join(failures...))
+	}
+	return found, nil
 }
 
 func sourceAddress(destination string) (netip.Addr, error) {

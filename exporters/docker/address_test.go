@@ -2,7 +2,9 @@ package docker
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/moby/moby/api/types/network"
@@ -24,7 +26,7 @@ func at(bindings ...string) network.PortMap {
 }
 
 func TestPublicAddress(t *testing.T) {
-	const v4, v6 = "10.0.0.5", "2001:db8::5"
+	const v4, v6, both = "10.0.0.5", "2001:db8::5", "10.0.0.5,2001:db8::5"
 	web := service{"web", 80, "tcp"}
 	tests := map[string]struct {
 		hostIP string
@@ -36,8 +38,10 @@ func TestPublicAddress(t *testing.T) {
 		"all, as engines write it":    {v4, at("0.0.0.0:8001", "[::]:8001"), "10.0.0.5:8001", nil},
 		"other port on IPv6":          {v4, at("[::]:8001", "0.0.0.0:8002"), "10.0.0.5:8002", nil},
 		"other port on IPv4":          {v6, at("0.0.0.0:8001", "[::]:8002"), "[2001:db8::5]:8002", nil},
-		"IPv6 only":                   {v4, at("[::]:8001"), "10.0.0.5:8001", nil},
-		"IPv4 only, host by IPv6":     {v6, at("0.0.0.0:8001"), "[2001:db8::5]:8001", nil},
+		"IPv6 only":                   {both, at("[::]:8001"), "[2001:db8::5]:8001", nil},
+		"IPv6 only, host by IPv4":     {v4, at("[::]:8001"), "", errFamily},
+		"IPv4 only, host by IPv6":     {v6, at("0.0.0.0:8001"), "", errFamily},
+		"other version first":         {both, at("[::]:8001", "0.0.0.0:8002"), "10.0.0.5:8002", nil},
 		"no address":                  {v4, at("8001"), "10.0.0.5:8001", nil},
 		"one address":                 {v4, at("192.0.2.7:8001"), "192.0.2.7:8001", nil},
 		"one IPv6 address":            {v4, at("[2001:db8::7]:8001"), "[2001:db8::7]:8001", nil},
@@ -55,7 +59,7 @@ func TestPublicAddress(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := publicAddress(netip.MustParseAddr(test.hostIP), container{ports: test.ports}, web)
+			got, err := publicAddress(hostAt(t, test.hostIP), container{ports: test.ports}, web)
 			require.ErrorIs(t, err, test.err)
 			if test.err == nil {
 				require.Equal(t, test.want, got.String())
@@ -64,21 +68,54 @@ func TestPublicAddress(t *testing.T) {
 	}
 
 	t.Run("another protocol", func(t *testing.T) {
-		_, err := publicAddress(netip.MustParseAddr(v4), container{ports: at("0.0.0.0:8001")}, service{"web", 80, "udp"})
+		_, err := publicAddress(hostAt(t, v4), container{ports: at("0.0.0.0:8001")}, service{"web", 80, "udp"})
 		require.ErrorIs(t, err, errUnpublished)
 	})
 	t.Run("host network", func(t *testing.T) {
-		got, err := publicAddress(netip.MustParseAddr(v6), container{hostNetwork: true}, web)
+		got, err := publicAddress(hostAt(t, v6), container{hostNetwork: true}, web)
 		require.NoError(t, err)
 		require.Equal(t, "[2001:db8::5]:80", got.String())
 	})
 }
 
-func TestOwnAddress(t *testing.T) {
-	address, err := ownAddress()
-	if err != nil {
-		require.ErrorContains(t, err, "--host-ip") // a machine without a default route
-		return
+func hostAt(t *testing.T, text string) addresses {
+	t.Helper()
+	at, err := parseAddresses(text)
+	require.NoError(t, err)
+	return at
+}
+
+// TestRenewed: the host's own address stays of one IP version, and what is not found stays.
+func TestRenewed(t *testing.T) {
+	ip := netip.MustParseAddr
+	a := hostAt(t, "10.0.0.5")
+	a = a.renewed([]netip.Addr{ip("2001:db8::5")})
+	require.Equal(t, "10.0.0.5,2001:db8::5", a.String())
+	a = a.renewed([]netip.Addr{ip("10.0.0.6"), ip("2001:db8::6")})
+	require.Equal(t, "10.0.0.6,2001:db8::6", a.String())
+	require.Equal(t, a, a.renewed(nil))
+}
+
+// TestFindAddresses: one of each IP version that has a default route.
+func TestFindAddresses(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("2001:db8::5")
+	for _, want := range [][]netip.Addr{{v4}, {v6}, {v4, v6}, nil} {
+		found, err := findBy(func(destination string) (netip.Addr, error) {
+			to := netip.MustParseAddrPort(destination).Addr()
+			if i := slices.IndexFunc(want, func(ip netip.Addr) bool { return ip.Is4() == to.Is4() }); i >= 0 {
+				return want[i], nil
+			}
+			return netip.Addr{}, syscall.ENETUNREACH
+		})
+		require.Equal(t, want, found)
+		if want == nil {
+			require.ErrorIs(t, err, syscall.ENETUNREACH)
+			require.ErrorContains(t, err, "--host-ip")
+			continue
+		}
+		require.NoError(t, err)
 	}
-	require.False(t, address.IsUnspecified())
+	ip, err := sourceAddress("127.0.0.1:9")
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1", ip.String())
 }

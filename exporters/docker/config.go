@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,16 +23,23 @@ const DefaultVariable = "DISCOVER"
 // DefaultRealm is the realm of hosts that are given none.
 const DefaultRealm = "default"
 
+// What a container's HEALTHCHECK is.
+const (
+	HealthState  = "state"  // the state of its services
+	HealthIgnore = "ignore" // nothing: they pass while it runs
+)
+
 // Config is what an exporter is told. Its zero value works, but for the registry.
 type Config struct {
-	Variable    string   // where containers declare services; DefaultVariable when empty
-	HostIP      string   // the host's address that everyone reaches; the default route's source when empty
-	HostID      string   // the host's name in IDs, unlike that of other hosts; the host name when empty
-	Realm       string   // a name for the part of the fleet; DefaultRealm when empty
-	Prefix      string   // the namespace in the registry, when RegistryURL has none
-	DockerURL   string   // as unix:///var/run/docker.sock; DOCKER_HOST or the usual socket when empty
-	DockerAllow []string // globs as of path.Match of names that containers may publish; all when empty
-	RegistryURL string   // the registry, as discovery/engines has it
+	Variable     string   // where containers declare services; DefaultVariable when empty
+	HostIP       string   // the address that everyone reaches the host at, or IPv4,IPv6; those of the default routes when empty
+	HostID       string   // the host's name in IDs, unlike that of other hosts; the host name when empty
+	Realm        string   // a name for the part of the fleet; DefaultRealm when empty
+	Prefix       string   // the namespace in the registry, when RegistryURL has none
+	DockerURL    string   // as unix:///var/run/docker.sock; DOCKER_HOST or the usual socket when empty
+	DockerHealth string   // HealthState or HealthIgnore; HealthState when empty
+	DockerAllow  []string // globs as of path.Match of names that containers may publish; all when empty
+	RegistryURL  string   // the registry, as discovery/engines has it
 
 	// Registry is used in place of RegistryURL. The caller closes it, after Run.
 	Registry discovery.Registry
@@ -39,7 +47,9 @@ type Config struct {
 	TTL time.Duration // of announcements; discovery.DefaultTTL when 0
 	Log *slog.Logger  // slog.Default() when nil
 
-	reconcileEvery, restAfterLoss time.Duration // shorter in tests
+	// In place of the defaults, for tests.
+	reconcileEvery, restAfterLoss, addressEvery time.Duration
+	findAddresses                               func() ([]netip.Addr, error)
 }
 
 func newHost(config Config) (h host, err error) {
@@ -48,6 +58,10 @@ func newHost(config Config) (h host, err error) {
 		realm:    cmp.Or(config.Realm, DefaultRealm),
 		variable: cmp.Or(config.Variable, DefaultVariable),
 		allow:    config.DockerAllow,
+		health:   config.DockerHealth != HealthIgnore,
+	}
+	if !slices.Contains([]string{"", HealthState, HealthIgnore}, config.DockerHealth) {
+		return h, fmt.Errorf("--docker-health %q is neither %s nor %s", config.DockerHealth, HealthState, HealthIgnore)
 	}
 	if h.id == "" {
 		if h.id, err = os.Hostname(); err != nil {
@@ -64,16 +78,21 @@ func newHost(config Config) (h host, err error) {
 			return h, fmt.Errorf("--docker-allow %q is no glob as web-*: %w", glob, err)
 		}
 	}
-	if config.HostIP == "" {
-		h.ip, err = ownAddress()
-		return h, err
-	}
-	h.ip, err = netip.ParseAddr(strings.Trim(config.HostIP, "[]"))
-	if err != nil || h.ip.IsUnspecified() {
-		return h, fmt.Errorf("--host-ip %q is no address as 10.0.0.5 or 2001:db8::5", config.HostIP)
-	}
-	h.ip = h.ip.Unmap()
 	return h, nil
+}
+
+// newFinder gives the host's addresses, and what looks for them again; nil where they are given.
+func newFinder(config Config) (addresses, func() ([]netip.Addr, error), error) {
+	if config.HostIP != "" {
+		given, err := parseAddresses(config.HostIP)
+		return given, nil, err
+	}
+	find := config.findAddresses
+	if find == nil {
+		find = findAddresses
+	}
+	found, err := find()
+	return addresses{}.renewed(found), find, err
 }
 
 func openRegistry(config Config, log *slog.Logger) (discovery.Registry, error) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	apicontainer "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 
@@ -58,10 +59,10 @@ func TestLife(t *testing.T) {
 
 	_, err = l.engine.ContainerPause(l.ctx, id, client.ContainerPauseOptions{})
 	require.NoError(t, err)
-	l.announced(registry, "web")
-	require.Empty(t, exporter.Exported())
+	l.becomes(registry, "web", discovery.Failing)
 	_, err = l.engine.ContainerUnpause(l.ctx, id, client.ContainerUnpauseOptions{})
 	require.NoError(t, err)
+	l.becomes(registry, "web", discovery.Passing)
 	l.announced(registry, "web", entry())
 
 	_, err = l.engine.ContainerRestart(l.ctx, id, client.ContainerRestartOptions{Timeout: &timeout})
@@ -75,6 +76,47 @@ func TestLife(t *testing.T) {
 	l.remove(id)
 	l.announced(registry, "web")
 	require.NotContains(t, exporter.logs.String(), "canary-77")
+}
+
+// TestHealth: a HEALTHCHECK is the state, and its changes are seen as they come.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	registry, ignored := l.memory(), l.open("memory://ignored-"+l.id)
+	l.export(registry, func(c *Config) { c.reconcileEvery = long }).follows()
+	l.export(ignored, func(c *Config) { c.DockerHealth = HealthIgnore }).follows()
+	id := l.run("web:8080", publish("8080/tcp", ""), func(o *client.ContainerCreateOptions) {
+		o.Config.Healthcheck = &apicontainer.HealthConfig{
+			Test: []string{"CMD", "/bin/busybox", "test", "-e", "/well"}, Interval: 200 * time.Millisecond, Retries: 1,
+		}
+	})
+	l.becomes(registry, "web", discovery.Failing)
+	l.becomes(ignored, "web", discovery.Passing)
+	l.exec(id, "/bin/busybox", "touch", "/well")
+	l.becomes(registry, "web", discovery.Passing)
+	l.exec(id, "/bin/busybox", "rm", "/well")
+	l.becomes(registry, "web", discovery.Failing)
+}
+
+// exec runs a program in a container.
+func (l *lab) exec(id string, words ...string) {
+	l.Helper()
+	made, err := l.engine.ExecCreate(l.ctx, id, client.ExecCreateOptions{Cmd: words})
+	require.NoError(l, err)
+	_, err = l.engine.ExecStart(l.ctx, made.ID, client.ExecStartOptions{Detach: true})
+	require.NoError(l, err)
+}
+
+// becomes waits until a service's only instance is in a state.
+func (l *lab) becomes(registry discovery.Registry, service string, want discovery.State) {
+	l.Helper()
+	l.eventually(func() error {
+		snapshot, err := registry.Instances(l.ctx, service, discovery.Query{All: true})
+		if err == nil && (len(snapshot.Instances) != 1 || snapshot.Instances[0].State != want) {
+			err = fmt.Errorf("announced are %v, the state should be %s", snapshot.Instances, want)
+		}
+		return err
+	})
 }
 
 // TestPublished: every way of being reached, and of not being.
@@ -99,14 +141,14 @@ func TestPublished(t *testing.T) {
 		six = l.run("six:8080", publish("8080/tcp", "::"))
 	}
 
-	exporter := l.export(registry).follows()
+	exporter := l.export(registry, func(c *Config) { c.HostIP += ",2001:db8::5" }).follows()
 	at := func(id string, address string, port int) string {
 		return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), address, port)
 	}
 	l.announced(registry, "all", at(all, "10.0.0.5", l.port(all)))
 	l.announced(registry, "one", at(one, l.gateway(), l.port(one)))
 	if six != "" {
-		l.announced(registry, "six", at(six, "10.0.0.5", l.portBy(six, netip.Addr.Is6)))
+		l.announced(registry, "six", at(six, "[2001:db8::5]", l.portBy(six, netip.Addr.Is6)))
 	}
 	l.announced(registry, "hosted", l.instanceID(host)+" sctp://10.0.0.5:70")
 	l.announced(registry, "joined", at(joined, "10.0.0.5", l.port(all)))
@@ -197,7 +239,7 @@ func TestReadOnly(t *testing.T) {
 	e, err := openEngine(l.url)
 	require.NoError(t, err)
 	defer e.close()
-	_, err = e.client.ContainerKill(l.ctx, id, client.ContainerKillOptions{})
+	_, err = e.asked.ContainerKill(l.ctx, id, client.ContainerKillOptions{})
 	require.ErrorContains(t, err, "only reads")
 	time.Sleep(100 * time.Millisecond)
 	_, serves, err := e.read(l.ctx, id)

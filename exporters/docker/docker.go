@@ -21,13 +21,15 @@
 //
 // A port that is published on all addresses of the host (0.0.0.0 or ::) is reached at Config.HostIP and the
 // public port; one that is published on one address, at that one, unless it is loopback. Of several, the
-// first of these is taken: Config.HostIP by its own family, one address, Config.HostIP by the other family.
-// A container in the host's network is reached at Config.HostIP and the port itself, one in another
+// first of these is taken: Config.HostIP by its IP version, one address, the host's address of the other IP
+// version; where none of that version is known, the port is skipped with a warning. Addresses that were found by
+// the default routes are looked for every few seconds, and a change is announced. A container in the host's network is reached at Config.HostIP and the port itself, one in another
 // container's network as that one.
 //
 // # When it is announced
 //
-// While it runs. A paused container answers nobody, so it is withdrawn until it goes on. A container keeps
+// While it runs. Its HEALTHCHECK, if it has one, is the state: starting, passing or failing. A paused container
+// answers nobody, so it is failing until it goes on. A container keeps
 // its ID, <host id>:<its first 12 characters>, through restarts of the container and of the exporter; a
 // further service of the same name in it has "-<port>" appended.
 //
@@ -45,6 +47,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +61,13 @@ const (
 	// reconcileEvery is how often everything is looked at, whatever events said.
 	reconcileEvery = time.Minute
 
+	// addressEvery is how often the host's own addresses are looked for.
+	addressEvery = 5 * time.Second
+
+	// stableAfter is how long an engine is followed before the wait after a break begins short again. One that
+	// ends its stream of events at once would be asked for everything ten times a second.
+	stableAfter = 10 * time.Second
+
 	// restAfterLoss is how long an announcement that was taken away or refused is not tried again.
 	restAfterLoss = time.Minute
 )
@@ -70,12 +80,15 @@ type Exporter struct {
 	registry discovery.Registry
 	close    func() error // of the registry, if it is our own
 
-	reconcileEvery time.Duration
-	dirty          *dirty
-	announcer      *announcer
-	said           map[string]string // the warnings about a container, by its ID
-	sweep          sync.Once
-	helpers        sync.WaitGroup
+	addresses     addresses                    // of Run's goroutine
+	findAddresses func() ([]netip.Addr, error) // nil: they do not change
+
+	reconcileEvery, addressEvery time.Duration
+	dirty                        *dirty
+	announcer                    *announcer
+	said                         map[string]string // the warnings about a container, by its ID
+	sweep                        sync.Once
+	helpers                      sync.WaitGroup
 }
 
 // Exported is a service that is announced for a container.
@@ -93,6 +106,10 @@ func New(config Config) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	addresses, find, err := newFinder(config)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := openEngine(config.DockerURL)
 	if err != nil {
 		return nil, err
@@ -105,7 +122,10 @@ func New(config Config) (*Exporter, error) {
 		close:          func() error { return nil },
 		dirty:          newDirty(),
 		said:           map[string]string{},
+		addresses:      addresses,
+		findAddresses:  find,
 		reconcileEvery: cmp.Or(config.reconcileEvery, reconcileEvery),
+		addressEvery:   cmp.Or(config.addressEvery, addressEvery),
 	}
 	if e.registry == nil {
 		if e.registry, err = openRegistry(config, e.log); err != nil {
@@ -131,11 +151,14 @@ func (e *Exporter) Run(ctx context.Context) error {
 	var backoff discovery.Backoff
 	lost := false
 	for ctx.Err() == nil {
+		var since time.Time
 		err := e.follow(ctx, func() {
-			e.log.Info("following the Docker engine", "engine", e.engine.url(), "host", e.host.id, "address", e.host.ip)
-			backoff.Reset()
-			lost = false
+			e.log.Info("following the Docker engine", "engine", e.engine.url(), "host", e.host.id, "address", e.addresses.String())
+			lost, since = false, time.Now()
 		})
+		if !since.IsZero() && time.Since(since) >= stableAfter {
+			backoff.Reset()
+		}
 		if ctx.Err() == nil && !lost {
 			lost = true
 			e.log.Warn("cannot follow the Docker engine, trying again; what is announced stays", "engine", e.engine.url(), "error", err,
@@ -167,10 +190,16 @@ func (e *Exporter) follow(ctx context.Context, ready func()) error {
 	e.sweep.Do(func() { e.helpers.Go(func() { e.withdrawLeftovers(ctx) }) })
 	tick := time.NewTicker(e.reconcileEvery)
 	defer tick.Stop()
+	addressTick := time.NewTicker(e.addressEvery)
+	defer addressTick.Stop()
 	for {
 		select {
 		case err = <-ended:
 			return err
+		case <-addressTick.C:
+			if e.renewAddresses() {
+				err = e.reconcile(ctx)
+			}
 		case <-tick.C:
 			err = e.reconcile(ctx)
 		case <-e.dirty.wake:
@@ -182,8 +211,24 @@ func (e *Exporter) follow(ctx context.Context, ready func()) error {
 	}
 }
 
+// renewAddresses looks for the host's addresses again, and reports whether they are others now.
+func (e *Exporter) renewAddresses() bool {
+	if e.findAddresses == nil {
+		return false
+	}
+	found, _ := e.findAddresses() // what is not found stays
+	renewed := e.addresses.renewed(found)
+	if renewed == e.addresses {
+		return false
+	}
+	e.log.Warn("this host's address has changed, announcing the new one", "old", e.addresses.String(), "new", renewed.String())
+	e.addresses = renewed
+	return true
+}
+
 // reconcile looks at every container that runs or has something announced.
 func (e *Exporter) reconcile(ctx context.Context) error {
+	e.renewAddresses()
 	running, err := e.engine.running(ctx)
 	if err != nil {
 		return err
@@ -216,7 +261,7 @@ func (e *Exporter) lookAt(ctx context.Context, id string) error {
 		delete(e.said, id)
 		return nil
 	}
-	instances, complaints := e.host.instances(c)
+	instances, complaints := e.host.instances(c, e.addresses)
 	e.warn(c.id, c.name, complaints)
 	e.announcer.want(c.id, instances)
 	return nil

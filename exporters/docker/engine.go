@@ -1,10 +1,12 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -26,6 +28,8 @@ type container struct {
 	labels      map[string]string
 	hostNetwork bool
 	ports       network.PortMap
+	paused      bool
+	health      apicontainer.HealthStatus // of its HEALTHCHECK; none without
 }
 
 // short is the ID as people know it.
@@ -33,20 +37,45 @@ func (c container) short() string { return shorten(c.id) }
 
 func shorten(id string) string { return id[:min(12, len(id))] }
 
-// engine is a Docker engine that is only ever read.
-type engine struct{ client *client.Client }
+// engine is a Docker engine that is only ever read. Events come by a client of their own, because what an engine
+// may send is counted from one event to the next there, and by answer here.
+type engine struct {
+	asked, events *client.Client
+	eventBudget   *budget
+}
 
-// openEngine does not connect yet. An empty URL is that of DOCKER_HOST, or the usual socket.
+// openEngine does not connect yet. An empty URL is that of DOCKER_HOST, or the usual socket. Engines know no users:
+// a user and a password in the URL are left out, so that neither logs nor errors have them.
 func openEngine(url string) (engine, error) {
-	options := []client.Opt{client.FromEnv, client.WithHTTPRequestHook(readOnly)}
-	if url != "" {
-		options = append(options, client.WithHost(url))
-	}
-	c, err := client.New(options...)
+	url = withoutUser(cmp.Or(url, os.Getenv(client.EnvOverrideHost), client.DefaultDockerHost))
+	asked, err := openClient(url, new(budget))
 	if err != nil {
 		return engine{}, fmt.Errorf("cannot use the Docker engine at %q: %w", url, err)
 	}
-	return engine{c}, nil
+	e := engine{asked: asked, eventBudget: new(budget)}
+	e.events, err = openClient(url, e.eventBudget)
+	return e, err
+}
+
+func openClient(url string, b *budget) (*client.Client, error) {
+	parsed, err := client.ParseHostURL(url)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.WithTLSClientConfigFromEnv(), client.WithHost(url), client.WithDialContext(b.dial(parsed)),
+		client.WithAPIVersionFromEnv(), client.WithHTTPRequestHook(readOnly), client.WithHTTPRequestHook(b.ask))
+}
+
+// withoutUser cuts user and password out of a URL, which need not be well formed. Paths of sockets have none.
+func withoutUser(url string) string {
+	scheme, rest := "", url
+	if i := strings.Index(url, "://"); i >= 0 {
+		scheme, rest = url[:i+len("://")], url[i+len("://"):]
+	}
+	if scheme == "unix://" || scheme == "npipe://" {
+		return url
+	}
+	return scheme + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
 // readOnly keeps a mistake in this package from changing anything.
@@ -57,25 +86,26 @@ func readOnly(request *http.Request) error {
 	return nil
 }
 
-func (e engine) url() string { return e.client.DaemonHost() }
+func (e engine) url() string { return e.asked.DaemonHost() }
 
 // clock gives the engine's time, from which on to ask for events.
 func (e engine) clock(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	answer, err := e.client.Info(ctx, client.InfoOptions{})
+	answer, err := e.asked.Info(ctx, client.InfoOptions{})
 	return answer.Info.SystemTime, err
 }
 
 // follow calls changed with the ID of every container that may not be what it was, from the time given on,
 // until the stream ends. Events are read as fast as they come: an engine drops those of a slow reader.
 func (e engine) follow(ctx context.Context, since string, changed func(id string)) error {
-	stream := e.client.Events(ctx, client.EventsListOptions{Since: since, Filters: client.Filters{}.
+	stream := e.events.Events(ctx, client.EventsListOptions{Since: since, Filters: client.Filters{}.
 		Add("type", string(events.ContainerEventType), string(events.NetworkEventType)).
-		Add("event", "start", "die", "pause", "unpause", "rename", "destroy", "connect", "disconnect")})
+		Add("event", "start", "die", "pause", "unpause", "rename", "destroy", "health_status", "connect", "disconnect")})
 	for {
 		select {
 		case message := <-stream.Messages:
+			e.eventBudget.renew()
 			if message.Type == events.NetworkEventType {
 				changed(message.Actor.Attributes["container"])
 			} else {
@@ -91,7 +121,7 @@ func (e engine) follow(ctx context.Context, since string, changed func(id string
 func (e engine) running(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	answer, err := e.client.ContainerList(ctx, client.ContainerListOptions{})
+	answer, err := e.asked.ContainerList(ctx, client.ContainerListOptions{})
 	var ids []string
 	for _, summary := range answer.Items {
 		ids = append(ids, summary.ID)
@@ -99,7 +129,7 @@ func (e engine) running(ctx context.Context) ([]string, error) {
 	return ids, err
 }
 
-// read gives a container; not ok when it is gone or does not serve, as a paused one.
+// read gives a container; not ok when it is gone or does not run.
 func (e engine) read(ctx context.Context, id string) (c container, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -109,7 +139,7 @@ func (e engine) read(ctx context.Context, id string) (c container, ok bool, err 
 		return c, false, nil
 	case err != nil:
 		return c, false, err
-	case !serves(own.State):
+	case !own.State.Running || own.State.Restarting:
 		return c, false, nil
 	}
 	joined := own // whose network it has
@@ -125,12 +155,14 @@ func (e engine) read(ctx context.Context, id string) (c container, ok bool, err 
 		labels:      own.Config.Labels,
 		hostNetwork: joined.HostConfig.NetworkMode.IsHost(),
 		ports:       joined.NetworkSettings.Ports,
+		paused:      own.State.Paused,
+		health:      healthOf(own.State),
 	}, true, nil
 }
 
 // inspect asks for a container, and leaves no part of the answer nil.
 func (e engine) inspect(ctx context.Context, id string) (apicontainer.InspectResponse, error) {
-	answer, err := e.client.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	answer, err := e.asked.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	c := answer.Container
 	if err == nil && (c.State == nil || c.HostConfig == nil || c.Config == nil || c.NetworkSettings == nil) {
 		err = fmt.Errorf("the engine's answer about container %s is not whole", shorten(id))
@@ -138,11 +170,17 @@ func (e engine) inspect(ctx context.Context, id string) (apicontainer.InspectRes
 	return c, err
 }
 
-func serves(state *apicontainer.State) bool {
-	return state.Running && !state.Paused && !state.Restarting
+func healthOf(state *apicontainer.State) apicontainer.HealthStatus {
+	if state.Health == nil {
+		return apicontainer.NoHealthcheck
+	}
+	return state.Health.Status
 }
 
-func (e engine) close() { _ = e.client.Close() }
+func (e engine) close() {
+	_ = e.asked.Close()
+	_ = e.events.Close()
+}
 
 // lost reports whether an error means that the engine cannot be asked for anything now.
 func (e engine) lost(ctx context.Context, err error) bool {

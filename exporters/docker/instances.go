@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 
+	apicontainer "github.com/moby/moby/api/types/container"
+
 	"github.com/envharness/envharness/discovery"
 )
 
@@ -19,20 +21,20 @@ const (
 
 // host is what a container's services are announced as belonging to.
 type host struct {
-	ip       netip.Addr
 	id       string
 	realm    string
 	variable string
 	allow    []string // globs of the names that may be published; none: all
+	health   bool     // a HEALTHCHECK is the state
 }
 
 // instances gives what is to be announced for a running container. Complaints are about parts that are left
 // out.
-func (h host) instances(c container) (instances []discovery.Instance, complaints []error) {
+func (h host) instances(c container, at addresses) (instances []discovery.Instance, complaints []error) {
 	services, complaints := declared(h.variable, c.env, c.labels)
 	taken := map[key]bool{}
 	for _, s := range services {
-		address, err := h.publish(c, s)
+		address, err := h.publish(c, s, at)
 		if err != nil {
 			complaints = append(complaints, fmt.Errorf("skipping %q: %w", s, err))
 			continue
@@ -43,7 +45,7 @@ func (h host) instances(c container) (instances []discovery.Instance, complaints
 			Host:     address.Addr().String(),
 			Ports:    map[string]discovery.Port{discovery.DefaultPort: {Number: int(address.Port()), Protocol: s.protocol}},
 			Metadata: map[string]string{realmKey: h.realm, hostKey: h.id, containerKey: c.name},
-			State:    discovery.Passing,
+			State:    h.state(c),
 		}
 		taken[keyOf(in)] = true
 		instances = append(instances, in)
@@ -51,11 +53,28 @@ func (h host) instances(c container) (instances []discovery.Instance, complaints
 	return instances, complaints
 }
 
-func (h host) publish(c container, s service) (netip.AddrPort, error) {
+// state is what the container's HEALTHCHECK says. A paused container answers nobody.
+func (h host) state(c container) discovery.State {
+	switch {
+	case c.paused:
+		return discovery.Failing
+	case !h.health:
+		return discovery.Passing
+	}
+	switch c.health {
+	case apicontainer.Starting:
+		return discovery.Starting
+	case apicontainer.Unhealthy:
+		return discovery.Failing
+	}
+	return discovery.Passing
+}
+
+func (h host) publish(c container, s service, at addresses) (netip.AddrPort, error) {
 	if !h.allowed(s.name) {
 		return netip.AddrPort{}, errors.New("containers may not publish this name here (--docker-allow)")
 	}
-	return publicAddress(h.ip, c, s)
+	return publicAddress(at, c, s)
 }
 
 func (h host) allowed(name string) bool {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	apicontainer "github.com/moby/moby/api/types/container"
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
@@ -12,14 +13,16 @@ import (
 
 const testID = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+var testAddresses = addresses{own: netip.MustParseAddr("10.0.0.5")}
+
 func testHost() host {
-	return host{ip: netip.MustParseAddr("10.0.0.5"), id: "h", realm: "default", variable: "DISCOVER"}
+	return host{id: "h", realm: "default", variable: "DISCOVER", health: true}
 }
 
 // TestInstances: one that is announced, field by field, and the IDs of several.
 func TestInstances(t *testing.T) {
 	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web:80 admin:81 web:82 dns:53 dns:53/udp dns:54 dns:54/udp"}}
-	instances, complaints := testHost().instances(c)
+	instances, complaints := testHost().instances(c, testAddresses)
 	require.Empty(t, complaints)
 	require.Equal(t, discovery.Instance{
 		Service:  "web",
@@ -37,11 +40,32 @@ func TestInstances(t *testing.T) {
 	require.Equal(t, []string{"web ", "admin ", "web -82", "dns ", "dns -53", "dns -54", "dns -udp-54"}, ids)
 }
 
+// TestState: a HEALTHCHECK is the state unless it is ignored, and a paused container answers nobody.
+func TestState(t *testing.T) {
+	with := func(status apicontainer.HealthStatus, paused bool) container {
+		return container{health: status, paused: paused}
+	}
+	ignoring := testHost()
+	ignoring.health = false
+	for status, want := range map[apicontainer.HealthStatus]discovery.State{
+		apicontainer.NoHealthcheck: discovery.Passing,
+		apicontainer.Starting:      discovery.Starting,
+		apicontainer.Healthy:       discovery.Passing,
+		apicontainer.Unhealthy:     discovery.Failing,
+		"":                         discovery.Passing,
+	} {
+		require.Equal(t, want, testHost().state(with(status, false)), status)
+		require.Equal(t, discovery.Passing, ignoring.state(with(status, false)), status)
+		require.Equal(t, discovery.Failing, testHost().state(with(status, true)), status)
+		require.Equal(t, discovery.Failing, ignoring.state(with(status, true)), status)
+	}
+}
+
 func TestAllowed(t *testing.T) {
 	h := testHost()
 	h.allow = []string{"web-*", "db"}
 	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web-a:80 dbs:81 web:82 db:83"}}
-	instances, complaints := h.instances(c)
+	instances, complaints := h.instances(c, testAddresses)
 	require.Len(t, instances, 2)
 	require.Equal(t, "web-a", instances[0].Service)
 	require.Equal(t, "db", instances[1].Service)

@@ -11,16 +11,20 @@ import (
 	"github.com/envharness/envharness/internal/address"
 )
 
-// DefaultHost is where others reach this container: CONTAINER_HOST, else the source address of the default
-// route.
-func DefaultHost(getenv func(string) string) (string, error) {
-	if host := getenv("CONTAINER_HOST"); host != "" {
-		return host, nil
+// DefaultHost gives what finds where others reach this container: CONTAINER_HOST, else the source address of the
+// default route. A CONTAINER_HOST that is the route's address, as envharness sets it, is found by the route too, so
+// that a change is noticed.
+func DefaultHost(getenv func(string) string) func() (string, error) {
+	fixed := getenv("CONTAINER_HOST")
+	if route, _ := address.Offers(); fixed != "" && fixed != route {
+		return func() (string, error) { return fixed, nil }
 	}
-	if host, _ := address.Offers(); host != "" {
-		return host, nil
+	return func() (string, error) {
+		if host, _ := address.Offers(); host != "" {
+			return host, nil
+		}
+		return "", errors.New("the address of this container is unknown: CONTAINER_HOST is not set and there is no default route")
 	}
-	return "", errors.New("the address of this container is unknown: CONTAINER_HOST is not set and there is no default route")
 }
 
 // InterfaceHost finds the address by the first of the rules that matches:
@@ -31,7 +35,7 @@ func DefaultHost(getenv func(string) string) (string, error) {
 //	10.0.0.0/8    the first address of any interface in that network
 //	static:IP     this one
 //
-// A rule that cannot be understood is ErrInvalid, even behind one that matches.
+// A rule that cannot be understood is discovery.ErrInvalid, even behind one that matches.
 func InterfaceHost(rules []string) (string, error) {
 	links, err := interfaces()
 	if err != nil {

@@ -40,7 +40,7 @@ func HTTP(target string) (Probe, error) {
 		return nil, invalid("%q is no http://HOST:PORT/PATH", redactURL(target))
 	}
 	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: discovery.Dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return func(ctx context.Context) error {
@@ -67,7 +67,7 @@ func TCP(address string) (Probe, error) {
 		return nil, invalid("%q is no HOST:PORT", address)
 	}
 	return func(ctx context.Context) error {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		conn, err := discovery.Dial(ctx, "tcp", address)
 		if err != nil {
 			return err
 		}

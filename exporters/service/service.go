@@ -19,7 +19,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,6 +31,10 @@ type Announcement struct {
 	Instance        discovery.Instance
 	TTL             time.Duration // 0 is the layout's own, else discovery.DefaultTTL
 	SyncCredentials bool          // see discovery.SyncCredentials
+
+	// Host finds where the instance is reached. It is asked again every few seconds, and another answer is announced;
+	// an error changes nothing. nil: the instance stays where it is.
+	Host func() (string, error)
 
 	// Check says how the instance is; its State is then starting at first. nil: it stays as Instance says.
 	Check *Check
@@ -86,8 +89,12 @@ func (a Announcement) keep(ctx context.Context, registration discovery.Registrat
 	var follower sync.WaitGroup
 	defer follower.Wait()
 	defer end()
+	c := &current{instance: a.Instance, registration: registration, log: a.Log}
 	if a.Check != nil {
-		follower.Go(func() { a.follow(life, registration) })
+		follower.Go(func() { c.followCheck(life, *a.Check) })
+	}
+	if a.Host != nil {
+		follower.Go(func() { c.followHost(life, a.Host) })
 	}
 	select {
 	case <-ctx.Done():
@@ -109,22 +116,4 @@ func (a Announcement) waitReady(ctx context.Context, registration discovery.Regi
 		return nil
 	}
 	return err
-}
-
-// follow announces what the check says of the instance.
-func (a Announcement) follow(ctx context.Context, registration discovery.Registration) {
-	a.Check.run(ctx, func(state discovery.State, reason error) {
-		in := a.Instance
-		in.State = state
-		switch state {
-		case discovery.Failing:
-			a.Log.Warn("the check fails", "service", in.Service, "id", registration.ID(), "error", reason)
-		default:
-			a.Log.Info("the check passes", "service", in.Service, "id", registration.ID())
-		}
-		err := registration.Update(ctx, in)
-		if err != nil && !errors.Is(err, context.Canceled) && ctx.Err() == nil {
-			a.Log.Warn("cannot announce the state yet", "service", in.Service, "state", state, "error", err)
-		}
-	})
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,12 +12,14 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/internal/safebuffer"
 )
 
 // patience bounds what a busy machine may take.
@@ -115,6 +118,45 @@ func TestHoldFollowsTheCheck(t *testing.T) {
 	end()
 	require.NoError(t, <-done)
 	require.Empty(t, states(t, registry))
+}
+
+// TestHoldFollowsTheAddress: a change is announced beside the state, what cannot be found changes nothing.
+func TestHoldFollowsTheAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := memory(t)
+		ctx, end := context.WithCancel(context.Background())
+		defer end()
+		var host atomic.Value
+		host.Store("10.0.0.5")
+		find := func() (string, error) {
+			if host.Load() == "" {
+				return "", os.ErrNotExist
+			}
+			return host.Load().(string), nil
+		}
+		check := &Check{Probe: func(context.Context) error { return nil }, Rise: 1}
+		log := &safebuffer.Buffer{}
+		a := Announcement{Instance: web(), Host: find, Check: check, Log: slog.New(slog.NewTextHandler(log, nil))}
+		done := make(chan error, 1)
+		go func() { done <- a.Hold(ctx, registry) }()
+		is := func(want string) {
+			t.Helper()
+			time.Sleep(2 * hostInterval)
+			synctest.Wait()
+			snapshot, err := registry.Instances(context.Background(), "web", discovery.Query{})
+			require.NoError(t, err)
+			require.Len(t, snapshot.Instances, 1)
+			require.Equal(t, want, snapshot.Instances[0].Host)
+		}
+		is("10.0.0.5")
+		host.Store("10.0.0.6")
+		is("10.0.0.6")
+		require.Contains(t, log.String(), "old=10.0.0.5 new=10.0.0.6")
+		host.Store("")
+		is("10.0.0.6")
+		end()
+		require.NoError(t, <-done)
+	})
 }
 
 func TestHealthRisesAndFalls(t *testing.T) {
@@ -252,7 +294,7 @@ func TestInterfaceHostAsksTheKernel(t *testing.T) {
 }
 
 func TestDefaultHostIsTheOneThatWasGiven(t *testing.T) {
-	host, err := DefaultHost(func(name string) string { return map[string]string{"CONTAINER_HOST": "10.1.2.3"}[name] })
+	host, err := DefaultHost(func(name string) string { return map[string]string{"CONTAINER_HOST": "10.1.2.3"}[name] })()
 	require.NoError(t, err)
 	require.Equal(t, "10.1.2.3", host)
 }

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
+
+	"github.com/envharness/envharness/internal/text"
 )
 
 // The formats of a log.
@@ -86,12 +87,5 @@ func levelWord(l slog.Level) string {
 	return "debug"
 }
 
-// OneLine keeps text in one line and free of what a terminal would obey.
-func OneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
-}
+// OneLine keeps what is printed in one line and free of what a terminal would obey.
+func OneLine(s string) string { return text.OneLine(s) }

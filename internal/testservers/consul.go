@@ -22,7 +22,11 @@ type Consul struct {
 	Address string // host:port of its HTTP API
 	DNS     string // host:port of its DNS
 	serf    string // host:port where other agents join
+	data    string
 }
+
+// Wipe kills the server and starts it again with no data.
+func (c *Consul) Wipe(t testing.TB) { t.Helper(); c.wiped(t, c.data) }
 
 // ConsulBinary gives the path of the agent that scripts/build-consul built.
 func ConsulBinary(t testing.TB) string {
@@ -44,7 +48,6 @@ func ConsulAgent(t testing.TB, more map[string]any) *Consul {
 	settings := map[string]any{
 		"server":      true,
 		"bootstrap":   true,
-		"data_dir":    filepath.Join(t.TempDir(), "data"),
 		"performance": map[string]any{"raft_multiplier": 1},
 	}
 	maps.Copy(settings, more)
@@ -56,7 +59,6 @@ func JoinConsul(t testing.TB, server *Consul, name string) *Consul {
 	t.Helper()
 	return startConsul(t, map[string]any{
 		"node_name":  name,
-		"data_dir":   filepath.Join(t.TempDir(), "data"),
 		"retry_join": []string{server.serf},
 	})
 }
@@ -88,12 +90,14 @@ func ForgetfulConsul(t testing.TB, more map[string]any) *Consul {
 func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul {
 	t.Helper()
 	binary := ConsulBinary(t)
+	directory := filepath.Join(t.TempDir(), "data") // not made when the agent is a forgetful one
 	ports := map[string]int{"https": -1, "serf_wan": -1, "grpc": -1}
 	for _, name := range []string{"http", "dns", "server", "serf_lan"} {
 		ports[name] = FreePort(t)
 	}
 	settings := map[string]any{
 		"node_name":            "test",
+		"data_dir":             directory,
 		"bind_addr":            "127.0.0.1",
 		"client_addr":          "127.0.0.1",
 		"ports":                ports,
@@ -126,6 +130,7 @@ func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul
 		Address: address,
 		DNS:     fmt.Sprintf("127.0.0.1:%d", ports["dns"]),
 		serf:    fmt.Sprintf("127.0.0.1:%d", ports["serf_lan"]),
+		data:    directory,
 	}
 }
 

@@ -31,7 +31,11 @@ const embeddedVariable = "ENVHARNESS_TEST_EMBEDDED_ETCD"
 type Etcd struct {
 	*Process
 	Address string // host:port of its clients
+	data    string
 }
+
+// Wipe kills the server and starts it again with no data.
+func (e *Etcd) Wipe(t testing.TB) { t.Helper(); e.wiped(t, e.data) }
 
 // Main runs the tests, or this test binary as the etcd that EmbeddedEtcd starts: so it can be killed and
 // stopped as any process. A package that uses EmbeddedEtcd calls it from TestMain.
@@ -80,7 +84,7 @@ func startEmbedded(t testing.TB, e embedded, namespace *Namespace, address strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Directory, e.Peer = t.TempDir(), FreeAddress(t)
+	e.Directory, e.Peer = filepath.Join(t.TempDir(), "data"), FreeAddress(t)
 	text, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +101,7 @@ func startEmbedded(t testing.TB, e embedded, namespace *Namespace, address strin
 	if e.TLS != nil {
 		ready = listening(address)
 	}
-	return &Etcd{StartProcess(t, "embedded etcd", command, ready), address}
+	return &Etcd{StartProcess(t, "embedded etcd", command, ready), address, e.Directory}
 }
 
 // serveEtcd is the life of such a process; it ends by a signal.
@@ -136,10 +140,10 @@ func DebianEtcd(t testing.TB, arguments ...string) *Etcd {
 	if err != nil {
 		Missing(t, "etcd 3.4", "apt-get install etcd-server etcd-client")
 	}
-	directory, client, peer := t.TempDir(), FreeAddress(t), FreeAddress(t)
+	data, client, peer := filepath.Join(t.TempDir(), "data"), FreeAddress(t), FreeAddress(t)
 	all := append([]string{
 		"--name", "default",
-		"--data-dir", filepath.Join(directory, "data"),
+		"--data-dir", data,
 		"--listen-client-urls", "http://" + client,
 		"--advertise-client-urls", "http://" + client,
 		"--listen-peer-urls", "http://" + peer,
@@ -150,7 +154,7 @@ func DebianEtcd(t testing.TB, arguments ...string) *Etcd {
 		"--log-level", "error",
 	}, arguments...)
 	command := func() *exec.Cmd { return exec.Command(binary, all...) }
-	return &Etcd{StartProcess(t, "etcd 3.4", command, healthy(client)), client}
+	return &Etcd{StartProcess(t, "etcd 3.4", command, healthy(client)), client, data}
 }
 
 // noKeepAlive leaves no connection behind.

@@ -22,7 +22,11 @@ const ZooKeeperTick = 500 * time.Millisecond
 type ZooKeeper struct {
 	*Process
 	Address string // host:port of its clients
+	data    string
 }
+
+// Wipe kills the server and starts it again with no data.
+func (z *ZooKeeper) Wipe(t testing.TB) { t.Helper(); z.wiped(t, z.data) }
 
 // DebianZooKeeper starts a server of Debian's package zookeeper, which is 3.8.
 func DebianZooKeeper(t testing.TB) *ZooKeeper {
@@ -63,7 +67,7 @@ func newZooKeepers(t testing.TB, size int) []*ZooKeeper {
 		if size == 1 {
 			ready = servesZooKeeper(address)
 		}
-		servers[i] = &ZooKeeper{StartProcess(t, fmt.Sprint("ZooKeeper 3.8 number ", i+1), command, ready), address}
+		servers[i] = &ZooKeeper{StartProcess(t, fmt.Sprint("ZooKeeper 3.8 number ", i+1), command, ready), address, filepath.Join(directory, "version-2")}
 	}
 	for _, server := range servers {
 		server.Await(t)

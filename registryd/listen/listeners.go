@@ -25,7 +25,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/envharness/envharness/registryd/fault"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // Options say where to listen. All but Log may be left out.
@@ -107,7 +107,7 @@ func open(address string) (net.Listener, error) {
 }
 
 func openError(address string, err error) error {
-	e := &fault.Error{Problem: "cannot listen at " + address, Err: err}
+	e := &failure.Error{Problem: fmt.Sprintf("cannot listen at %s: %v", address, err), Err: err}
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		e.Next = "another process listens there: stop it, or give another address by --listen"
@@ -143,7 +143,7 @@ func (o Options) allow(l *listener) error {
 	case secure:
 		missing = "--auth"
 	}
-	return &fault.Error{
+	return &failure.Error{
 		Problem: fmt.Sprintf("%s is reached from other machines and has no %s", l.name, missing),
 		Next:    "add it, or say --insecure if everyone who reaches that address may read and write; for this machine's containers say --containers instead",
 	}

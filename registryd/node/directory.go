@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/envharness/envharness/registryd/fault"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 var (
@@ -42,7 +42,7 @@ func makePrivate(directory string) error {
 }
 
 func dataError(directory string, err error) error {
-	e := &fault.Error{Problem: "cannot open the data in " + directory, Err: err}
+	e := &failure.Error{Problem: fmt.Sprintf("cannot open the data in %s: %v", directory, err), Err: err}
 	var damage *damage
 	switch {
 	case errors.As(err, &damage):

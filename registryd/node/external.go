@@ -13,12 +13,13 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/etcd"
 	"github.com/envharness/envharness/discovery/layout"
-	"github.com/envharness/envharness/registryd/fault"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 const (
@@ -44,7 +45,7 @@ func OpenExternal(url string, log *slog.Logger) (Node, string, error) {
 		return nil, "", err
 	}
 	if config.User != "" || config.UserFile != "" {
-		return nil, "", &fault.Error{
+		return nil, "", &failure.Error{
 			Problem: "the URL of etcd has a login",
 			Next:    "leave it out: calls go to etcd as their caller, who sends user and password here",
 		}
@@ -64,6 +65,7 @@ func OpenExternal(url string, log *slog.Logger) (Node, string, error) {
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
 		Logger:               zap.NewNop(),
+		DialOptions:          []grpc.DialOption{grpc.WithContextDialer(dialEtcd)},
 	})
 	if err != nil {
 		return nil, "", err
@@ -73,6 +75,13 @@ func OpenExternal(url string, log *slog.Logger) (Node, string, error) {
 		prefix = layout.DefaultPrefix
 	}
 	return &external{config: config, toEtcd: client, prefix: prefix}, prefix, nil
+}
+
+// dialEtcd tries every address of a name.
+func dialEtcd(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
+	defer cancel()
+	return discovery.Dial(ctx, "tcp", address)
 }
 
 func (e *external) Client() *clientv3.Client { return e.toEtcd }

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/envharness/envharness/registryd/fault"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -40,9 +40,7 @@ func TestPrivate(t *testing.T) {
 			n.Close()
 		}
 		require.ErrorIs(t, err, errOpen)
-		var told *fault.Error
-		require.ErrorAs(t, err, &told)
-		require.Contains(t, told.Hint(), "chmod 700 "+directory)
+		require.Contains(t, failure.Hint(err), "chmod 700 "+directory)
 		info, err := os.Stat(directory)
 		require.NoError(t, err)
 		require.Equal(t, fs.ModeDir|mode, info.Mode())
@@ -139,9 +137,7 @@ func TestDamage(t *testing.T) {
 					require.Equal(t, filepath.Join(data, name), told.path)
 				}
 				require.NotContains(t, err.Error(), "\n")
-				var hinted *fault.Error
-				require.ErrorAs(t, err, &hinted)
-				require.Contains(t, hinted.Hint(), "snapshot")
+				require.Contains(t, failure.Hint(err), "snapshot")
 			})
 		}
 	}

@@ -1,0 +1,18 @@
+package harness
+
+import (
+	"errors"
+	"syscall"
+)
+
+// What the harness does on Linux alone.
+
+func (h *Harness) supervise([]string) error {
+	return &Error{Subject: "--init", Problem: "works on Linux alone", Err: errors.ErrUnsupported}
+}
+
+func resetIgnored() {}
+
+func takePending() {}
+
+func (s *startup) signalBeforeExec() syscall.Signal { return s.children.StoppedBy() }

@@ -1,0 +1,94 @@
+package harness
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/envharness/envharness/internal/backoff"
+	"github.com/envharness/envharness/internal/text"
+)
+
+// retryFirst is the delay before what failed is tried again; it doubles.
+const retryFirst = time.Second
+
+// refresher resolves /environment again while COMMAND runs.
+type refresher struct {
+	*Harness
+	base      *startup
+	state     *state
+	inherited *environ // what a refresh begins with
+	words     []string // COMMAND's
+	timer     *time.Timer
+	retry     backoff.Delay // after a failure
+	underWay  bool
+	results   chan refreshed
+}
+
+// refreshed is the outcome of resolving again.
+type refreshed struct {
+	startup *startup
+	err     error
+}
+
+func newRefresher(s *startup, st *state, words []string) *refresher {
+	return &refresher{Harness: s.Harness, base: s, state: st, inherited: s.env.clone(), words: words, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: s.Init.Refresh}, results: make(chan refreshed)}
+}
+
+// arm sets the time of the next refresh, ±10 %, so that a fleet does not ask all at once.
+func (r *refresher) arm() {
+	if d := r.Init.Refresh; d > 0 {
+		r.timer.Reset(time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())))
+	}
+}
+
+// begin begins a refresh unless one is under way or nobody needs it any more.
+func (r *refresher) begin() {
+	if r.underWay || r.state.phaseNow().IsStopping() {
+		return
+	}
+	r.underWay = true
+	go func() { r.results <- r.resolve() }()
+}
+
+// resolve resolves /environment again, from what was inherited. Long-running hooks are not run: their values
+// are what they last made known.
+func (r *refresher) resolve() refreshed {
+	s := r.base.again(r.inherited)
+	s.pushed = r.state.pushedOutput
+	s.resolve()
+	return refreshed{startup: s, err: s.check(r.words)}
+}
+
+// check finds why COMMAND could not be started with what was resolved.
+func (s *startup) check(words []string) error {
+	s.require()
+	err := s.failed()
+	if err == nil && len(words) > 0 {
+		_, _, err = s.lookUpCommand(words)
+	}
+	return err
+}
+
+// checkedWith is what s resolved but with another evaluation of one entry, unless COMMAND could not be started so.
+func (s *startup) checkedWith(e entry, v evaluation, words []string) (*startup, evaluation, error) {
+	n := s.with(e, v)
+	return n, v, n.check(words)
+}
+
+// finish ends a refresh and tells whether it succeeded. One that failed is tried again.
+func (r *refresher) finish(result refreshed) bool {
+	r.underWay = false
+	if result.err == nil {
+		r.retry.Reset()
+		return true
+	}
+	for _, h := range result.startup.discoverers {
+		h.hook.End(r.Timeout)
+	}
+	delay := r.retry.Next()
+	Each(result.err, func(one error) {
+		r.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", text.Duration(delay))
+	})
+	r.timer.Reset(delay)
+	return false
+}

@@ -1,0 +1,54 @@
+// Package control is the conversation with a running harness: a client connects to its socket, sends one word and
+// gets one line of JSON.
+package control
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Status is what a running harness says of itself, as envharness status prints it.
+type Status struct {
+	Phase     string           `json:"phase"` // one of the phases below
+	PID       int              `json:"pid"`   // COMMAND's, 0 while there is none
+	Ready     bool             `json:"ready"`
+	Healthy   bool             `json:"healthy"`
+	Announced bool             `json:"announced"`
+	Names     []NameStatus     `json:"names"`
+	Exporters []ExporterStatus `json:"exporters"` // the held ones
+}
+
+// NameStatus is one name that /environment decides, with the time its value was last found.
+type NameStatus struct {
+	Name      string    `json:"name"`
+	Refreshed time.Time `json:"refreshed"`
+}
+
+// ExporterStatus is one held executable of /export. PID is 0 while it waits to be started again.
+type ExporterStatus struct {
+	Path string `json:"path"`
+	PID  int    `json:"pid"`
+}
+
+// The phases of a harness under Init.
+const (
+	Starting = "starting" // COMMAND has not been started yet
+	Running  = "running"
+	Drained  = "drained"  // withdrawn by envharness drain, COMMAND runs
+	Stopping = "stopping" // a stop has begun
+)
+
+// Answer is what a harness replies to a request, in one line of JSON.
+type Answer struct {
+	OK      bool            `json:"ok"`
+	Problem string          `json:"problem,omitempty"` // why not
+	Status  json.RawMessage `json:"status,omitempty"`
+}
+
+// The requests that a harness understands.
+const (
+	AskStatus = "status" // its Status
+	AskReady  = "ready"  // is COMMAND ready and well?
+	AskDrain  = "drain"  // withdraw, and answer when that is done
+	AskResume = "resume" // announce again, and answer when that is done
+)

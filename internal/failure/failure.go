@@ -1,0 +1,41 @@
+// Package failure is one thing that went wrong, told to people: what it happened to, what happened, and what to do next.
+package failure
+
+import "github.com/envharness/envharness/internal/text"
+
+// Error is one failure. It never holds a secret.
+type Error struct {
+	Subject string // what it happened to: a path, an option, a variable, a command; empty when the problem says it
+	Problem string // what happened, with the reason
+	Next    string // the step that mends it, or empty
+	Code    int    // the exit code that goes with it, 0 for the program's usual one
+	Kind    string // a word by which the program groups its failures, or empty
+	Err     error  // the cause for errors.Is, or nil; its text is already part of Problem
+}
+
+func (e *Error) Error() string {
+	if e.Subject == "" {
+		return e.Problem
+	}
+	return text.Printable(e.Subject) + ": " + e.Problem
+}
+
+// Hint is the next step for the reader, or empty.
+func (e *Error) Hint() string { return e.Next }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is the next step that err or one of its causes tells, or empty.
+func Hint(err error) string {
+	for err != nil {
+		if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+			return h.Hint()
+		}
+		wrapper, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return ""
+		}
+		err = wrapper.Unwrap()
+	}
+	return ""
+}
