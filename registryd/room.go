@@ -103,8 +103,7 @@ func (r *room) give(owner any, n int64) {
 
 // sharedAnswer is an encoded answer that many may be reading: it takes its room once.
 type sharedAnswer struct {
-	data     []byte
-	revision int64 // of what it is made of
+	data []byte
 
 	lock    sync.Mutex
 	readers int
