@@ -127,7 +127,9 @@ func TestClient(t *testing.T) {
 	far := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 7, 7, 7)}}).DialContext}}
 	require.Equal(t, "loopback", client(far, "http://"+l.Addresses()[0]).Peer)
 
-	overUnix := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", path) }}}
+	overUnix := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
 	require.Equal(t, Client{Peer: "uid " + strconv.Itoa(os.Geteuid()), Local: true, Unix: true}, client(overUnix, "http://x"))
 }
 
