@@ -110,6 +110,9 @@ func Campaign(ctx context.Context, group *Group, lock Lock, name string, log *sl
 	for {
 		asked := time.Now()
 		grant, err := lock.Acquire(ctx)
+		if err == nil && ctx.Err() != nil {
+			err = ctx.Err() // who does not want it any more
+		}
 		if err == nil {
 			t.grant, t.until = grant, asked.Add(grant.TTL)
 			group.Go(context.Background(), t.keep)
