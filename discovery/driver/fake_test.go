@@ -26,7 +26,6 @@ type fake struct {
 	items   map[string]Item
 	writes  int64
 	reads   int // by sources
-	open    int // sources that are subscribed
 	sources map[*fakeSource]bool
 
 	lease    *fakeLease

@@ -139,16 +139,6 @@ func found(response *client.Response, err error) (*client.Node, uint64, error) {
 	return response.Node, response.Index, nil
 }
 
-// leaves visits all that is no directory.
-func leaves(node *client.Node, visit func(*client.Node)) {
-	if !node.Dir {
-		visit(node)
-	}
-	for _, child := range node.Nodes {
-		leaves(child, visit)
-	}
-}
-
 // revision is etcd's count of changes as a snapshot shows it.
 func revision(index uint64) string { return strconv.FormatUint(index, 10) }
 
