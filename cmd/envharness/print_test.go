@@ -43,7 +43,8 @@ func printed(t *testing.T, format, content string) (dir, output string, ok bool)
 	dir = t.TempDir()
 	write(t, filepath.Join(dir, "environment/A"), "")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "environment/A"), []byte(content), 0o644))
-	cmd := harness(t, dir, "print", "--environment", "environment", "--format", format)
+	// Of CR LF and byte order marks a warning would tell.
+	cmd := harness(t, dir, "print", "--environment", "environment", "--format", format, "--log-level", "error")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	result := run(t, cmd)
 	if result.code == 0 {
