@@ -147,9 +147,6 @@ func (ps *Children) Stop(sig syscall.Signal) {
 			p.terminate()
 		case !p.exited:
 			p.kill(sig)
-			if p.wantsTerminal() {
-				p.kill(syscall.SIGCONT) // a stopped one would not see it
-			}
 		}
 	}
 	time.AfterFunc(stopAfter, func() {

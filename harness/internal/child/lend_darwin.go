@@ -16,8 +16,6 @@ func (l *loan) possible() bool { return false }
 
 func (p *Process) lendTerminal() {}
 
-func (p *Process) wantsTerminal() bool { return false }
-
 func (p *Process) awaitsTerminal() bool { return false }
 
 func (p *Process) returnTerminal() (had bool) { return false }

@@ -59,6 +59,9 @@ func (p *Process) lendTerminal() {
 		l.holder, l.modes = p, terminal.Modes(l.fd)
 		terminal.Give(l.fd, p.pid)
 		p.kill(syscall.SIGCONT)
+	case p.wantsTerminal() && (p.terminated || p.owner.stopped != 0):
+		p.stoppedBy = 0
+		p.kill(syscall.SIGCONT) // so that it sees the signal that is to end it
 	}
 	p.owner.mu.Unlock()
 	if !stopped {
