@@ -4,10 +4,11 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
-	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -19,15 +20,22 @@ type Finding struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// Check looks at directories and runs nothing. It finds what the rules for entries refuse, programs whose
+// Check looks at a directory and runs nothing. It finds what the rules for entries refuse, programs whose
 // interpreter is missing or that were saved with CR LF, values with CR LF or a byte order mark, files and directories
 // that others may write to or replace, and files that are too large to be a value.
 //
 // export says whether dir is one of /export, whose rules differ.
-func Check(dir string, export bool) []Finding {
-	c := checker{dir: dir, export: export, seen: map[string]bool{}}
+func Check(o Options, dir string, export bool) []Finding {
+	c := checker{startup: atRest(o), dir: dir, export: export, seen: map[string]bool{}}
 	c.checkReplaceable(dir, 0o002)
-	l, err := readDirectory(dir, slog.New(slog.DiscardHandler))
+	read := c.startup.readEnvironment
+	switch {
+	case export:
+		read = func(dir string) (listing, error) { return readDirectory(dir, entryRules, c.startup.Log) }
+	case slices.Contains(o.Secrets, dir):
+		read = c.startup.readSecrets
+	}
+	l, err := read(dir)
 	if err != nil {
 		c.addError(err)
 	}
@@ -41,7 +49,38 @@ func Check(dir string, export bool) []Finding {
 	return c.findings
 }
 
+// CheckOrder gives the names of the executables of all environment directories in the order in which they run, and a
+// finding for each cycle of mentions. It runs nothing.
+func CheckOrder(o Options, dirs []string) (names []string, cycles []Finding) {
+	o.Environment = dirs
+	s := atRest(o)
+	var executables []entry
+	for _, e := range s.readEntries() {
+		if e.executable {
+			executables = append(executables, e)
+		}
+	}
+	q := s.queue(executables, func(cycle []int) {
+		cycles = append(cycles, Finding{
+			Path:    executables[cycle[0]].path,
+			Problem: namesOfCycle(executables, cycle) + ": they mention each other, so they run in byte order",
+			Hint:    "let one of them do without the other; a comment counts, too",
+		})
+	})
+	for i, ok := q.Next(); ok; i, ok = q.Next() {
+		names = append(names, executables[i].name)
+	}
+	return names, cycles
+}
+
+// atRest is a start-up that looks at entries and runs nothing.
+func atRest(o Options) *startup {
+	h := &Harness{Options: o, Log: slog.New(slog.DiscardHandler)}
+	return &startup{shared: &shared{Harness: h}, env: newEnviron(os.Environ()), ranks: map[string]int{}}
+}
+
 type checker struct {
+	*startup
 	dir      string // that is checked
 	export   bool
 	seen     map[string]bool // directories that checkReplaceable has looked at
@@ -60,33 +99,28 @@ func (c *checker) addError(err error) {
 }
 
 func (c *checker) checkEntry(e entry) {
-	if !c.export && !envfmt.IsName(e.name) {
-		c.addError(nameError(e.path))
+	if c.export {
+		e.executable, e.err = c.isExecutable(e)
+		if e.err == nil && !e.executable {
+			e.err = notAnExport(e)
+		}
 	}
-	executable, err := inspect(e.path)
-	if err != nil {
-		c.addError(err)
+	if e.err != nil {
+		c.addError(e.err)
 		return
 	}
-	if info, err := os.Stat(e.path); err == nil {
+	if info, err := os.Stat(e.at); err == nil {
 		c.checkWritable(e.path, info)
 	}
-	switch {
-	case executable:
+	if e.executable {
 		c.checkReplaceable(e.path, 0o022)
-		explain.Program(e.path, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
-	case c.export:
-		c.addError(notAnExport(e.path))
-	default:
-		c.checkPlain(e)
+		explain.Program(e.at, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
+		return
 	}
-}
-
-func (c *checker) checkPlain(e entry) {
-	value, err := plainValue(e)
-	if err != nil {
-		c.addError(err)
-	} else if problem, hint := oddity(value); problem != "" {
+	var v evaluation
+	if c.take(e, e.content, c.env, &v); v.err != nil {
+		c.addError(v.err)
+	} else if problem, hint := oddity(e); problem != "" {
 		c.add(e.path, problem, hint)
 	}
 }
@@ -128,4 +162,62 @@ func searchPath() string {
 		return search
 	}
 	return defaultPath
+}
+
+// Difference is a name that one of two environments has and the other lacks.
+type Difference struct {
+	Name    string `json:"name"`
+	In      string `json:"in"`      // the directory that has it
+	Lacking string `json:"lacking"` // the one that does not
+}
+
+// Diff compares the names of two environment directories, in byte order of names. It runs nothing and
+// compares no values: those are meant to differ. Of a set that is executable the file's name counts, of another the
+// names in it.
+func Diff(o Options, a, b string) ([]Difference, error) {
+	first, err := namesOf(o, a)
+	if err != nil {
+		return nil, err
+	}
+	second, err := namesOf(o, b)
+	if err != nil {
+		return nil, err
+	}
+	var differences []Difference
+	for len(first) > 0 || len(second) > 0 {
+		switch {
+		case len(second) == 0 || len(first) > 0 && first[0] < second[0]:
+			differences = append(differences, Difference{Name: first[0], In: a, Lacking: b})
+			first = first[1:]
+		case len(first) == 0 || second[0] < first[0]:
+			differences = append(differences, Difference{Name: second[0], In: b, Lacking: a})
+			second = second[1:]
+		default:
+			first, second = first[1:], second[1:]
+		}
+	}
+	return differences, nil
+}
+
+func namesOf(o Options, dir string) ([]string, error) {
+	if err := mustExist(dir); err != nil {
+		return nil, err
+	}
+	s := atRest(o)
+	l, err := s.readEnvironment(dir)
+	names := map[string]bool{}
+	for _, e := range l.entries {
+		if !e.isSet() || e.executable {
+			names[e.name] = true
+			continue
+		}
+		var v evaluation
+		if s.find(e, s.env, &v); v.err != nil {
+			return nil, v.err
+		}
+		for name := range v.names {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names)), err
 }

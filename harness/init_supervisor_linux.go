@@ -3,6 +3,7 @@ package harness
 import (
 	"log/slog"
 	"maps"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"syscall"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/phase"
+	"github.com/envharness/envharness/harness/internal/terminal"
+	"github.com/envharness/envharness/harness/internal/threads"
 )
 
 // supervisor is the harness beside COMMAND: it waits for one thing after another, and nothing that it does
@@ -35,7 +38,7 @@ type supervisor struct {
 
 // supervise is Run under Init.
 func (h *Harness) supervise(words []string) error {
-	h.Log = slog.New(unhindered{h.Log.Handler(), h.Stderr})
+	h.Log = slog.New(terminal.Log{Handler: h.Log.Handler(), Stderr: h.Stderr})
 	v := &supervisor{Harness: h, signals: make(chan syscall.Signal, 2*lastSignal), state: newState()}
 	h.signals.handle = v.receive
 	if h.Init.ParentDeathSignal != 0 {
@@ -93,6 +96,8 @@ func (v *supervisor) start() error {
 		return err
 	}
 	v.readiness.listen()
+	threads.Limit()
+	threads.Make(v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
 	if err := v.startCommand(); err != nil {
 		return err
 	}
@@ -102,6 +107,16 @@ func (v *supervisor) start() error {
 	v.discoverers.keep(s.discoverers)
 	v.refresher.arm()
 	return nil
+}
+
+// declarations is how many executables /export has: each may stay, once COMMAND is ready or after a drain.
+func (v *supervisor) declarations() int {
+	count := 0
+	for _, dir := range v.Export {
+		entries, _ := os.ReadDir(dir)
+		count += len(entries)
+	}
+	return count
 }
 
 // startCommand starts COMMAND with the current environment, and its probes.
@@ -244,7 +259,7 @@ func (v *supervisor) onRefreshed(r refreshed) {
 		return
 	}
 	v.discoverers.keep(r.startup.discoverers)
-	v.state.applyPushed(r.startup)
+	r.startup = v.state.withPushed(r.startup)
 	v.state.stamp(maps.Keys(r.startup.resolved))
 	if v.state.adopt(r.startup) {
 		v.changes.gather()

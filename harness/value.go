@@ -3,12 +3,11 @@ package harness
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
+	"strconv"
+	"strings"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/envfile"
+	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -20,8 +19,8 @@ const (
 
 // valueOf applies the rules that make output a value: trailing newlines go, as in $(…), everything else
 // stays; a NUL, and more than execve(2) takes, is refused.
-func valueOf(name string, output []byte) (string, error) {
-	output = bytes.TrimRight(output, "\n")
+func valueOf(name string, output []byte) (string, *Error) {
+	output = trimmed(output)
 	if i := bytes.IndexByte(output, 0); i >= 0 {
 		return "", &Error{
 			Subject: name,
@@ -34,6 +33,9 @@ func valueOf(name string, output []byte) (string, error) {
 	}
 	return string(output), nil
 }
+
+// trimmed is output without trailing newlines.
+func trimmed(output []byte) []byte { return bytes.TrimRight(output, "\n") }
 
 func nulProblem(offset int) string {
 	return fmt.Sprintf("its value has a NUL byte at offset %d: no environment variable can hold one", offset)
@@ -54,30 +56,91 @@ func fits(name, value string) *Error {
 	}
 }
 
-// readPlain reads a file that is not executable: its content is the value, as in envdir(8) and in mounted
-// Secret volumes. A program that lacks its execute bit is refused: nobody wants its source as a value.
-func readPlain(path string) ([]byte, error) {
-	// O_NONBLOCK: should the file have become a fifo since it was inspected, opening it does not hang.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+// membersOf makes variables of what an entry gave: one of a variable's value, many of a set. An error names the entry,
+// and of a set the member.
+func (s *startup) membersOf(e entry, output []byte, env *environ) ([]member, error) {
+	if e.isSet() {
+		return s.setMembers(e, output, env)
+	}
+	value, err := s.valueOf(e.name, output)
 	if err != nil {
-		return nil, &Error{Subject: path, Problem: "cannot read it: " + text.Reason(err), Next: "the harness's own user needs read permission", Err: err}
+		err.Subject = e.path
+		return nil, err
 	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, child.MaxOutput+1))
-	if err != nil {
-		return nil, &Error{Subject: path, Problem: "cannot read it: " + text.Reason(err), Err: err}
+	if value == "" && s.Empty == EmptyFail {
+		return nil, &Error{Subject: e.path, Problem: "its value is empty (--empty fail)", Next: emptyHint}
 	}
-	if looksLikeProgram(content) {
-		return nil, notExecutable(path)
-	}
-	return content, nil
+	return []member{{e.name, value, value == "" && s.Empty == EmptyUnset}}, nil
 }
 
-// looksLikeProgram tells whether content begins as a script or as an ELF image.
-func looksLikeProgram(content []byte) bool {
-	return bytes.HasPrefix(content, []byte("#!")) || bytes.HasPrefix(content, []byte("\x7fELF"))
+const emptyHint = "let it print a value, or allow empty ones with --empty keep"
+
+// valueOf is the value in an output. One that will stand in a file may be longer than a variable's.
+func (s *startup) valueOf(name string, output []byte) (string, *Error) {
+	value, err := valueOf(name, output)
+	if err != nil && s.isAsFile(name) && fits(name, string(trimmed(output))) != nil && !strings.Contains(string(output), "\x00") {
+		return string(trimmed(output)), nil
+	}
+	return value, err
 }
 
-func notExecutable(path string) error {
-	return &Error{Subject: path, Problem: "is a program without execute permission", Next: "chmod +x " + text.ShellQuote(path)}
+// setMembers reads a set.
+func (s *startup) setMembers(e entry, output []byte, env *environ) ([]member, error) {
+	if len(output) > maxFile {
+		return nil, &Error{Subject: e.path, Problem: "gives more than " + strconv.Itoa(maxFile>>20) + " MiB, more than all variables together may be", Next: "leave out what is no variable", Kind: timeline.Refused}
+	}
+	variables, err := s.parseSet(e, output, env)
+	if err != nil {
+		return nil, unreadable(e.path, err)
+	}
+	members := make([]member, 0, len(variables))
+	from := make(map[string]string, len(variables))
+	for _, v := range variables {
+		m, taken, err := s.setMember(e, v)
+		if err != nil {
+			return nil, err
+		}
+		if !taken {
+			continue
+		}
+		if other, twice := from[m.name]; twice {
+			return nil, memberError(e, v.Name, "becomes "+m.name+", and so does "+text.Printable(other), "rename one of the two in the store")
+		}
+		from[m.name] = v.Name
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+func (s *startup) parseSet(e entry, output []byte, env *environ) ([]envfile.Variable, error) {
+	if e.kind == aJSONSet {
+		return envfile.ParseJSON(output)
+	}
+	return envfile.Parse(output, envfile.Source{Weak: env.lookup, Unset: s.warnUnset(e.path)})
+}
+
+// setMember applies the rules for names and values to one member, and tells whether it takes part.
+func (s *startup) setMember(e entry, v envfile.Variable) (m member, taken bool, err error) {
+	name, ok := s.Names.Of(v.Name)
+	switch {
+	case !ok && s.Names == NamesSkip:
+		s.Log.Warn("skipped: its name cannot be a variable (--names skip)", "path", e.path, "name", v.Name)
+		return m, false, nil
+	case !ok:
+		return m, false, memberError(e, v.Name, "its name cannot be a variable: a name is a letter or _ and then letters, digits or _", "--names upper maps such names, --names skip leaves them out")
+	case s.PreferInherited && s.isInherited(name):
+		return m, false, nil
+	}
+	v.Name = name
+	if err := checkMember(e.path, v); err != nil && !(s.isAsFile(name) && !strings.Contains(v.Value, "\x00")) {
+		return m, false, err
+	}
+	if v.Value == "" && s.Empty == EmptyFail {
+		return m, false, memberError(e, name, "its value is empty (--empty fail)", emptyHint)
+	}
+	return member{name, v.Value, v.Value == "" && s.Empty == EmptyUnset}, true, nil
+}
+
+func memberError(e entry, name, problem, next string) error {
+	return &Error{Subject: e.path, Problem: text.Printable(name) + ": " + problem, Next: next, Kind: timeline.Refused}
 }
