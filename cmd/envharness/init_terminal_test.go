@@ -163,7 +163,7 @@ func TestTerminalIsCommands(t *testing.T) {
 			require.Equal(t, 1, count(s.log(), "INT"))
 			require.Equal(t, 1, count(s.log(), "child INT"))
 			withdrawal := slices.DeleteFunc(s.log(), func(line string) bool { return line == "child QUIT" })
-			require.Equal(t, []string{"held TERM", "held gone", "teardown", "withdrawn"}, withdrawal[max(0, len(withdrawal)-4):])
+			require.Equal(t, []string{"held TERM", "held gone", "teardown", "withdrawn", "child TERM"}, withdrawal[max(0, len(withdrawal)-5):])
 		})
 		t.Run("Ctrl-C ends it", func(t *testing.T) {
 			t.Parallel()
