@@ -195,7 +195,7 @@ func TestPrintManyValues(t *testing.T) {
 	}
 	printAll := func(format string) string {
 		// Without the warnings of what only looks like a mistake, as CR LF or a byte order mark.
-	cmd := harness(t, dir, "print", "--log-level", "error", "--environment", "environment", "--format", format)
+		cmd := harness(t, dir, "print", "--log-level", "error", "--environment", "environment", "--format", format)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		return succeeds(t, cmd)
 	}
