@@ -95,6 +95,10 @@ func serve(c *urfave.Context, options registryd.Options) error {
 		return err
 	}
 	server, err := registryd.Start(ctx, options)
+	if err != nil && ctx.Err() != nil {
+		options.Log.Info("stopped while starting")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,7 @@ func serve(c *urfave.Context, options registryd.Options) error {
 		return err
 	}
 	stopExport := export(exporter)
+	options.Log.Info("memory", "limit", limitMemory())
 	announce(server, options)
 	err = server.Wait(ctx)
 	tellSystemd(daemon.SdNotifyStopping)
