@@ -176,8 +176,9 @@ func askCommand(signals *harness.Signals, request, summary, about string) subcom
 	}
 	usage := "envharness " + request + " [--socket PATH]"
 	if request == harness.RequestStatus {
-		flags = append(flags, &urfave.StringFlag{Name: "format", Category: string(asking), Usage: "`FORMAT`: json, or prometheus for a textfile collector", Value: "json"})
-		usage += " [--format FORMAT]"
+		flags = append(flags, &urfave.StringFlag{Name: "format", Category: inUsage})
+		usage += " [--format json|prometheus]"
+		about += " With --format prometheus it is for the textfile collector of the node exporter."
 	}
 	return subcommand{
 		usage:   usage,
@@ -215,7 +216,10 @@ func inFormat(format string, status []byte) []byte {
 	return append(status, '\n')
 }
 
-const asking topic = "socket"
+const (
+	asking  topic = "socket"
+	inUsage       = "usage" // of what a subcommand's usage and text say
+)
 
 // needsInit refuses options, given on the command line, that have no meaning without --init. Variables may
 // well be set for all images alike.
