@@ -3,31 +3,33 @@ package main
 import (
 	"context"
 
-	urfave "github.com/urfave/cli/v2"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func servicesCommand() command {
-	return command{
-		name:    "services",
-		summary: "list the names of the services that have an instance",
-		flags:   func() []urfave.Flag { return []urfave.Flag{jsonFlag(), waitFlag()} },
-		run:     services,
+func (p *program) servicesCommand() cli.Command {
+	l := &lister{}
+	return cli.Command{
+		Name:    "services",
+		Summary: "list the names of the services that have an instance",
+		Example: "envdiscover services",
+		Options: l.options(),
+		Run:     p.runs(func(ctx context.Context, c *call) error { return c.services(ctx, l) }),
 	}
 }
 
-func services(ctx context.Context, c *call) error {
+func (c *call) services(ctx context.Context, l *lister) error {
 	registry, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
 	var names []string
-	err = c.patiently(ctx, func(ctx context.Context) error {
+	err = patiently(ctx, l.wait, func(ctx context.Context) error {
 		names, err = registry.Services(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return c.printNames(names)
+	return c.printNames(names, l.json)
 }

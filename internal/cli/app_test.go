@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -88,36 +87,5 @@ func TestUsageErrors(t *testing.T) {
 		require.ErrorAs(t, err, &usage, test.want)
 		require.Equal(t, test.want, usage.Error())
 		require.Equal(t, "usage: program [OPTION...] WORD...", usage.Hint())
-	}
-}
-
-func TestMentioned(t *testing.T) {
-	flags := []urfave.Flag{
-		&urfave.StringFlag{Name: "one"}, &urfave.StringSliceFlag{Name: "two"}, &urfave.IntFlag{Name: "three"},
-		&urfave.DurationFlag{Name: "four"}, &urfave.BoolFlag{Name: "five", Aliases: []string{"f"}}, &urfave.StringFlag{Name: "long-name"},
-	}
-	for name, test := range map[string]struct {
-		words, variables, want []string
-	}{
-		"nothing":              {},
-		"every spelling":       {words: []string{"--one", "x", "-two=a", "--three=3"}, want: []string{"one", "two", "three"}},
-		"an alias":             {words: []string{"-f"}, want: []string{"five"}},
-		"words are no options": {words: []string{"one", "two=2", "-", "--"}},
-		"variables":            {variables: []string{"PROGRAM_LONG_NAME", "PROGRAM_FOUR", "ONE"}, want: []string{"four", "long-name"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			set := func(name string) (string, bool) {
-				if slices.Contains(test.variables, name) {
-					return "x", true
-				}
-				return "", false
-			}
-			var names []string
-			for _, flag := range cli.Mentioned(flags, test.words, "PROGRAM", set) {
-				names = append(names, flag.Names()[0])
-			}
-			require.Equal(t, test.want, names)
-			require.Len(t, flags, 6)
-		})
 	}
 }
