@@ -6,6 +6,10 @@ COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
 
+# How many packages are tested at a time. Their tests wait for processes, TTLs
+# and servers more than they compute, so it is more than there are processors.
+PACKAGES ?= $(shell echo $$((2 * $$(nproc))))
+
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
 TESTFLAGS ?=
 
@@ -28,11 +32,11 @@ demo: build ## The whole story, step by step: an environment, a registry, a serv
 .PHONY: test
 test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
 	ENVHARNESS_TEST_REQUIRE=all scripts/with-docker \
-		go test -race -shuffle=on -timeout 30m -tags $(TAGS) $(TESTFLAGS) ./...
+		go test -race -shuffle=on -p $(PACKAGES) -timeout 30m -tags $(TAGS) $(TESTFLAGS) ./...
 
 .PHONY: test-quick
-test-quick: ## The tests that this machine can run, without the race detector
-	go test -tags $(TAGS) $(TESTFLAGS) ./...
+test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute
+	go test -short -p $(PACKAGES) -tags $(TAGS) $(TESTFLAGS) ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each

@@ -42,6 +42,7 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/control"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -67,6 +68,10 @@ func New(o Options, signals *Signals) *Harness {
 //
 // The error gathers every failure (see Each); one of a signal is a *SignalError. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
+	if h.Init.Enabled && control.Alive(h.Init.Socket) {
+		h.Log.Warn("another harness runs in this container: nothing is announced and nothing withdrawn, the command runs as with exec", "socket", h.Init.Socket)
+		h.Beside()
+	}
 	if h.Init.Enabled {
 		return h.supervise(command)
 	}
@@ -79,6 +84,13 @@ func (h *Harness) Run(command []string) error {
 		err = s.exec(command)
 	}
 	return s.fail(err)
+}
+
+// Beside makes a run one beside a harness that has announced the service and withdraws it: neither is done, nothing
+// stays when COMMAND runs, and no socket is made.
+func (h *Harness) Beside() {
+	h.Export = nil
+	h.Init = InitOptions{}
 }
 
 // Resolve does what Run does up to /environment, without /export and COMMAND: what print shows.
@@ -160,6 +172,7 @@ func (h *Harness) begin() (*startup, error) {
 		h.signals.forwardAll()
 	}
 	h.signals.deliver(s.children)
+	time.AfterFunc(hearEvery, s.hearWhileStuck)
 	s.guardDeadline()
 	for _, step := range []func() error{s.checkOptions, s.readEnvFiles} {
 		if err := step(); err != nil {

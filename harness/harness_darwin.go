@@ -13,4 +13,6 @@ func (h *Harness) supervise([]string) error {
 
 func resetIgnored() {}
 
+func takePending() {}
+
 func (s *startup) signalBeforeExec() syscall.Signal { return s.children.StoppedBy() }

@@ -3,6 +3,7 @@ package harness
 import (
 	"log/slog"
 	"maps"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"syscall"
@@ -93,6 +94,8 @@ func (v *supervisor) start() error {
 		return err
 	}
 	v.readiness.listen()
+	limitProcessors()
+	makeThreads(v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
 	if err := v.startCommand(); err != nil {
 		return err
 	}
@@ -102,6 +105,16 @@ func (v *supervisor) start() error {
 	v.discoverers.keep(s.discoverers)
 	v.refresher.arm()
 	return nil
+}
+
+// declarations is how many executables /export has: each may stay, once COMMAND is ready or after a drain.
+func (v *supervisor) declarations() int {
+	count := 0
+	for _, dir := range v.Export {
+		entries, _ := os.ReadDir(dir)
+		count += len(entries)
+	}
+	return count
 }
 
 // startCommand starts COMMAND with the current environment, and its probes.

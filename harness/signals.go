@@ -65,6 +65,14 @@ func (s *Signals) await() {
 	}
 }
 
+// EndProcess lets every signal, those that came already first, end the process: for what has nothing to clean up.
+func (s *Signals) EndProcess() {
+	go func() {
+		sig := <-s.arrived
+		os.Exit(128 + int(sig.(syscall.Signal)))
+	}()
+}
+
 // deliver lets every signal, those that came already first, end what processes run.
 func (s *Signals) deliver(ps *child.Children) {
 	if s == nil {

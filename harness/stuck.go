@@ -2,6 +2,7 @@ package harness
 
 import (
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,8 @@ const (
 	stuckFor = 2 * time.Second
 	// stopLimit is how long one may take that a signal ends: KILL comes 5 s after it.
 	stopLimit = 8 * time.Second
+	// hearEvery is how often a signal is looked for that a stuck thread should have taken.
+	hearEvery = 500 * time.Millisecond
 	// stuckEvery is how often it is looked at.
 	stuckEvery = 100 * time.Millisecond
 )
@@ -34,6 +37,17 @@ func endStuck(children *child.Children, code int, limit time.Duration, last func
 	}
 	last()
 	os.Exit(code)
+}
+
+// hearWhileStuck lets a signal be taken that the kernel has given to a thread that a file system holds: it chooses the
+// main thread when it may, and wakes no other one. A thread that changes its mask looks for what is pending.
+func (s *startup) hearWhileStuck() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for !s.started.Load() {
+		time.Sleep(hearEvery)
+		takePending()
+	}
 }
 
 // guardDeadline ends a start-up that is stuck when its deadline passes.

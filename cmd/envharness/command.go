@@ -149,10 +149,10 @@ func subcommands(signals *harness.Signals) map[string]subcommand {
 		"check": checkCommand(),
 		"diff":  diffCommand(),
 
-		harness.RequestStatus: askCommand(harness.RequestStatus, "tell its state as JSON", "Tells what the harness knows of itself and of COMMAND, as JSON."),
-		harness.RequestReady:  askCommand(harness.RequestReady, "exit 0 if ready and well", "Exits 0 when COMMAND is ready and well, 1 when it is not: a Kubernetes exec probe."),
-		harness.RequestDrain:  askCommand(harness.RequestDrain, "withdraw the service", "Withdraws the service and leaves COMMAND running."),
-		harness.RequestResume: askCommand(harness.RequestResume, "announce it again", "Announces the service again after a drain."),
+		harness.RequestStatus: askCommand(signals, harness.RequestStatus, "tell its state as JSON", "Tells what the harness knows of itself and of COMMAND, as JSON."),
+		harness.RequestReady:  askCommand(signals, harness.RequestReady, "exit 0 if ready and well", "Exits 0 when COMMAND is ready and well, 1 when it is not: a Kubernetes exec probe."),
+		harness.RequestDrain:  askCommand(signals, harness.RequestDrain, "withdraw the service", "Withdraws the service and leaves COMMAND running."),
+		harness.RequestResume: askCommand(signals, harness.RequestResume, "announce it again", "Announces the service again after a drain."),
 	}
 }
 

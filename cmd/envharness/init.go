@@ -164,7 +164,7 @@ func changePolicy(word string) (harness.ChangePolicy, syscall.Signal, error) {
 }
 
 // askCommand is one of the subcommands that talk to a running harness.
-func askCommand(request, summary, about string) subcommand {
+func askCommand(signals *harness.Signals, request, summary, about string) subcommand {
 	return subcommand{
 		usage:   "envharness " + request + " [--socket PATH]",
 		summary: summary,
@@ -177,6 +177,7 @@ func askCommand(request, summary, about string) subcommand {
 			if c.NArg() > 0 {
 				return usageError(c, "%s takes no arguments", request)
 			}
+			signals.EndProcess()
 			socket := harness.DefaultSocket
 			cli.Read(c, "socket", &socket)
 			status, err := harness.Ask(socket, request)

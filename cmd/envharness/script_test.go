@@ -237,10 +237,14 @@ func rootfs(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Chmod(null, 0o666))
 }
 
+// copyFile copies a program. No process is forked meanwhile: a child of another test would keep the copy open for
+// writing until its exec, and the kernel runs no such file (ETXTBSY, execve(2)).
 func copyFile(from, to string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	return os.WriteFile(to, content, 0o755)
 }

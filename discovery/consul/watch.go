@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 func (r *registry) Watch(ctx context.Context, name string, q discovery.Query) (<-chan discovery.Snapshot, error) {

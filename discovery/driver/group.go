@@ -1,6 +1,3 @@
-// Package driver is what engines share: the loops that keep a registration alive and a watch going.
-// An engine supplies the single steps, as a [Lease] and a [Source], and leaves to this package when
-// they are taken, what is tried again, and what the user of the registry sees of it.
 package driver
 
 import (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -13,83 +12,6 @@ import (
 
 // withdrawTimeout bounds the withdrawal, whose caller may be a process that was told to end.
 const withdrawTimeout = 2 * time.Second
-
-// Lease is one announcement as an engine keeps it. Its methods are called one at a time.
-type Lease interface {
-	// Announce writes the record. With takeOver it is the newest Register and takes the ID from whoever
-	// has it. Otherwise it writes only if there is no record or its own, else ErrConflict. It is called
-	// again after an error (the record may have been written) and after ErrLost.
-	Announce(ctx context.Context, in discovery.Instance, takeOver bool) (Grant, error)
-
-	// Renew prolongs the announcement and makes sure that the record is still there and its own:
-	// ErrLost if it is gone, ErrConflict if another has taken it.
-	Renew(ctx context.Context, in discovery.Instance) error
-
-	// Update writes the record anew, only if it is its own: ErrLost or ErrConflict as in Renew. Fields of
-	// the record that this version does not know are kept.
-	Update(ctx context.Context, in discovery.Instance) error
-
-	// Withdraw removes the record if it is its own. It follows an Announce that failed, too.
-	Withdraw(ctx context.Context) error
-}
-
-// Loser is a Lease that notices by itself that it was lost. Lost gives a channel that receives then; it
-// is called once, before anything else.
-type Loser interface {
-	Lost() <-chan struct{}
-}
-
-// Leaver is a Lease that something keeps alive beside Renew. Leave stops that, and leaves the record to its
-// TTL, or to who has taken it over; it is called once, instead of Withdraw.
-type Leaver interface {
-	Leave()
-}
-
-// Grant is what the engine gave.
-type Grant struct {
-	TTL   time.Duration
-	Every time.Duration // how often to renew; a third of the TTL when 0
-}
-
-// CredentialStore is where the instances of a service share their credentials.
-type CredentialStore interface {
-	// ShareCredentials writes c, by compare-and-swap, and gives what is now in force. With keep it
-	// writes only if there are none; a zero c is never written.
-	ShareCredentials(ctx context.Context, service string, c discovery.Credentials, keep bool) (discovery.Credentials, error)
-
-	// WatchCredentials follows them as discovery.Registry.Watch does; zero is none.
-	WatchCredentials(ctx context.Context, service string) (<-chan discovery.Credentials, error)
-}
-
-// Registering tells Register about what it keeps.
-type Registering struct {
-	Instance    discovery.Instance // normalized, with its ID
-	TTL         time.Duration      // as asked
-	Timeout     time.Duration      // of one step
-	Engine      string             // its URL without passwords, for errors
-	Credentials CredentialStore    // nil: they are not shared
-	Log         *slog.Logger
-}
-
-// Accept checks what a registry's Register was given, and makes it what a lease keeps: the instance normalized
-// and fitted, the TTL within its bounds. fit gives the instance its ID and refuses one that the engine cannot
-// write. Whether credentials are shared is left to the engine.
-func Accept(config discovery.Config, in discovery.Instance, ttl time.Duration, fit func(discovery.Instance) (discovery.Instance, error)) (Registering, error) {
-	in, err := in.Normalize()
-	if err == nil {
-		in, err = fit(in)
-	}
-	if err == nil {
-		ttl, err = discovery.ValidTTL(ttl)
-	}
-	return Registering{
-		Instance: in,
-		TTL:      ttl,
-		Timeout:  config.Timeout,
-		Engine:   config.String(),
-		Log:      config.Log,
-	}, err
-}
 
 // Register keeps a lease in the group until ctx ends or the registration is closed. It implements the
 // contract of discovery.Registration.
@@ -124,8 +46,11 @@ type registration struct {
 	id, service string
 
 	// Of the goroutine that runs the registration.
+	record    Record // of Instance, when encoded
+	encoded   bool
+	wanted    bool // there is to be a record
 	announced bool // the lease is believed to stand
-	dirty     bool // the record is not what Instance is
+	dirty     bool // what stands there is not the record
 	tried     bool // there may be something to withdraw
 	taken     bool // the ID was taken once, so it is not taken over again
 	offered   bool // our own credentials were written once
@@ -252,7 +177,7 @@ func (r *registration) Leave() {
 }
 
 func (r *registration) wrap(err error) error {
-	return &discovery.Error{Op: "register", Name: r.service, Engine: r.Engine, Err: err}
+	return r.fail("register", r.service, err)
 }
 
 // run is the registration's life.
@@ -274,7 +199,7 @@ func (r *registration) run(ctx context.Context) {
 // keep announces and renews until ctx ends, which gives nil, or nothing more can be done.
 func (r *registration) keep(ctx context.Context) error {
 	var lost <-chan struct{}
-	if l, ok := r.lease.(Loser); ok {
+	if l, ok := r.lease.(LossNotifier); ok {
 		lost = l.Lost()
 	}
 	timer := time.NewTimer(0)
@@ -324,6 +249,12 @@ func (r *registration) next(err error) time.Duration {
 
 // step brings the registry to what it should hold, and prolongs it.
 func (r *registration) step(ctx context.Context) error {
+	if err := r.encode(); err != nil {
+		return r.wrap(err)
+	}
+	if !r.wanted {
+		return r.warn("withdraw", r.hide(ctx))
+	}
 	if r.announced {
 		err := r.prolong(ctx)
 		if !errors.Is(err, ErrLost) {
@@ -333,6 +264,45 @@ func (r *registration) step(ctx context.Context) error {
 		r.announced = false
 	}
 	return r.warn("announce", r.announce(ctx))
+}
+
+// encode makes the record of what is to be announced.
+func (r *registration) encode() error {
+	if r.encoded {
+		return nil
+	}
+	key, value, wanted, err := r.Encode(r.Instance)
+	if err == nil && wanted && r.record.Key != "" && r.record.Key != key {
+		err = discovery.Mark(discovery.ErrInvalid, errors.New("the key of a registration cannot change"))
+	}
+	if err != nil {
+		return err
+	}
+	r.encoded, r.wanted = true, wanted
+	r.record.Value, r.record.Instance, r.record.what = value, r.Instance, &r.Registering
+	if wanted {
+		r.record.Key = key
+	}
+	return nil
+}
+
+// hide keeps the record away while the instance is to have none.
+func (r *registration) hide(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	if err := r.share(ctx); err != nil {
+		return err
+	}
+	if r.announced || r.tried {
+		if err := r.lease.Withdraw(ctx); err != nil {
+			return r.fail("withdraw", r.service, err)
+		}
+	}
+	r.announced, r.tried, r.dirty = false, false, false
+	r.taken = true // who registers the ID meanwhile is newer
+	r.due = time.Now().Add(r.TTL() / 3)
+	r.becomeReady()
+	return nil
 }
 
 // warn logs what will be tried again.
@@ -348,8 +318,8 @@ func (r *registration) prolong(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, min(r.Timeout, r.every))
 	defer cancel()
 	if r.dirty {
-		if err := r.lease.Update(ctx, r.Instance); err != nil {
-			return err
+		if err := r.lease.Update(ctx, r.record); err != nil {
+			return r.fail("update", r.service, err)
 		}
 		r.dirty = false
 	}
@@ -357,8 +327,8 @@ func (r *registration) prolong(ctx context.Context) error {
 	if now.Before(r.due) {
 		return nil
 	}
-	if err := r.lease.Renew(ctx, r.Instance); err != nil {
-		return err
+	if err := r.lease.Renew(ctx, r.record); err != nil {
+		return r.fail("renew", r.service, err)
 	}
 	r.due = now.Add(r.every)
 	return nil
@@ -370,16 +340,17 @@ func (r *registration) announce(ctx context.Context) error {
 	if err := r.share(ctx); err != nil {
 		return err
 	}
+	if err := r.encode(); err != nil { // with what was shared
+		return r.wrap(err)
+	}
 	r.tried = true
 	now := time.Now()
-	grant, err := r.lease.Announce(ctx, r.Instance, !r.taken)
+	grant, err := r.lease.Announce(ctx, r.record, !r.taken)
 	if err != nil {
-		return err
+		return r.wrap(err)
 	}
 	r.taken, r.announced, r.dirty = true, true, false
-	if r.every = grant.Every; r.every == 0 {
-		r.every = grant.TTL / 3
-	}
+	r.every = grant.every()
 	r.due = now.Add(r.every)
 	r.lock.Lock()
 	r.ttl = grant.TTL
@@ -410,8 +381,8 @@ func (r *registration) release(end error) error {
 	if !left && !errors.Is(end, discovery.ErrConflict) { // then the announcement is another's
 		return r.withdraw()
 	}
-	if l, ok := r.lease.(Leaver); ok {
-		l.Leave()
+	if l, ok := r.lease.(Detacher); ok {
+		l.Detach()
 	}
 	return nil
 }
@@ -423,7 +394,7 @@ func (r *registration) withdraw() error {
 	ctx, cancel := context.WithTimeout(context.Background(), withdrawTimeout)
 	defer cancel()
 	if err := r.lease.Withdraw(ctx); err != nil {
-		return fmt.Errorf("the entry stays until its TTL of %s runs out: %w", r.TTL(), err)
+		return fmt.Errorf("the entry stays until its TTL of %s runs out: %w", r.TTL(), r.fail("withdraw", r.service, err))
 	}
 	return nil
 }
@@ -433,7 +404,7 @@ func (r *registration) change(in discovery.Instance) {
 	if r.Registering.Credentials != nil {
 		in.User, in.Password = r.Instance.User, r.Instance.Password
 	}
-	r.Instance, r.dirty = in, true
+	r.Instance, r.encoded, r.dirty = in, false, true
 	r.lock.Lock()
 	r.credentials = in.Credentials()
 	r.lock.Unlock()
@@ -458,7 +429,7 @@ func (r *registration) adopt(c discovery.Credentials) bool {
 	if c.IsZero() || c == r.Instance.Credentials() || !r.offered {
 		return false
 	}
-	r.Instance.User, r.Instance.Password, r.dirty = c.User, c.Password, true
+	r.Instance.User, r.Instance.Password, r.encoded, r.dirty = c.User, c.Password, false, true
 	r.lock.Lock()
 	r.credentials = c
 	r.lock.Unlock()

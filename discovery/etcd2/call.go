@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // errMoved is a gap: a long poll waited at a member that gives no answers.

@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // feed is one key, with all below it, as it is now: read once, and from then on kept by one long poll for all

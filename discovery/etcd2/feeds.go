@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // feeds are those of a registry that are watched.

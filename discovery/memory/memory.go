@@ -60,107 +60,129 @@ func storeOf(config discovery.Config) *store {
 }
 
 func open(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-	return &registry{
-		store:  storeOf(config),
-		layout: layout.Native(""),
-		config: config,
-		group:  driver.NewGroup(),
-	}, nil
+	b := &backend{store: storeOf(config)}
+	b.registry = driver.Open(config, layout.Native(""), b, 0)
+	return b.registry, nil
 }
 
-// registry is one opening of a store.
-type registry struct {
-	store  *store
-	layout layout.Layout // for the rules of names alone
-	config discovery.Config
-	group  *driver.Group
+// backend is one opening of a store.
+type backend struct {
+	*store
+	registry *driver.Registry
 }
 
-func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout, r.config.Log))
-	if err != nil {
-		return nil, r.fail("register", in.Service, err)
-	}
-	if discovery.NewRegisterOptions(options).SyncCredentials {
-		what.Credentials = credentials{r}
-	}
-	return driver.Register(ctx, r.group, &lease{registry: r, ttl: what.TTL, owner: new(owner)}, what), nil
+func (b *backend) Hint(error) string { return "" }
+func (b *backend) Close() error      { return nil }
+
+func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease {
+	return &lease{store: b.store, owner: new(owner), ttl: ttl}
 }
 
-func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
-	source, err := r.snapshots(service, q)
-	if err != nil {
-		return discovery.Snapshot{}, err
-	}
-	return source.Read(ctx)
+func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
+	return &lock{registry: b.registry, lease: lease{store: b.store, owner: new(owner), ttl: ttl, key: key}}
 }
 
-func (r *registry) Watch(ctx context.Context, service string, q discovery.Query) (<-chan discovery.Snapshot, error) {
-	source, err := r.snapshots(service, q)
-	if err != nil {
-		return nil, err
-	}
-	return driver.WatchSnapshots(ctx, r.group, source, service, r.config.Log)
+// lease is one registration's entry.
+type lease struct {
+	*store
+	owner *owner
+	ttl   time.Duration
+	key   string
 }
 
-func (r *registry) snapshots(service string, q discovery.Query) (*source[discovery.Snapshot], error) {
-	if _, err := r.layout.ServicePrefix(service); err != nil {
-		return nil, r.fail("read service", service, err)
-	}
-	return &source[discovery.Snapshot]{
-		registry: r,
-		op:       "read service",
-		name:     service,
-		topic:    topic{"service", service},
-		read:     func() discovery.Snapshot { return r.store.snapshot(service, q) },
-	}, nil
-}
-
-func (r *registry) Services(ctx context.Context) (names []string, err error) {
-	err = r.store.do(ctx, func() error {
-		names = r.store.serviceNames()
+func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+	l.key = record.Key
+	return driver.Grant{TTL: l.ttl}, l.do(ctx, func() error {
+		if _, err := l.own(); err == discovery.ErrConflict && !takeOver {
+			return err
+		}
+		l.put(l.key, record.Value, l.owner, l.ttl)
 		return nil
 	})
-	return names, r.fail("list services", "", err)
 }
 
-func (r *registry) Close() error {
-	r.group.Close()
-	return nil
+func (l *lease) Renew(ctx context.Context, _ driver.Record) error {
+	return l.do(ctx, func() error {
+		e, err := l.own()
+		if err == nil {
+			l.prolong(l.key, e, l.ttl)
+		}
+		return err
+	})
 }
 
-// fail says what could not be done; nil stays nil.
-func (r *registry) fail(op, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
+func (l *lease) Update(ctx context.Context, record driver.Record) error {
+	return l.do(ctx, func() error {
+		was, err := l.own()
+		if err != nil {
+			return err
+		}
+		value, err := record.Over(was.value)
+		if err == nil {
+			l.put(l.key, value, l.owner, time.Until(was.deadline))
+		}
+		return err
+	})
 }
 
-// source follows a topic of the store.
-type source[T any] struct {
-	registry *registry
-	op, name string
-	topic    topic
-	read     func() T // under the store's lock
-	changed  <-chan struct{}
-}
-
-func (s *source[T]) Read(ctx context.Context) (state T, err error) {
-	err = s.registry.store.do(ctx, func() error {
-		s.changed = s.registry.store.subscribe(s.topic)
-		state = s.read()
+func (l *lease) Withdraw(ctx context.Context) error {
+	return l.do(ctx, func() error {
+		if _, err := l.own(); err == nil {
+			l.remove(l.key)
+		}
 		return nil
 	})
-	return state, s.registry.fail(s.op, s.name, err)
 }
 
-func (s *source[T]) Next(ctx context.Context) (T, error) {
-	select {
-	case <-s.changed:
-	case <-ctx.Done():
+// own gives the entry: ErrLost when there is none, ErrConflict when it is another's.
+func (l *lease) own() (*entry, error) {
+	switch e := l.entries[l.key]; {
+	case e == nil:
+		return nil, driver.ErrLost
+	case e.owner != l.owner:
+		return nil, discovery.ErrConflict
+	default:
+		return e, nil
 	}
-	return s.Read(ctx)
 }
 
-func (s *source[T]) Close() {}
+// lock is an entry that its holder owns.
+type lock struct {
+	lease
+	registry *driver.Registry
+}
+
+func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
+	return l.Announce(ctx, driver.Record{Key: l.key}, false)
+}
+
+func (l *lock) WaitReleased(ctx context.Context) error {
+	return l.registry.Await(ctx, l.key, func(item driver.Item) bool { return item.Gone })
+}
+
+func (l *lock) Renew(ctx context.Context) error {
+	return l.fenced(ctx, func() {
+		l.prolong(l.key, l.entries[l.key], l.ttl)
+	})
+}
+
+func (l *lock) Release(ctx context.Context) error { return l.Withdraw(ctx) }
+
+func (l *lock) Put(ctx context.Context, key string, value []byte) error {
+	return l.fenced(ctx, func() { l.put(key, value, nil, 0) })
+}
+
+func (l *lock) Delete(ctx context.Context, key string) error {
+	return l.fenced(ctx, func() { l.remove(key) })
+}
+
+// fenced calls f if this process leads. Nobody else can lead before f is done.
+func (l *lock) fenced(ctx context.Context, f func()) error {
+	return l.do(ctx, func() error {
+		if _, err := l.own(); err != nil {
+			return driver.ErrNotLeading
+		}
+		f()
+		return nil
+	})
+}

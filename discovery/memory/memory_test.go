@@ -39,19 +39,11 @@ func TestConformance(t *testing.T) {
 // revoke takes away every registration and leader.
 func (s *store) revoke() {
 	s.lock.Lock()
-	for service, entries := range s.services {
-		for id := range entries {
-			s.remove(service, id)
+	defer s.lock.Unlock()
+	for key, e := range s.entries {
+		if e.owner != nil {
+			s.remove(key)
 		}
-		s.changed(topic{"service", service})
-	}
-	var leaders []*leadership
-	for _, l := range s.leaders {
-		leaders = append(leaders, l)
-	}
-	s.lock.Unlock()
-	for _, l := range leaders {
-		s.depose(l.name, l)
 	}
 }
 

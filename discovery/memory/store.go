@@ -1,54 +1,44 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
-// owner is the identity of a registration: only its address counts.
+// owner is the identity of a registration or a candidate: only its address counts.
 type owner struct{ _ byte }
-
-// topic names something whose changes are followed.
-type topic struct{ kind, name string }
 
 // store is what registries of one name share.
 type store struct {
-	lock        sync.Mutex
-	revision    int64
-	away        bool // tests: nobody can reach it
-	services    map[string]map[string]*entry
-	values      map[string]*value
-	credentials map[string]discovery.Credentials
-	leaders     map[string]*leadership
-	followers   map[topic]chan struct{}
+	lock     sync.Mutex
+	revision int64
+	away     bool // tests: nobody can reach it
+	entries  map[string]*entry
+	known    map[string]bool // prefixes that something was written below
+	changed  chan struct{}   // closed at the next change
 }
 
+// entry is what stands at a key.
 type entry struct {
-	instance discovery.Instance
-	owner    *owner
-	expiry   *expiry
-}
-
-type value struct {
-	data   []byte
-	expiry *expiry // nil: it stays
+	value    []byte
+	version  int64
+	owner    *owner // nil: nobody's
+	deadline time.Time
+	timer    *time.Timer // nil: it stays
 }
 
 func newStore() *store {
-	return &store{
-		services:    map[string]map[string]*entry{},
-		values:      map[string]*value{},
-		credentials: map[string]discovery.Credentials{},
-		leaders:     map[string]*leadership{},
-		followers:   map[topic]chan struct{}{},
-	}
+	return &store{entries: map[string]*entry{}, known: map[string]bool{}, changed: make(chan struct{})}
 }
 
 // do runs f under the lock, if the store can be reached.
@@ -69,103 +59,166 @@ func (s *store) setAway(away bool) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	s.away = away
-	for t := range s.followers {
-		s.wake(t)
-	}
+	s.tell()
 }
 
-// subscribe gives a channel that is closed at the topic's next change.
-func (s *store) subscribe(t topic) <-chan struct{} {
-	if s.followers[t] == nil {
-		s.followers[t] = make(chan struct{})
-	}
-	return s.followers[t]
+func (s *store) tell() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
-// changed counts a change and tells those who follow it.
-func (s *store) changed(t topic) {
+// put writes a key that is gone after ttl, if that is not 0.
+func (s *store) put(key string, value []byte, by *owner, ttl time.Duration) {
+	s.stop(key)
 	s.revision++
-	s.wake(t)
-}
-
-func (s *store) wake(t topic) {
-	if ch := s.followers[t]; ch != nil {
-		close(ch)
-		delete(s.followers, t)
+	e := &entry{value: append([]byte{}, value...), version: s.revision, owner: by}
+	if ttl > 0 {
+		s.prolong(key, e, ttl)
 	}
+	s.entries[key] = e
+	s.known[key[:strings.LastIndex(key, "/")+1]] = true
+	s.tell()
 }
 
-// snapshot gives a service as a reader may have it: its own, deep copy.
-func (s *store) snapshot(service string, q discovery.Query) discovery.Snapshot {
-	entries, known := s.services[service]
-	all := make([]discovery.Instance, 0, len(entries))
-	for _, e := range entries {
-		all = append(all, e.instance)
+// prolong lets an entry go at ttl from now.
+func (s *store) prolong(key string, e *entry, ttl time.Duration) {
+	e.deadline = time.Now().Add(ttl)
+	if e.timer != nil {
+		e.timer.Reset(ttl)
+		return
 	}
-	snapshot := discovery.NewSnapshot(service, strconv.FormatInt(s.revision, 10), q, all)
-	for i := range snapshot.Instances {
-		snapshot.Instances[i] = snapshot.Instances[i].Clone()
-	}
-	snapshot.Never = !known
-	return snapshot
-}
-
-func (s *store) serviceNames() []string {
-	names := []string{}
-	for _, name := range slices.Sorted(maps.Keys(s.services)) {
-		if len(s.services[name]) > 0 {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// put writes an instance that is gone after ttl.
-func (s *store) put(in discovery.Instance, by *owner, ttl time.Duration) {
-	s.remove(in.Service, in.ID)
-	if s.services[in.Service] == nil {
-		s.services[in.Service] = map[string]*entry{}
-	}
-	e := &entry{instance: in.Clone(), owner: by}
-	e.expiry = s.expire(ttl, func() {
-		if s.services[in.Service][in.ID] == e {
-			s.remove(in.Service, in.ID)
-			s.changed(topic{"service", in.Service})
-		}
-	})
-	s.services[in.Service][in.ID] = e
-	s.changed(topic{"service", in.Service})
-}
-
-// remove takes an instance away without telling; the service stays known.
-func (s *store) remove(service, id string) {
-	if e := s.services[service][id]; e != nil {
-		e.expiry.timer.Stop()
-		delete(s.services[service], id)
-	}
-}
-
-// expiry is a moment that can be put off.
-type expiry struct {
-	deadline time.Time
-	timer    *time.Timer
-}
-
-// expire runs f under the lock after ttl, unless put off.
-func (s *store) expire(ttl time.Duration, f func()) *expiry {
-	e := &expiry{deadline: time.Now().Add(ttl)}
 	e.timer = time.AfterFunc(ttl, func() {
 		s.lock.Lock()
 		defer s.lock.Unlock()
-		if !time.Now().Before(e.deadline) {
-			f()
+		if s.entries[key] == e && !time.Now().Before(e.deadline) {
+			s.remove(key)
 		}
 	})
-	return e
 }
 
-// renew puts the moment off to ttl from now.
-func (e *expiry) renew(ttl time.Duration) {
-	e.deadline = time.Now().Add(ttl)
-	e.timer.Reset(ttl)
+// remove takes a key away and reports whether it was there.
+func (s *store) remove(key string) bool {
+	if s.entries[key] == nil {
+		return false
+	}
+	s.stop(key)
+	delete(s.entries, key)
+	s.revision++
+	s.tell()
+	return true
 }
+
+// stop keeps what stands at a key from going by itself.
+func (s *store) stop(key string) {
+	if e := s.entries[key]; e != nil && e.timer != nil {
+		e.timer.Stop()
+	}
+}
+
+// item gives what stands at a key, as the reader's own.
+func (s *store) item(key string) driver.Item {
+	e := s.entries[key]
+	if e == nil {
+		return driver.Item{Key: key, Gone: true}
+	}
+	return driver.Item{Key: key, Value: bytes.Clone(e.value), Version: driver.Version{e.version}}
+}
+
+// read gives a key, or all below a prefix.
+func (s *store) read(key string) driver.Changes {
+	c := driver.Changes{Whole: true, Revision: strconv.FormatInt(s.revision, 10)}
+	if !strings.HasSuffix(key, "/") {
+		c.Items = []driver.Item{s.item(key)}
+		return c
+	}
+	for _, one := range slices.Sorted(maps.Keys(s.entries)) {
+		if strings.HasPrefix(one, key) {
+			c.Items = append(c.Items, s.item(one))
+		}
+	}
+	c.Never = !s.known[key]
+	return c
+}
+
+func (s *store) Get(ctx context.Context, key string, _ bool) (item driver.Item, err error) {
+	err = s.do(ctx, func() error {
+		item = s.item(key)
+		return nil
+	})
+	return item, err
+}
+
+func (s *store) List(ctx context.Context, prefix string) (c driver.Changes, err error) {
+	err = s.do(ctx, func() error {
+		c = s.read(prefix)
+		return nil
+	})
+	return c, err
+}
+
+func (s *store) Keys(ctx context.Context, prefix string) (keys []string, err error) {
+	err = s.do(ctx, func() error {
+		for key := range s.entries {
+			if strings.HasPrefix(key, prefix) {
+				keys = append(keys, key)
+			}
+		}
+		return nil
+	})
+	return keys, err
+}
+
+func (s *store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	return s.do(ctx, func() error {
+		s.put(key, value, nil, ttl)
+		return nil
+	})
+}
+
+func (s *store) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
+	err = s.do(ctx, func() error {
+		now := s.item(was.Key)
+		if swapped = now.Gone == was.Gone && now.Version == was.Version; swapped {
+			s.put(was.Key, value, nil, 0)
+		}
+		return nil
+	})
+	return swapped, err
+}
+
+func (s *store) Delete(ctx context.Context, key string) (found bool, err error) {
+	err = s.do(ctx, func() error {
+		found = s.remove(key)
+		return nil
+	})
+	return found, err
+}
+
+func (s *store) Follow(key string) driver.Source { return &source{store: s, key: key} }
+
+// source looks at a place again when anything has changed.
+type source struct {
+	*store
+	key     string
+	changed <-chan struct{}
+}
+
+func (s *source) Read(ctx context.Context) (c driver.Changes, err error) {
+	err = s.do(ctx, func() error {
+		s.changed = s.store.changed
+		c = s.read(s.key)
+		return nil
+	})
+	return c, err
+}
+
+func (s *source) Next(ctx context.Context) (driver.Changes, error) {
+	select {
+	case <-s.changed:
+		return s.Read(ctx)
+	case <-ctx.Done():
+		return driver.Changes{}, ctx.Err()
+	}
+}
+
+func (s *source) Close() {}

@@ -10,7 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // opener gives the session to ask.

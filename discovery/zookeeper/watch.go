@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
+	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // grace is how long a watch whose connection was lost waits for another before it tells of an outage.

@@ -30,6 +30,15 @@ func Missing(t testing.TB, server, install string) {
 	t.Skip(text)
 }
 
+// Slow leaves the test out of go test -short (make test-quick): it waits for what, a real server or a
+// Docker engine, for longer than a change is worth. Under ENVHARNESS_TEST_REQUIRE=all nothing is left out.
+func Slow(t testing.TB, what string) {
+	t.Helper()
+	if testing.Short() && os.Getenv("ENVHARNESS_TEST_REQUIRE") != "all" {
+		t.Skip("left out of go test -short: it takes " + what)
+	}
+}
+
 // wiped ends a server, removes what it keeps in a directory, and starts it again.
 func (p *Process) wiped(t testing.TB, data string) {
 	t.Helper()
@@ -56,6 +65,7 @@ type Process struct {
 // the end of the test.
 func StartProcess(t testing.TB, name string, command func() *exec.Cmd, ready func() error) *Process {
 	t.Helper()
+	Slow(t, name)
 	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	if err != nil {
 		t.Fatal(err)

@@ -2,27 +2,25 @@
 // processes of one machine share. It is the example of docs/engines.md, and passes the suite that every engine
 // passes.
 //
-// An instance, a value, shared credentials and a leader are a file each, in the place that the native layout
-// gives. A file's modification time is when it is gone: who keeps it moves that moment on, and whoever finds it
-// passed removes the file. All that is done is done under a lock on the directory, and a change counts the
-// revision up, which is what watches look at. DIRECTORY must exist, PREFIX is made.
-//
-// The files:
-//
-//	files.go      Engine and Registry       (one line in the list of engines makes it known)
-//	folder.go     the files and the lock
-//	lease.go      discovery/driver's Lease, and shared credentials
-//	source.go     discovery/driver's Source
-//	values.go     discovery.Values
-//	election.go   discovery.Elector
+// A key is a file, in the place that the native layout gives; package driver makes instances, values, shared
+// credentials and elections of them. A file's modification time is when it is gone: who keeps it moves that moment
+// on, and whoever finds it passed removes the file. All that is done is done under a lock on the directory, and a
+// change counts the revision up, which is what watches look at. DIRECTORY must exist, PREFIX is made.
 package files
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -44,12 +42,9 @@ var Engine = discovery.Engine{
 	},
 	Layouts:  []string{"native"},
 	Validate: validate,
-	Check: func(ctx context.Context, config discovery.Config) error {
-		_, err := newRegistry(config).Services(ctx)
-		return err
-	},
+	Check:    driver.Check(func(config discovery.Config) (*driver.Registry, error) { return open(config).registry, nil }),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return newRegistry(config), nil
+		return open(config).registry, nil
 	},
 }
 
@@ -60,120 +55,450 @@ func validate(config discovery.Config) error {
 	return nil
 }
 
-// registry is one opening of a directory. It implements discovery.Values and discovery.Elector too.
-type registry struct {
-	directory directory
-	layout    layout.Layout
-	config    discovery.Config
-	group     *driver.Group
+func invalid(format string, args ...any) error {
+	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }
 
-func newRegistry(config discovery.Config) *registry {
-	return &registry{
-		directory: newDirectory("/" + config.Prefix),
-		layout:    layout.Native(path.Base(config.Prefix)),
-		config:    config,
-		group:     driver.NewGroup(),
-	}
+const (
+	lookEvery    = 50 * time.Millisecond // how often a watch looks
+	lockEvery    = time.Millisecond      // how often a lock that another process has is tried
+	maxName      = 255                   // bytes of a file's name
+	lockFile     = ".lock"
+	revisionFile = ".revision"
+	newFile      = ".new" // what is being written; names of the layout begin with no dot
+)
+
+var seed = maphash.MakeSeed()
+
+// forever is the modification time of what has no TTL.
+var forever = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// backend is one opening of a directory: the single steps that package driver takes.
+type backend struct {
+	config   discovery.Config
+	registry *driver.Registry
+	layout   layout.Layout
+	path     string        // of the prefix
+	gate     chan struct{} // the lock among the goroutines of this registry, in the order of their coming
 }
 
-func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	var key string
-	what, err := driver.Accept(r.config, in, ttl, func(in discovery.Instance) (discovery.Instance, error) {
-		in, err := r.layout.Identify(in)
-		if err != nil {
-			return in, err
-		}
-		records, err := r.layout.Encode(in)
-		if err != nil {
-			return in, err
-		}
-		key = records[0].Key
-		return in, validKey(key)
-	})
-	if err != nil {
-		return nil, r.fail("register", in.Service, err)
-	}
-	if discovery.NewRegisterOptions(options).SyncCredentials {
-		what.Credentials = credentials{r}
-	}
-	return driver.Register(ctx, r.group, newLease(r, key, what.TTL), what), nil
+func open(config discovery.Config) *backend {
+	keys := layout.Native(path.Base(config.Prefix))
+	b := &backend{config: config, layout: keys, path: "/" + config.Prefix, gate: make(chan struct{}, 1)}
+	b.registry = driver.Open(config, keys, b, 0)
+	return b
 }
 
-func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
-	source, err := r.snapshots(service, q)
-	if err != nil {
-		return discovery.Snapshot{}, err
-	}
-	return source.Read(ctx)
-}
+func (b *backend) Close() error      { return nil }
+func (b *backend) Hint(error) string { return "" }
+func (b *backend) Report() string    { return b.path }
 
-func (r *registry) Watch(ctx context.Context, service string, q discovery.Query) (<-chan discovery.Snapshot, error) {
-	source, err := r.snapshots(service, q)
-	if err != nil {
-		return nil, err
+// KindOf is that of driver.Client.
+func (b *backend) KindOf(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return discovery.ErrDenied
+	case errors.As(err, new(syscall.Errno)):
+		return discovery.ErrUnavailable
 	}
-	return driver.WatchSnapshots(ctx, r.group, source, service, r.config.Log)
-}
-
-func (r *registry) snapshots(service string, q discovery.Query) (*source[discovery.Snapshot], error) {
-	prefix, err := r.layout.ServicePrefix(service)
-	if err == nil {
-		err = validKey(prefix)
-	}
-	if err != nil {
-		return nil, r.fail("read service", service, err)
-	}
-	return &source[discovery.Snapshot]{
-		registry: r,
-		op:       "read service",
-		name:     service,
-		same:     driver.SameInstances,
-		read: func(d *directory) (discovery.Snapshot, error) {
-			files, err := d.list(prefix)
-			all := layout.Decode(r.layout, r.config.Log, recordsOf(files))
-			snapshot := discovery.NewSnapshot(service, fmt.Sprint(d.revision), q, all)
-			snapshot.Never = files == nil
-			return snapshot, err
-		},
-	}, nil
-}
-
-func (r *registry) Services(ctx context.Context) (names []string, err error) {
-	err = r.do(ctx, "list services", "", func(d *directory) error {
-		files, err := d.list(r.layout.ServicesPrefix())
-		names = layout.Services(r.layout, r.config.Log, recordsOf(files))
-		return err
-	})
-	return names, err
-}
-
-func (r *registry) Close() error {
-	r.group.Close()
 	return nil
 }
 
-// do does something under the lock. It ends at its context or after the URL's timeout.
-func (r *registry) do(ctx context.Context, op, name string, f func(*directory) error) error {
-	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)
-	defer cancel()
-	return r.fail(op, name, r.directory.locked(ctx, f))
+// locked calls f with the lock, which the kernel takes back from who dies.
+func locked[T any](ctx context.Context, b *backend, f func(*directory) (T, error)) (T, error) {
+	return driver.Call(ctx, b.config.Timeout, b, func(ctx context.Context) (none T, err error) {
+		select {
+		case b.gate <- struct{}{}:
+			defer func() { <-b.gate }()
+		case <-ctx.Done():
+			return none, ctx.Err()
+		}
+		if err := os.Mkdir(b.path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return none, err
+		}
+		lock, err := os.OpenFile(filepath.Join(b.path, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return none, err
+		}
+		defer lock.Close() // unlocks
+		for err = tryLock(lock); errors.Is(err, syscall.EWOULDBLOCK); err = tryLock(lock) {
+			select {
+			case <-time.After(lockEvery):
+			case <-ctx.Done():
+				return none, ctx.Err()
+			}
+		}
+		d := &directory{path: b.path, expires: forever}
+		if err == nil {
+			d.revision, err = b.revision()
+		}
+		if err != nil {
+			return none, err
+		}
+		return f(d)
+	})
 }
 
-// fail says what could not be done, and of which kind that is; nil stays nil.
-func (r *registry) fail(op, name string, err error) error {
-	var full *discovery.Error
-	switch {
-	case err == nil || errors.As(err, &full):
-		return err
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		err = discovery.Mark(discovery.ErrDenied, err)
-	case errors.As(err, new(syscall.Errno)), errors.Is(err, context.DeadlineExceeded):
-		err = discovery.Mark(discovery.ErrUnavailable, err)
+func tryLock(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
+// revision counts the changes. It is read without the lock, too.
+func (b *backend) revision() (int64, error) {
+	text, err := os.ReadFile(filepath.Join(b.path, revisionFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = os.Stat(b.path)
+		return 0, err
 	}
-	return &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
+	revision, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return revision, err
 }
 
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
+// directory is where the keys are files, for who has the lock.
+type directory struct {
+	path     string
+	revision int64
+	expires  time.Time // the first of what list and read have met
+}
+
+// file is the path of a key, which begins with the prefix.
+func (d *directory) file(key string) string {
+	return filepath.Join(filepath.Dir(d.path), filepath.FromSlash(key))
+}
+
+// put writes a file, which is there until expires.
+func (d *directory) put(key string, data []byte, expires time.Time) error {
+	err := validKey(key)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(d.file(key)), 0o700)
+	}
+	if err == nil {
+		err = d.write(d.file(key), data, expires)
+	}
+	if err != nil {
+		return err
+	}
+	return d.count()
+}
+
+// validKey refuses what no file can be called.
+func validKey(key string) error {
+	for name := range strings.SplitSeq(key, "/") {
+		if len(name) > maxName {
+			return invalid("a name has %d bytes, escaped; a file's has %d at most", len(name), maxName)
+		}
+	}
+	return nil
+}
+
+// count notes a change.
+func (d *directory) count() error {
+	d.revision++
+	return d.write(filepath.Join(d.path, revisionFile), strconv.AppendInt(nil, d.revision, 10), forever)
+}
+
+// write replaces a file at once: whoever is killed here leaves the old one.
+func (d *directory) write(path string, data []byte, expires time.Time) error {
+	unfinished := filepath.Join(d.path, newFile)
+	err := os.WriteFile(unfinished, data, 0o600)
+	if err == nil {
+		err = os.Chtimes(unfinished, expires, expires)
+	}
+	if err == nil {
+		err = os.Rename(unfinished, path)
+	}
+	return err
+}
+
+func (d *directory) remove(key string) error {
+	if err := os.Remove(d.file(key)); err != nil {
+		return err
+	}
+	return d.count()
+}
+
+// read gives a file, and removes one whose time is over. Its version is what it holds.
+func (d *directory) read(key string) (driver.Item, error) {
+	none := driver.Item{Key: key, Gone: true}
+	info, err := os.Stat(d.file(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return none, nil
+	}
+	if err != nil || !info.Mode().IsRegular() {
+		return none, errors.Join(err, validKey(key))
+	}
+	if !time.Now().Before(info.ModTime()) {
+		return none, d.remove(key)
+	}
+	if info.ModTime().Before(d.expires) {
+		d.expires = info.ModTime()
+	}
+	data, err := os.ReadFile(d.file(key))
+	version := driver.Version{int64(maphash.Bytes(seed, data))}
+	return driver.Item{Key: key, Value: data, Version: version, Note: info.ModTime()}, err
+}
+
+// list gives a key, or all files below one that ends with a slash.
+func (d *directory) list(key string) (c driver.Changes, err error) {
+	if !strings.HasSuffix(key, "/") {
+		item, err := d.read(key)
+		c.Items = []driver.Item{item}
+		return c, err
+	}
+	entries, err := os.ReadDir(d.file(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return driver.Changes{Never: true}, nil
+	}
+	for _, entry := range entries {
+		below := key + entry.Name()
+		if entry.IsDir() {
+			below += "/"
+		}
+		more, err := d.list(below)
+		if err != nil {
+			return c, err
+		}
+		for _, item := range more.Items {
+			if !item.Gone {
+				c.Items = append(c.Items, item)
+			}
+		}
+	}
+	return c, errors.Join(err, validKey(key))
+}
+
+func (d *directory) whole(key string) (driver.Changes, error) {
+	c, err := d.list(key)
+	c.Whole, c.Revision = true, strconv.FormatInt(d.revision, 10)
+	return c, err
+}
+
+// Get is that of driver.Store, and so are the following.
+func (b *backend) Get(ctx context.Context, key string, _ bool) (driver.Item, error) {
+	return locked(ctx, b, func(d *directory) (driver.Item, error) { return d.read(key) })
+}
+
+func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, error) {
+	return locked(ctx, b, func(d *directory) (driver.Changes, error) { return d.whole(prefix) })
+}
+
+func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
+	all, err := b.List(ctx, prefix)
+	var keys []string
+	for _, item := range all.Items {
+		keys = append(keys, item.Key)
+	}
+	return keys, err
+}
+
+func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	_, err := locked(ctx, b, func(d *directory) (any, error) { return nil, d.put(key, value, end(ttl)) })
+	return err
+}
+
+// end is when what is written now is gone.
+func end(ttl time.Duration) time.Time {
+	if ttl == 0 {
+		return forever
+	}
+	return time.Now().Add(ttl)
+}
+
+func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
+	return locked(ctx, b, func(d *directory) (bool, error) {
+		now, err := d.read(was.Key)
+		if err != nil || now.Gone != was.Gone || now.Version != was.Version {
+			return false, err
+		}
+		return true, d.put(was.Key, value, forever)
+	})
+}
+
+func (b *backend) Delete(ctx context.Context, key string) (found bool, err error) {
+	return locked(ctx, b, func(d *directory) (bool, error) {
+		item, err := d.read(key)
+		if err != nil || item.Gone {
+			return false, err
+		}
+		return true, d.remove(key)
+	})
+}
+
+func (b *backend) Follow(key string) driver.Source { return &source{backend: b, key: key} }
+
+// source reads a place again when anything has changed, or the time of what it found is over.
+type source struct {
+	*backend
+	key      string
+	revision int64
+	expires  time.Time
+}
+
+func (s *source) Read(ctx context.Context) (driver.Changes, error) {
+	return locked(ctx, s.backend, func(d *directory) (driver.Changes, error) {
+		c, err := d.whole(s.key)
+		s.revision, s.expires = d.revision, d.expires
+		return c, err
+	})
+}
+
+func (s *source) Next(ctx context.Context) (driver.Changes, error) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return driver.Changes{}, ctx.Err()
+		case now := <-ticker.C:
+			revision, err := s.backend.revision()
+			switch {
+			case err != nil:
+				return driver.Changes{}, driver.Explain(s.backend, err, 0)
+			case revision != s.revision, now.After(s.expires):
+				return s.Read(ctx)
+			}
+		}
+	}
+}
+
+func (s *source) Close() {}
+
+// lease is a file that says in its last line whose it is: a registration's, or a leader's.
+type lease struct {
+	*backend
+	key   string
+	owner string
+	ttl   time.Duration
+}
+
+func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease {
+	return &lease{backend: b, owner: rand.Text(), ttl: ttl}
+}
+
+// Fit refuses an instance whose file could not be called so.
+func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
+	in, err := b.layout.Identify(in)
+	if err != nil {
+		return in, err
+	}
+	records, err := b.layout.Encode(in)
+	if err != nil {
+		return in, err
+	}
+	return in, validKey(records[0].Key)
+}
+
+// Decode reads a record without its owner.
+func (b *backend) Decode(item driver.Item) (discovery.Instance, bool) {
+	record, _, _ := bytes.Cut(item.Value, []byte("\n"))
+	return layout.DecodeOne(b.layout, b.config.Log, layout.Record{Key: item.Key, Value: record})
+}
+
+func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+	l.key = record.Key
+	return driver.Grant{TTL: l.ttl}, l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
+		if whose == discovery.ErrConflict && !takeOver {
+			return whose
+		}
+		return l.write(d, record.Value, end(l.ttl))
+	})
+}
+
+func (l *lease) write(d *directory, value []byte, expires time.Time) error {
+	return d.put(l.key, append(append(bytes.Clone(value), '\n'), l.owner...), expires)
+}
+
+// do calls f with what stands at the key: whose is ErrLost when there is nothing, ErrConflict when it is another's.
+func (l *lease) do(ctx context.Context, f func(d *directory, present driver.Item, whose error) error) error {
+	_, err := locked(ctx, l.backend, func(d *directory) (any, error) {
+		present, err := d.read(l.key)
+		if err != nil {
+			return nil, err
+		}
+		_, owner, _ := bytes.Cut(present.Value, []byte("\n"))
+		switch {
+		case present.Gone:
+			return nil, f(d, present, driver.ErrLost)
+		case string(owner) != l.owner:
+			return nil, f(d, present, discovery.ErrConflict)
+		}
+		return nil, f(d, present, nil)
+	})
+	return err
+}
+
+func (l *lease) Renew(ctx context.Context, _ driver.Record) error {
+	return l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
+		if whose != nil {
+			return whose
+		}
+		return os.Chtimes(d.file(l.key), end(l.ttl), end(l.ttl))
+	})
+}
+
+func (l *lease) Update(ctx context.Context, record driver.Record) error {
+	return l.do(ctx, func(d *directory, present driver.Item, whose error) error {
+		if whose != nil {
+			return whose
+		}
+		was, _, _ := bytes.Cut(present.Value, []byte("\n"))
+		value, err := record.Over(was)
+		if err != nil {
+			return err
+		}
+		return l.write(d, value, present.Note.(time.Time))
+	})
+}
+
+func (l *lease) Withdraw(ctx context.Context) error {
+	return l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
+		if whose != nil {
+			return nil
+		}
+		return d.remove(l.key)
+	})
+}
+
+// lock is such a file, too.
+type lock struct{ lease }
+
+func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
+	return &lock{lease{backend: b, key: key, owner: rand.Text(), ttl: ttl}}
+}
+
+func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
+	return l.Announce(ctx, driver.Record{Key: l.key}, false)
+}
+
+func (l *lock) WaitReleased(ctx context.Context) error {
+	return l.registry.Await(ctx, l.key, func(item driver.Item) bool { return item.Gone })
+}
+
+func (l *lock) Renew(ctx context.Context) error {
+	return l.fenced(ctx, func(d *directory) error { return os.Chtimes(d.file(l.key), end(l.ttl), end(l.ttl)) })
+}
+
+func (l *lock) Release(ctx context.Context) error { return l.Withdraw(ctx) }
+
+func (l *lock) Put(ctx context.Context, key string, value []byte) error {
+	return l.fenced(ctx, func(d *directory) error { return d.put(key, value, forever) })
+}
+
+func (l *lock) Delete(ctx context.Context, key string) error {
+	return l.fenced(ctx, func(d *directory) error {
+		if item, err := d.read(key); err != nil || item.Gone {
+			return err
+		}
+		return d.remove(key)
+	})
+}
+
+// fenced calls f if this process leads. Nobody else can lead before f is done.
+func (l *lock) fenced(ctx context.Context, f func(*directory) error) error {
+	return l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
+		if whose != nil {
+			return driver.ErrNotLeading
+		}
+		return f(d)
+	})
 }

@@ -43,12 +43,14 @@ func TestConformance(t *testing.T) {
 		Mend:    func(t testing.TB) { require.NoError(t, os.Symlink(near, far)) },
 		Compact: func(testing.TB) {}, // it never knows more than the present
 		Revoke: func(t testing.TB, prefix string) {
-			r := registryOf(t, url(near)(prefix))
-			require.NoError(t, r.directory.locked(t.Context(), func(d *directory) error { return r.revoke(d) }))
+			b := backendOf(t, url(near)(prefix))
+			_, err := locked(t.Context(), b, func(d *directory) (any, error) { return nil, b.revoke(d) })
+			require.NoError(t, err)
 		},
 		Malform: func(t testing.TB, prefix, service string) {
-			r := registryOf(t, url(near)(prefix))
-			require.NoError(t, r.directory.locked(t.Context(), func(d *directory) error { return r.malform(d, service) }))
+			b := backendOf(t, url(near)(prefix))
+			_, err := locked(t.Context(), b, func(d *directory) (any, error) { return nil, b.malform(d, service) })
+			require.NoError(t, err)
 		},
 		PlainNames:  true, // those that are too long for a file
 		DeniedURL:   deniedURL(t),
@@ -72,25 +74,25 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
-func registryOf(t testing.TB, url string) *registry {
+func backendOf(t testing.TB, url string) *backend {
 	_, config, err := discovery.NewEngines(Engine).Find(url)
 	require.NoError(t, err)
-	return newRegistry(config)
+	return open(config)
 }
 
 // revoke removes every registration and leader.
-func (r *registry) revoke(d *directory) error {
-	key, err := r.layout.ElectionKey("X")
+func (b *backend) revoke(d *directory) error {
+	key, err := b.layout.ElectionKey("X")
 	if err != nil {
 		return err
 	}
-	for _, prefix := range []string{r.layout.ServicesPrefix(), filepath.Dir(key) + "/"} {
+	for _, prefix := range []string{b.layout.ServicesPrefix(), filepath.Dir(key) + "/"} {
 		files, err := d.list(prefix)
 		if err != nil {
 			return err
 		}
-		for _, f := range files {
-			if err := d.remove(f.key); err != nil {
+		for _, item := range files.Items {
+			if err := d.remove(item.Key); err != nil {
 				return err
 			}
 		}
@@ -99,21 +101,21 @@ func (r *registry) revoke(d *directory) error {
 }
 
 // malform writes what is no record.
-func (r *registry) malform(d *directory, service string) error {
-	prefix, err := r.layout.ServicePrefix(service)
+func (b *backend) malform(d *directory, service string) error {
+	prefix, err := b.layout.ServicePrefix(service)
 	if err != nil {
 		return err
 	}
 	for name, data := range map[string]string{
-		"empty":     "",
-		"text":      "10.0.0.5:80",
-		"list":      "[]",
-		"null":      "null",
-		"ports":     `{"ports":{"http":"eighty"}}`,
-		"%zz":       "{}",
-		"un_escape": "{}",
-		"../loose":  "{}",
-		"sub/a":     "{}",
+		"empty":       "",
+		"text":        "10.0.0.5:80",
+		"list":        "[]",
+		"null":        "null",
+		"ports":       `{"ports":{"http":"eighty"}}`,
+		"%zz":         "{}",
+		"un%5Fescape": "{}",
+		"../loose":    "{}",
+		"sub/a":       "{}",
 	} {
 		if err := d.put(prefix+name, []byte(data), time.Now().Add(time.Hour)); err != nil {
 			return err

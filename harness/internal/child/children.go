@@ -29,30 +29,16 @@ var ErrStopped = errors.New("start-up is being stopped")
 // Starting and recording happen under one lock, and so does signalling. Therefore a child either gets the
 // signal that ends start-up or is never started, and no signal goes to a process ID that was reaped.
 type Children struct {
-	mu      sync.Mutex
-	stopped syscall.Signal   // what ends start-up, 0 while nothing does
-	halt    chan struct{}    // closed when stopped is set
-	insist  bool             // a second signal came
-	running map[int]*Process // started and not yet reaped, by process ID
-	spare   *line            // for the next executable
-	keep    bool             // the harness stays (Init): nothing is left to COMMAND
-	born    chan struct{}    // holds a mark when a child was started
-	noPidfd bool             // clone(2) refuses CLONE_PIDFD
-	closing bool             // what is left is being ended
-}
-
-// Process is one child, leader of a process group of its own.
-type Process struct {
-	owner      *Children
-	pid        int
-	pidfd      int  // -1 where the kernel has none
-	lenient    bool // an export: what it leaves in the background may go on
-	exited     bool // a zombie that has not been reaped: its ID is still ours
-	held       bool // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
-	terminated bool // its group has had a TERM
-	status     syscall.WaitStatus
-	reaped     chan struct{}             // closed when it is gone
-	exit       chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and told here
+	mu       sync.Mutex
+	stopped  syscall.Signal   // what ends start-up, 0 while nothing does
+	halted   chan struct{}    // closed when stopped is set
+	insisted bool             // a second signal came
+	running  map[int]*Process // started and not yet reaped, by process ID
+	nextPipe *pipe            // for the next executable
+	staying  bool             // the harness stays beside COMMAND (Init), which nothing is left to
+	started  chan struct{}    // holds a mark when a child was started
+	noPidfd  bool             // clone(2) refuses CLONE_PIDFD
+	closing  bool             // what is left is being ended
 }
 
 // Launch is what a child is started from.
@@ -68,7 +54,7 @@ type Launch struct {
 
 // New owns no child yet.
 func New() *Children {
-	return &Children{halt: make(chan struct{}), born: make(chan struct{}, 1), running: map[int]*Process{}}
+	return &Children{halted: make(chan struct{}), started: make(chan struct{}, 1), running: map[int]*Process{}}
 }
 
 // StartCommand starts COMMAND, whose exit status goes to exit as soon as it has exited (see Adopt).
@@ -104,7 +90,7 @@ func (ps *Children) startOnce(p *Process, l Launch) error {
 	p.pid = pid
 	ps.running[pid] = p
 	select {
-	case ps.born <- struct{}{}:
+	case ps.started <- struct{}{}:
 	default:
 	}
 	return nil
@@ -148,12 +134,12 @@ func (ps *Children) Stop(sig syscall.Signal) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stopped != 0 {
-		ps.insist = true
+		ps.insisted = true
 		ps.killAll()
 		return
 	}
 	ps.stopped = sig
-	close(ps.halt)
+	close(ps.halted)
 	for _, p := range ps.running {
 		switch {
 		case p.held:
@@ -178,17 +164,8 @@ func (ps *Children) killAll() {
 	}
 }
 
-// kill sends sig to the process's group, and to the process itself where it has left that group: one may join the
-// harness's own (setpgid(2)). The caller holds the lock, and the process has not been reaped.
-func (p *Process) kill(sig syscall.Signal) {
-	syscall.Kill(-p.pid, sig)
-	if group, err := syscall.Getpgid(p.pid); err == nil && group != p.pid {
-		syscall.Kill(p.pid, sig)
-	}
-}
-
 // Halted is closed when a signal ends start-up.
-func (ps *Children) Halted() <-chan struct{} { return ps.halt }
+func (ps *Children) Halted() <-chan struct{} { return ps.halted }
 
 // StoppedBy is the signal that is ending start-up, or 0.
 func (ps *Children) StoppedBy() syscall.Signal {
@@ -207,61 +184,6 @@ func (ps *Children) Busy() bool {
 		}
 	}
 	return ps.closing
-}
-
-// PID is the process's ID.
-func (p *Process) PID() int { return p.pid }
-
-// Signal sends sig to the process's group. The leader has not been reaped, so the group's ID is its own.
-func (p *Process) Signal(sig syscall.Signal) {
-	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
-	if p.owner.running[p.pid] == p {
-		p.kill(sig)
-	}
-}
-
-// SignalOne sends sig to the process alone.
-func (p *Process) SignalOne(sig syscall.Signal) {
-	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
-	if p.owner.running[p.pid] == p {
-		syscall.Kill(p.pid, sig)
-	}
-}
-
-// finish takes the exit status of a process that has exited. An environment executable's group is killed
-// first, while its ID cannot have been given to anyone else; an export's leader is kept unreaped for the
-// same reason, since its group may have to be signalled until COMMAND starts.
-func (p *Process) finish() syscall.WaitStatus {
-	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
-	p.exited = true
-	if p.lenient && !p.owner.keep {
-		p.status = peek(p.pid)
-		return p.status
-	}
-	if !p.lenient {
-		syscall.Kill(-p.pid, syscall.SIGKILL)
-	}
-	p.reap()
-	return p.status
-}
-
-// reap takes the process out of the kernel's table. The caller holds the lock.
-func (p *Process) reap() {
-	for {
-		_, err := syscall.Wait4(p.pid, &p.status, 0, nil)
-		if err != syscall.EINTR {
-			break
-		}
-	}
-	delete(p.owner.running, p.pid)
-	close(p.reaped)
-	if p.pidfd >= 0 {
-		syscall.Close(p.pidfd)
-		p.pidfd = -1
-	}
 }
 
 // AwaitEnded waits for the environment executables that were told to end.
@@ -285,14 +207,6 @@ func (ps *Children) ending() []*Process {
 		}
 	}
 	return list
-}
-
-// KillGroupAtExit lets nothing of the process's group outlive it. It is false when the process has exited.
-func (p *Process) KillGroupAtExit() bool {
-	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
-	p.lenient = false
-	return p.owner.running[p.pid] == p
 }
 
 // Release reaps the exports that have exited and lets what they left in the background go on: it is
@@ -328,7 +242,7 @@ func (ps *Children) Terminate() {
 func (ps *Children) insists() bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	return ps.insist
+	return ps.insisted
 }
 
 // signalExports sends TERM to every group that is left and has not had it.
@@ -344,32 +258,6 @@ func (ps *Children) signalExports() map[int]bool {
 		groups[p.pid] = true
 	}
 	return groups
-}
-
-// terminate sends TERM to the group, and the CONT that lets a stopped one see it. The caller holds the lock.
-func (p *Process) terminate() {
-	p.terminated = true
-	p.kill(syscall.SIGTERM)
-	p.kill(syscall.SIGCONT)
-}
-
-// end sends TERM to the group of a process that has not been reaped.
-func (p *Process) end() {
-	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
-	if p.owner.running[p.pid] == p {
-		p.terminate()
-	}
-}
-
-// hold records that the process is held from now on.
-func (p *Process) hold() {
-	p.owner.mu.Lock()
-	defer p.owner.mu.Unlock()
-	p.held = true
-	if p.owner.stopped != 0 {
-		p.terminate() // it was not held yet when the others were told
-	}
 }
 
 // ReapOrphans takes away the zombies that PID 1 is given, so that COMMAND does not start with them.

@@ -67,14 +67,14 @@ func (w *Wait) Release() {
 }
 
 // Close gives up its output and its notify socket.
-func (w *Wait) Close() { w.line.close() }
+func (w *Wait) Close() { w.pipe.close() }
 
 // awaitBarrier gives systemd-notify(1) the moment in which it asks, by BARRIER=1 and a descriptor to close,
 // whether its READY=1 was heard: it fails when the socket is gone by then.
 func (w *Wait) awaitBarrier() {
-	fds := []unix.PollFd{{Fd: int32(w.line.notify.FD()), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(w.pipe.notify.FD()), Events: unix.POLLIN}}
 	pollUntil(fds, time.Now().Add(barrierWait))
-	w.line.notify.Ready()
+	w.pipe.notify.Ready()
 }
 
 // End asks an executable to go, and kills it when it has not gone in time, which 0 does not limit. Somebody
@@ -111,7 +111,7 @@ func (w *Wait) follow(push func(output []byte)) syscall.WaitStatus {
 		w.outcome.Output = nil
 		push(latest(output, count))
 	}
-	w.line.close()
+	w.pipe.close()
 	return w.process.finish()
 }
 

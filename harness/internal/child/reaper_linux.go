@@ -20,12 +20,12 @@ func (ps *Children) Adopt(stopped func()) {
 	if os.Getpid() != 1 {
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
-	ps.keep = true
+	ps.staying = true
 	go func() {
 		var last time.Time
 		for {
 			if _, errno := changedChild(0); errno == syscall.ECHILD {
-				<-ps.born
+				<-ps.started
 				continue
 			}
 			if time.Since(last) < storm {

@@ -17,9 +17,9 @@ const guessedPIDs = 1 << 16
 // EndRest ends everything that is left: TERM, and KILL for what is still there at the time until, or when a second
 // signal insists. What runs as PID 1's neighbour, by docker exec, gets TERM too and is not waited for.
 func (ps *Children) EndRest(until time.Time) {
-	told := map[int]bool{}
+	signalled := map[int]bool{}
 	for first := true; ; first = false {
-		ps.signalRest(syscall.SIGTERM, told, first)
+		ps.signalRest(syscall.SIGTERM, signalled, first)
 		if !ps.childrenLeft() || !time.Now().Before(until) || ps.insists() {
 			break
 		}
@@ -53,7 +53,7 @@ func (ps *Children) KillRest() {
 
 // childrenLeft tells whether any child is left. It reaps what has exited, when nobody else does.
 func (ps *Children) childrenLeft() bool {
-	if ps.keep {
+	if ps.staying {
 		_, errno := changedChild(waitNoHang)
 		return errno != syscall.ECHILD
 	}
@@ -68,12 +68,12 @@ func (ps *Children) childrenLeft() bool {
 	}
 }
 
-// signalRest signals every process that is left and has not been told: all of the container's when the harness is
-// PID 1, else its children, which orphans become. Groups of the harness's children were told as a whole.
+// signalRest signals every process that is left and has not been signalled: all of the container's when the harness is
+// PID 1, else its children, which orphans become. Groups of the harness's children are signalled as a whole.
 //
-// A /proc that shows another PID namespace (unshare --pid without a mount) has strangers under these numbers. PID 1
+// A /proc that shows another PID namespace (unshare --pid without a mount) has foreign processes under these numbers. PID 1
 // lets the kernel choose then, at the first time; otherwise waitid(2) alone says who is a child.
-func (ps *Children) signalRest(sig syscall.Signal, told map[int]bool, first bool) {
+func (ps *Children) signalRest(sig syscall.Signal, signalled map[int]bool, first bool) {
 	ps.mu.Lock() // nobody reaps meanwhile, so a child's number stays its own
 	defer ps.mu.Unlock()
 	ours := procIsOurs()
@@ -83,18 +83,18 @@ func (ps *Children) signalRest(sig syscall.Signal, told map[int]bool, first bool
 	case !ours && os.Getpid() == 1:
 	default:
 		for _, pid := range candidates(ours) {
-			if !told[pid] && !ps.toldAsGroup(pid, sig) && (os.Getpid() == 1 || isChild(pid)) {
+			if !signalled[pid] && !ps.signalledAsGroup(pid, sig) && (os.Getpid() == 1 || isChild(pid)) {
 				syscall.Kill(pid, sig)
-				if told != nil {
-					told[pid] = true
+				if signalled != nil {
+					signalled[pid] = true
 				}
 			}
 		}
 	}
 }
 
-// toldAsGroup tells whether a process has had a TERM together with its group. The caller holds the lock.
-func (ps *Children) toldAsGroup(pid int, sig syscall.Signal) bool {
+// signalledAsGroup tells whether a process has had a TERM together with its group. The caller holds the lock.
+func (ps *Children) signalledAsGroup(pid int, sig syscall.Signal) bool {
 	if sig == syscall.SIGKILL {
 		return false
 	}

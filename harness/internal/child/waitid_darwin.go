@@ -24,8 +24,8 @@ const (
 	waitNoReap = 0x20
 )
 
-// pipe makes a pipe whose ends no child inherits by accident.
-func pipe(ends *[2]int) error {
+// makePipe makes a pipe whose ends no child inherits by accident.
+func makePipe(ends *[2]int) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	if err := syscall.Pipe(ends[:]); err != nil {

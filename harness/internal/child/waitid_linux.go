@@ -30,5 +30,5 @@ const (
 	waitStopped = 0x2
 )
 
-// pipe makes a pipe whose ends no child inherits by accident.
-func pipe(ends *[2]int) error { return syscall.Pipe2(ends[:], syscall.O_CLOEXEC) }
+// makePipe makes a pipe whose ends no child inherits by accident.
+func makePipe(ends *[2]int) error { return syscall.Pipe2(ends[:], syscall.O_CLOEXEC) }

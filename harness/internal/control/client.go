@@ -3,8 +3,9 @@ package control
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
-	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,7 +15,10 @@ import (
 // Conversation is a connection with a harness, for one request.
 type Conversation struct{ file *os.File }
 
-// Dial connects to the harness that listens on socket. The caller closes the conversation.
+// AnswerTime is how long a harness may take to answer a question that it can answer at once.
+const AnswerTime = 5 * time.Second
+
+// Dial connects to the harness that listens on socket, within AnswerTime. The caller closes the conversation.
 func Dial(socket string) (*Conversation, error) {
 	fd, err := dial(socket)
 	if err != nil {
@@ -23,12 +27,31 @@ func Dial(socket string) (*Conversation, error) {
 	return &Conversation{os.NewFile(uintptr(fd), socket)}, nil
 }
 
-// Ask sends the request and waits for the answer.
+// Alive tells whether a harness of this PID namespace listens on socket. One that shares only the directory, as
+// containers of a pod may, is another container's.
+func Alive(socket string) bool {
+	fd, err := dial(socket)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	pid, err := peerProcess(fd)
+	return err == nil && pid > 0
+}
+
+// Ask sends the request and waits for the answer: within AnswerTime, but for one that has to be brought about first.
 func (c *Conversation) Ask(request string) (a Answer, err error) {
+	if request == AskDrain || request == AskResume {
+		unix.SetsockoptTimeval(int(c.file.Fd()), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{})
+	}
 	if _, err := c.file.WriteString(request + "\n"); err != nil {
 		return a, errors.New("the harness went away: " + text.Reason(err))
 	}
-	if json.NewDecoder(c.file).Decode(&a) != nil {
+	err = json.NewDecoder(c.file).Decode(&a)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return a, fmt.Errorf("the harness gave no answer within %v", AnswerTime)
+	case err != nil:
 		return a, errors.New("the harness gave no answer")
 	}
 	return a, nil
@@ -44,6 +67,9 @@ func dial(socket string) (int, error) {
 		return -1, err
 	}
 	unix.CloseOnExec(fd)
+	limit := unix.NsecToTimeval(AnswerTime.Nanoseconds())
+	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit)
+	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit)
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: socket}); err != nil {
 		unix.Close(fd)
 		return -1, err
@@ -53,12 +79,4 @@ func dial(socket string) (int, error) {
 		return -1, errors.New("the process that listens there is another user's")
 	}
 	return fd, nil
-}
-
-// readRequest is the first line that a client sends.
-func readRequest(conversation *os.File) string {
-	var line [64]byte
-	n, _ := conversation.Read(line[:])
-	request, _, _ := strings.Cut(string(line[:n]), "\n")
-	return request
 }

@@ -10,3 +10,12 @@ func peerUser(fd int) (int, error) {
 	}
 	return int(credentials.Uid), nil
 }
+
+// peerProcess is that process's ID, or 0 when it has none in the PID namespace of this one.
+func peerProcess(fd int) (int, error) {
+	credentials, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return -1, err
+	}
+	return int(credentials.Pid), nil
+}

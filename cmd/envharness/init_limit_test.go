@@ -1,0 +1,190 @@
+//go:build linux
+
+package main_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// pidsCgroup makes a cgroup whose processes and threads can be limited: of cgroup v2 or of v1.
+func pidsCgroup(t *testing.T) string {
+	t.Helper()
+	need(t, "root")
+	for _, root := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		dir := filepath.Join(root, fmt.Sprintf("envharness-test-%d", os.Getpid()))
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() { reaches(func() bool { return os.Remove(dir) == nil }) })
+		if _, err := os.Stat(filepath.Join(dir, "pids.max")); err == nil {
+			return dir
+		}
+	}
+	t.Skip("no cgroup limits processes here")
+	return ""
+}
+
+// TestPidsLimit: where nothing can be started and no thread made, the harness forwards, answers, reaps and stops.
+func TestPidsLimit(t *testing.T) {
+	t.Parallel()
+	group := pidsCgroup(t)
+	s := first.start(t, tree(t, map[string]string{
+		"environment/A": "#!/bin/sh\necho a\n",
+		"export/held":   held,
+		"health":        "#!/bin/sh\nexit 0\n",
+	}), "--refresh", "50ms", "--health", "./health", "--health-interval", "50ms", "--health-failures", "100000", "probe", "watch", "log", "A")
+	s.logsLine("start A=a", 1)
+	pids := []int{s.pid}
+	for i := 0; i < len(pids); i++ {
+		pids = append(pids, childrenOf(t, pids[i])...)
+	}
+	for _, pid := range pids {
+		os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644) // a probe may be over by now
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(group, "pids.max"), []byte("1"), 0o644))
+	for i := range 100 {
+		s.signal(unix.SIGUSR1)
+		s.logsLine("USR1", i+1)
+		s.answers("status", 0)
+	}
+	eventually(t, "what cannot be started is told", func() bool { return strings.Contains(s.text("stderr"), "refresh failed") })
+	s.signal(unix.SIGTERM)
+	s.exits(0)
+	require.NotContains(t, s.text("stderr"), "newosproc")
+}
+
+// TestSilentClients: those who connect and say nothing keep nobody waiting, and no thread.
+func TestSilentClients(t *testing.T) {
+	t.Parallel()
+	s := outside.start(t, tree(t, nil), "probe", "watch", "log")
+	s.logs("start")
+	s.becomes("ready", 0)
+	short, err := os.MkdirTemp("", "c")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(short) })
+	require.NoError(t, os.Symlink(s.dir, filepath.Join(short, "d")))
+	before := statusOf(s.pid, "Threads")
+	for range 24 {
+		if conn, err := net.Dial("unix", filepath.Join(short, "d", "control")); err == nil {
+			defer conn.Close()
+		}
+	}
+	s.becomes("ready", 0)
+	require.Equal(t, before, statusOf(s.pid, "Threads"))
+	s.stop()
+}
+
+// TestHarnessThatDoesNotAnswer: a probe fails within seconds, and TERM ends it sooner.
+func TestHarnessThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	s := outside.start(t, tree(t, nil), "probe", "watch", "log")
+	s.logs("start")
+	s.becomes("ready", 0)
+	require.NoError(t, unix.Kill(s.pid, unix.SIGSTOP))
+	s.answers("ready", 125)
+	asking := command(t, s.dir, harnessPath, "status", "--socket", "control")
+	require.NoError(t, asking.Start())
+	eventually(t, "it waits for the answer", func() bool {
+		return statusOf(asking.Process.Pid, "SigCgt") != "0000000000000000" && time.Now().UnixMilli()%50 == 0
+	})
+	require.NoError(t, asking.Process.Signal(unix.SIGTERM))
+	require.Equal(t, 143, wait(t, asking).code)
+	require.NoError(t, unix.Kill(s.pid, unix.SIGCONT))
+	s.stop()
+}
+
+// TestSecondHarness: one that finds another announces nothing and withdraws nothing.
+func TestSecondHarness(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		s := in.start(t, tree(t, map[string]string{
+			"export/web":      "#!/bin/sh\necho web >>log\n",
+			"export/teardown": teardown,
+			"environment/A":   "#!/bin/sh\necho a\n",
+			"second":          "#!/bin/sh\nexec envharness --init --socket control --environment environment --export export -- sh -c 'echo second $A $PPID >>log; exit 9'\n",
+			"run":             "#!/bin/sh\n./second\necho $? >>log\nexec probe watch log\n",
+		}), "./run")
+		eventually(t, "the second has ended", func() bool { return count(s.log(), "9") == 1 })
+		s.logsLine("start", 1)
+		require.Equal(t, 1, count(s.log(), "web"))
+		require.Zero(t, count(s.log(), "teardown"))
+		require.Contains(t, s.text("stderr"), "another harness")
+		s.answers("ready", 0)
+		s.stop()
+		require.Equal(t, 1, count(s.log(), "teardown"))
+	})
+}
+
+// TestStuckStart: a file system or a reader of stderr that does not answer keeps neither a signal nor --deadline
+// from ending start-up, and a closed stderr ends nothing.
+func TestStuckStart(t *testing.T) {
+	t.Parallel()
+	t.Run("a file system", func(t *testing.T) {
+		t.Parallel()
+		need(t, "root")
+		dir := tree(t, nil)
+		fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Skip("no /dev/fuse here")
+		}
+		mount := filepath.Join(dir, "stuck")
+		require.NoError(t, os.Mkdir(mount, 0o755))
+		if err := unix.Mount("stuck", mount, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fuse)); err != nil {
+			t.Skip("no FUSE here: ", err)
+		}
+		t.Cleanup(func() { unix.Close(fuse); unix.Unmount(mount, unix.MNT_DETACH) })
+		for _, options := range [][]string{nil, {"--init", "--socket", "control"}} {
+			t.Run(fmt.Sprint(options), func(t *testing.T) {
+				words := append(append([]string{}, options...), "--environment", "stuck", "--export", "none")
+				result := run(t, harness(t, dir, append(append(words, "--deadline", "100ms"), "true")...))
+				require.Equal(t, 125, result.code)
+				require.Contains(t, result.stderr, "deadline")
+				cmd := harness(t, dir, append(words, "true")...)
+				require.NoError(t, cmd.Start())
+				time.Sleep(300 * time.Millisecond) // whether it is stuck already makes no difference to the outcome
+				require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
+				require.Equal(t, 143, wait(t, cmd).code)
+			})
+		}
+	})
+	t.Run("a full stderr", func(t *testing.T) {
+		t.Parallel()
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		defer r.Close()
+		fd := int(w.Fd()) // which makes it blocking
+		require.NoError(t, unix.SetNonblock(fd, true))
+		for range 2 {
+			unix.Write(fd, make([]byte, 1<<20)) // as much as it takes
+		}
+		require.NoError(t, unix.SetNonblock(fd, false))
+		dir := tree(t, map[string]string{"export/teardown": "#!/bin/sh\n"})
+		cmd := harness(t, dir, "--environment", "none", "--export", "export", "true")
+		cmd.Stderr = w
+		require.NoError(t, cmd.Start())
+		eventually(t, "it writes", func() bool { return strings.HasPrefix(statusOf(cmd.Process.Pid, "State"), "S") })
+		require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
+		require.Equal(t, 143, wait(t, cmd).code)
+	})
+	t.Run("a closed stderr", func(t *testing.T) {
+		t.Parallel()
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		r.Close()
+		dir := tree(t, map[string]string{"export/teardown": "#!/bin/sh\n", "failing/A": "#!/bin/sh\nexit 1\n"})
+		for code, environment := range map[int]string{0: "none", 125: "failing"} {
+			cmd := harness(t, dir, "--environment", environment, "--export", "export", "true")
+			cmd.Stderr = w
+			require.Equal(t, code, run(t, cmd).code)
+		}
+	})
+}

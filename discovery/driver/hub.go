@@ -1,0 +1,254 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// heartbeatInterval is how often a registry is pinged while something is followed.
+const heartbeatInterval = 2 * time.Second
+
+// Hub follows each place once, for all who watch it: a shared watch. It ends when nobody watches the place any more.
+type Hub struct {
+	follow   func(key string) Source
+	decode   func(Item) (discovery.Instance, bool)
+	ping     func(context.Context) error // nil: sources notice an outage by themselves
+	pace     time.Duration
+	patience time.Duration // of who begins to watch
+	group    *Group
+	log      *slog.Logger
+	failer
+
+	heartbeat sync.Once
+	lock      sync.Mutex
+	byKey     map[string]*sharedWatch
+}
+
+// acquire gives what is followed at a key; its release follows. joined says that it was followed before, so what it
+// holds may be older than the call.
+func (h *Hub) acquire(key string) (w *sharedWatch, joined bool) {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	w = h.byKey[key]
+	joined = w != nil
+	if !joined {
+		w = newSharedWatch(h, key)
+		h.byKey[key] = w
+		ctx, end := context.WithCancel(context.Background())
+		w.end = end
+		h.group.Go(ctx, w.follower.Run)
+	}
+	w.watches++
+	if h.ping != nil {
+		h.heartbeat.Do(func() { h.group.Go(context.Background(), h.beat) })
+	}
+	return w, joined
+}
+
+func (h *Hub) release(w *sharedWatch) {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	if w.watches--; w.watches == 0 {
+		delete(h.byKey, w.key)
+		w.end()
+	}
+}
+
+// beat notices an outage for all who watch.
+func (h *Hub) beat(ctx context.Context) {
+	ticker := time.NewTicker(heartbeatInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		all := h.all()
+		if len(all) == 0 {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, 2*heartbeatInterval)
+		err := h.ping(limited)
+		cancel()
+		if err == nil || errors.Is(err, discovery.ErrDenied) || ctx.Err() != nil {
+			continue // one that denies is there
+		}
+		for _, w := range all {
+			w.follower.Disrupt(err)
+		}
+	}
+}
+
+func (h *Hub) all() []*sharedWatch {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	all := make([]*sharedWatch, 0, len(h.byKey))
+	for _, w := range h.byKey {
+		all = append(all, w)
+	}
+	return all
+}
+
+// sharedWatch is what is known of one place.
+type sharedWatch struct {
+	hub      *Hub
+	key      string
+	follower *Follower
+	end      context.CancelFunc
+	watches  int // under the lock of the hub
+
+	lock     sync.Mutex
+	err      error // why it is not what the registry holds; nil before the first read
+	revision string
+	never    bool
+	items    map[string]known
+	views    map[string]*view // by query
+	told     time.Time        // when views were last told of changes
+	telling  *time.Timer      // nil: there is nothing more to tell
+}
+
+// known is what was last read at a key.
+type known struct {
+	item     Item // without its value where that was decoded
+	instance discovery.Instance
+	ok       bool // it is an instance, and no malformed one
+}
+
+func newSharedWatch(h *Hub, key string) *sharedWatch {
+	w := &sharedWatch{hub: h, key: key, items: map[string]known{}, views: map[string]*view{}}
+	w.follower = NewFollower(h.follow(key), w.apply, w.outage)
+	return w
+}
+
+// ofInstances reports whether it follows records, and not one key.
+func (w *sharedWatch) ofInstances() bool { return w.key[len(w.key)-1] == '/' }
+
+// outage marks what is known as the last known.
+func (w *sharedWatch) outage(err error) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.err = err
+	for _, v := range w.views {
+		v.tell()
+	}
+}
+
+// apply takes changes over, and tells the views that see one of them.
+func (w *sharedWatch) apply(c Changes) {
+	decoded := w.decode(c.Items)
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	for i, item := range c.Items {
+		w.replace(item, decoded[i])
+	}
+	if c.Whole {
+		w.forgetOthers(c.Items)
+	}
+	if never := c.Never && len(w.items) == 0; never != w.never {
+		w.never = never
+		for _, v := range w.views {
+			v.changed = true
+		}
+	}
+	if c.Revision != "" {
+		w.revision = c.Revision
+	}
+	if w.err == nil {
+		w.tellAtPace()
+		return
+	}
+	w.err = nil
+	for _, v := range w.views { // the end of an outage concerns all
+		v.changed = true
+	}
+	w.tell()
+}
+
+// decode reads what is new among items. Only the goroutine of the follower changes what is known.
+func (w *sharedWatch) decode(items []Item) []known {
+	decoded := make([]known, len(items))
+	each(len(items), func(i int) {
+		item := items[i]
+		was, had := w.items[item.Key]
+		switch {
+		case item.Gone:
+		case had && was.item.Version == item.Version:
+			decoded[i] = was
+		case w.ofInstances():
+			decoded[i].instance, decoded[i].ok = w.hub.decode(item)
+			decoded[i].item = Item{Key: item.Key, Version: item.Version}
+		default:
+			decoded[i].item = item
+		}
+	})
+	return decoded
+}
+
+// replace takes over one item.
+func (w *sharedWatch) replace(item Item, now known) {
+	was, had := w.items[item.Key]
+	switch {
+	case !item.Gone && had && was.item.Version == item.Version, item.Gone && !had:
+		return
+	case item.Gone:
+		delete(w.items, item.Key)
+	default:
+		w.items[item.Key] = now
+	}
+	for _, v := range w.views {
+		v.replace(item.Key, was, now, w.ofInstances())
+	}
+}
+
+// forgetOthers drops all but these.
+func (w *sharedWatch) forgetOthers(items []Item) {
+	if len(items) == len(w.items) {
+		return // each of them is known
+	}
+	there := make(map[string]bool, len(items))
+	for _, item := range items {
+		there[item.Key] = !item.Gone
+	}
+	for key := range w.items {
+		if !there[key] {
+			w.replace(Item{Key: key, Gone: true}, known{})
+		}
+	}
+}
+
+// tellAtPace tells the views now, or of more changes together: in a burst those who watch must not take the time that
+// is needed to keep up.
+func (w *sharedWatch) tellAtPace() {
+	if w.telling != nil {
+		return
+	}
+	left := w.hub.pace - time.Since(w.told)
+	if left <= 0 {
+		w.tell()
+		return
+	}
+	w.telling = time.AfterFunc(left, func() {
+		w.lock.Lock()
+		defer w.lock.Unlock()
+		w.tell()
+	})
+}
+
+func (w *sharedWatch) tell() {
+	if w.telling != nil {
+		w.telling.Stop()
+		w.telling = nil
+	}
+	w.told = time.Now()
+	for _, v := range w.views {
+		if v.changed {
+			v.tell()
+		}
+	}
+}

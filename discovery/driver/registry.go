@@ -1,0 +1,219 @@
+package driver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/layout"
+)
+
+// Registry is one opening of an engine. It implements discovery.Registry, discovery.Values and discovery.Elector.
+type Registry struct {
+	Config     discovery.Config
+	Layout     layout.Layout
+	DefaultTTL time.Duration // of a registration that asks for none
+	*Hub
+
+	backend Backend
+	group   *Group
+	failer
+}
+
+// Open makes a registry of a backend, which its Close closes. Pace is the least time between two snapshots of a watch;
+// 0 is none.
+func Open(config discovery.Config, keys layout.Layout, backend Backend, pace time.Duration) *Registry {
+	r := &Registry{
+		Config:     config,
+		Layout:     keys,
+		DefaultTTL: discovery.DefaultTTL,
+		backend:    backend,
+		group:      NewGroup(),
+		failer:     failer{config.String(), backend.Hint},
+	}
+	r.Hub = &Hub{
+		follow:   backend.Follow,
+		decode:   r.decode,
+		pace:     pace,
+		patience: 2 * config.Timeout,
+		group:    r.group,
+		log:      config.Log,
+		failer:   r.failer,
+		byKey:    map[string]*sharedWatch{},
+	}
+	if pinger, can := backend.(Pinger); can {
+		r.Hub.ping = pinger.Ping
+	}
+	return r
+}
+
+// OpenFailed is the error of an engine's Open.
+func OpenFailed(config discovery.Config, err error) error {
+	return &discovery.Error{Op: "open registry", Engine: config.String(), Err: err}
+}
+
+// Fail makes err say what could not be done, unless it does, or is nil.
+func (r *Registry) Fail(op, name string, err error) error { return r.failer.fail(op, name, err) }
+
+// Go runs f until ctx ends, or the registry is closed, which waits for it.
+func (r *Registry) Go(ctx context.Context, f func(context.Context)) { r.group.Go(ctx, f) }
+
+// Register is that of discovery.Registry.
+func (r *Registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
+	what, err := r.Accept(in, ttl)
+	if err != nil {
+		return nil, err
+	}
+	if discovery.NewRegisterOptions(options).SyncCredentials {
+		what.Credentials = credentials{r}
+	}
+	return r.Keep(ctx, r.backend.NewLease(what.Instance, what.TTL), what), nil
+}
+
+// Accept checks what Register was given: the instance is normalized and has its ID, the TTL is one.
+func (r *Registry) Accept(in discovery.Instance, ttl time.Duration) (Registering, error) {
+	in, err := in.Normalize()
+	if err == nil {
+		in, err = r.fit(in)
+	}
+	if err == nil && ttl == 0 {
+		ttl = r.DefaultTTL
+	}
+	if err == nil {
+		ttl, err = discovery.ValidTTL(ttl)
+	}
+	what := Registering{
+		Instance: in,
+		TTL:      ttl,
+		Timeout:  r.Config.Timeout,
+		Encode:   r.encode,
+		Decode:   r.Layout.Decode,
+		Log:      r.Config.Log,
+		failer:   r.failer,
+	}
+	return what, r.Fail("register", in.Service, err)
+}
+
+// Keep keeps a lease until ctx ends, or it is closed, or the registry is.
+func (r *Registry) Keep(ctx context.Context, lease Lease, what Registering) discovery.Registration {
+	return Register(ctx, r.group, lease, what)
+}
+
+// SharedCredentials are where the instances of a service share credentials, in every layout that has no place of its
+// own for that.
+func (r *Registry) SharedCredentials() CredentialStore { return credentials{r} }
+
+func (r *Registry) fit(in discovery.Instance) (discovery.Instance, error) {
+	if fitter, can := r.backend.(Fitter); can {
+		return fitter.Fit(in)
+	}
+	return layout.Fit(r.Layout, r.Config.Log)(in)
+}
+
+// encode gives an instance's record; ok is false while it is to have none.
+func (r *Registry) encode(in discovery.Instance) (key string, value []byte, ok bool, err error) {
+	if encoder, can := r.backend.(Encoder); can {
+		return encoder.Encode(in)
+	}
+	records, err := r.Layout.Encode(in)
+	if err != nil || len(records) == 0 {
+		return "", nil, false, err
+	}
+	return records[0].Key, records[0].Value, true, nil
+}
+
+func (r *Registry) decode(item Item) (discovery.Instance, bool) {
+	if decoder, can := r.backend.(Decoder); can {
+		return decoder.Decode(item)
+	}
+	return layout.DecodeOne(r.Layout, r.Config.Log, layout.Record{Key: item.Key, Value: item.Value})
+}
+
+// Instances is that of discovery.Registry.
+func (r *Registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
+	const op = "read service"
+	prefix, err := r.Layout.ServicePrefix(service)
+	if err != nil {
+		return discovery.Snapshot{}, r.Fail(op, service, err)
+	}
+	state, err := r.backend.List(ctx, prefix)
+	if err != nil {
+		return discovery.Snapshot{}, r.Fail(op, service, err)
+	}
+	snapshot := discovery.NewSnapshot(service, state.Revision, q, r.instances(state.Items))
+	snapshot.Never = state.Never
+	return snapshot, nil
+}
+
+// instances decodes items, and skips those that are none.
+func (r *Registry) instances(items []Item) []discovery.Instance {
+	all, ok := make([]discovery.Instance, len(items)), make([]bool, len(items))
+	each(len(items), func(i int) { all[i], ok[i] = r.decode(items[i]) })
+	kept := all[:0]
+	for i, in := range all {
+		if ok[i] {
+			kept = append(kept, in)
+		}
+	}
+	return kept
+}
+
+// Services is that of discovery.Registry.
+func (r *Registry) Services(ctx context.Context) ([]string, error) {
+	names, err := r.services(ctx)
+	if err != nil {
+		return nil, r.Fail("list services", "", err)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (r *Registry) services(ctx context.Context) ([]string, error) {
+	if lister, can := r.backend.(ServiceLister); can {
+		return lister.ListServices(ctx)
+	}
+	state, err := r.backend.List(ctx, r.Layout.ServicesPrefix())
+	names := []string{}
+	for _, in := range r.instances(state.Items) {
+		names = append(names, in.Service)
+	}
+	return names, err
+}
+
+// Watch is that of discovery.Registry.
+func (r *Registry) Watch(ctx context.Context, service string, q discovery.Query) (<-chan discovery.Snapshot, error) {
+	return r.WatchBeside(ctx, service, q, "", nil)
+}
+
+// WatchBeside is Watch for a layout that has more of a service at another key: complete adds that to each snapshot.
+func (r *Registry) WatchBeside(ctx context.Context, service string, q discovery.Query, key string, complete func(*discovery.Snapshot, Item)) (<-chan discovery.Snapshot, error) {
+	prefix, err := r.Layout.ServicePrefix(service)
+	if err != nil {
+		return nil, r.Fail("watch service", service, err)
+	}
+	return r.Hub.snapshots(ctx, service, prefix, q, key, complete)
+}
+
+// Close is that of discovery.Registry.
+func (r *Registry) Close() error {
+	r.group.Close()
+	return r.backend.Close()
+}
+
+// Check makes the Check of a [discovery.Engine] from its open: a registry is fit for use when it lists its
+// values, which reads names alone.
+func Check[R interface {
+	discovery.Registry
+	discovery.Values
+}](open func(discovery.Config) (R, error)) func(context.Context, discovery.Config) error {
+	return func(ctx context.Context, config discovery.Config) error {
+		r, err := open(config)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = r.List(ctx)
+		return err
+	}
+}

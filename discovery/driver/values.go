@@ -1,0 +1,149 @@
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// Get is that of discovery.Values.
+func (r *Registry) Get(ctx context.Context, name string) ([]byte, error) {
+	const op = "read value"
+	key, err := r.Layout.ValueKey(name)
+	if err != nil {
+		return nil, r.Fail(op, name, err)
+	}
+	item, err := r.backend.Get(ctx, key, false)
+	if err == nil && item.Gone {
+		err = discovery.ErrNotFound
+	}
+	return item.Value, r.Fail(op, name, err)
+}
+
+// Put is that of discovery.Values.
+func (r *Registry) Put(ctx context.Context, name string, value []byte, ttl time.Duration) error {
+	key, err := r.Layout.ValueKey(name)
+	if err == nil {
+		err = discovery.ValidValue(name, value)
+	}
+	if err == nil && ttl < 0 {
+		_, err = discovery.ValidTTL(ttl)
+	}
+	if err == nil {
+		err = r.backend.Put(ctx, key, value, ttl)
+	}
+	return r.Fail("write value", name, err)
+}
+
+// Delete is that of discovery.Values.
+func (r *Registry) Delete(ctx context.Context, name string) error {
+	key, err := r.Layout.ValueKey(name)
+	found := true
+	if err == nil {
+		found, err = r.backend.Delete(ctx, key)
+	}
+	if err == nil && !found {
+		err = discovery.ErrNotFound
+	}
+	return r.Fail("delete value", name, err)
+}
+
+// List is that of discovery.Values.
+func (r *Registry) List(ctx context.Context) ([]string, error) {
+	keys, err := r.backend.Keys(ctx, r.Layout.ValuesPrefix())
+	if err != nil {
+		return nil, r.Fail("list values", "", err)
+	}
+	names := []string{}
+	for _, key := range keys {
+		name, err := r.Layout.ValueName(key)
+		if err != nil {
+			r.Config.Log.Warn("skipping a key that is no value", "key", key, "error", err)
+			continue
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// WatchValue is that of discovery.Values.
+func (r *Registry) WatchValue(ctx context.Context, name string) (<-chan discovery.Value, error) {
+	const op = "watch value"
+	key, err := r.Layout.ValueKey(name)
+	if err != nil {
+		return nil, r.Fail(op, name, err)
+	}
+	see := func(item Item) discovery.Value { return discovery.Value{Data: item.Value, Found: !item.Gone} }
+	return WatchKey(ctx, r.Hub, op, name, key, see, func(v discovery.Value) discovery.Value {
+		v.Stale = true
+		return v
+	})
+}
+
+// CredentialStore is where the instances of a service share their credentials.
+type CredentialStore interface {
+	// ShareCredentials writes c, by compare-and-swap, and gives what is now in force. With keep it
+	// writes only if there are none; a zero c is never written.
+	ShareCredentials(ctx context.Context, service string, c discovery.Credentials, keep bool) (discovery.Credentials, error)
+
+	// WatchCredentials follows them as discovery.Registry.Watch does, but says nothing of an outage: the last known
+	// stay in force. Zero is none.
+	WatchCredentials(ctx context.Context, service string) (<-chan discovery.Credentials, error)
+}
+
+// credentials are shared at one key for a service. It implements CredentialStore.
+type credentials struct{ registry *Registry }
+
+func (c credentials) ShareCredentials(ctx context.Context, service string, own discovery.Credentials, keep bool) (discovery.Credentials, error) {
+	inForce, err := c.share(ctx, service, own, keep)
+	return inForce, c.registry.Fail("share credentials of", service, err)
+}
+
+func (c credentials) share(ctx context.Context, service string, own discovery.Credentials, keep bool) (discovery.Credentials, error) {
+	r := c.registry
+	key, err := r.Layout.CredentialsKey(service)
+	if err != nil {
+		return own, err
+	}
+	text, err := json.Marshal(own)
+	if err != nil {
+		return own, err
+	}
+	for {
+		was, err := r.backend.Get(ctx, key, true)
+		if err != nil {
+			return own, err
+		}
+		inForce := c.decode(service, was)
+		if own.IsZero() || keep && !inForce.IsZero() {
+			return inForce, nil
+		}
+		if swapped, err := r.backend.Swap(ctx, was, text); swapped || err != nil {
+			return own, err
+		}
+	}
+}
+
+func (c credentials) WatchCredentials(ctx context.Context, service string) (<-chan discovery.Credentials, error) {
+	const op = "read credentials of"
+	key, err := c.registry.Layout.CredentialsKey(service)
+	if err != nil {
+		return nil, c.registry.Fail(op, service, err)
+	}
+	see := func(item Item) discovery.Credentials { return c.decode(service, item) }
+	return WatchKey(ctx, c.registry.Hub, op, service, key, see, func(last discovery.Credentials) discovery.Credentials { return last })
+}
+
+// decode reads what is shared; nothing and nonsense are no credentials.
+func (c credentials) decode(service string, item Item) discovery.Credentials {
+	var shared discovery.Credentials
+	if !item.Gone && json.Unmarshal(item.Value, &shared) != nil {
+		c.registry.Config.Log.Warn("skipping malformed credentials", "service", service)
+		return discovery.Credentials{}
+	}
+	return shared
+}

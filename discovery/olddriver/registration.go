@@ -1,0 +1,487 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/envharness/envharness/discovery"
+)
+
+// withdrawTimeout bounds the withdrawal, whose caller may be a process that was told to end.
+const withdrawTimeout = 2 * time.Second
+
+// Lease is one announcement as an engine keeps it. Its methods are called one at a time.
+type Lease interface {
+	// Announce writes the record. With takeOver it is the newest Register and takes the ID from whoever
+	// has it. Otherwise it writes only if there is no record or its own, else ErrConflict. It is called
+	// again after an error (the record may have been written) and after ErrLost.
+	Announce(ctx context.Context, in discovery.Instance, takeOver bool) (Grant, error)
+
+	// Renew prolongs the announcement and makes sure that the record is still there and its own:
+	// ErrLost if it is gone, ErrConflict if another has taken it.
+	Renew(ctx context.Context, in discovery.Instance) error
+
+	// Update writes the record anew, only if it is its own: ErrLost or ErrConflict as in Renew. Fields of
+	// the record that this version does not know are kept.
+	Update(ctx context.Context, in discovery.Instance) error
+
+	// Withdraw removes the record if it is its own. It follows an Announce that failed, too.
+	Withdraw(ctx context.Context) error
+}
+
+// Loser is a Lease that notices by itself that it was lost. Lost gives a channel that receives then; it
+// is called once, before anything else.
+type Loser interface {
+	Lost() <-chan struct{}
+}
+
+// Leaver is a Lease that something keeps alive beside Renew. Leave stops that, and leaves the record to its
+// TTL, or to who has taken it over; it is called once, instead of Withdraw.
+type Leaver interface {
+	Leave()
+}
+
+// Grant is what the engine gave.
+type Grant struct {
+	TTL   time.Duration
+	Every time.Duration // how often to renew; a third of the TTL when 0
+}
+
+// CredentialStore is where the instances of a service share their credentials.
+type CredentialStore interface {
+	// ShareCredentials writes c, by compare-and-swap, and gives what is now in force. With keep it
+	// writes only if there are none; a zero c is never written.
+	ShareCredentials(ctx context.Context, service string, c discovery.Credentials, keep bool) (discovery.Credentials, error)
+
+	// WatchCredentials follows them as discovery.Registry.Watch does; zero is none.
+	WatchCredentials(ctx context.Context, service string) (<-chan discovery.Credentials, error)
+}
+
+// Registering tells Register about what it keeps.
+type Registering struct {
+	Instance    discovery.Instance // normalized, with its ID
+	TTL         time.Duration      // as asked
+	Timeout     time.Duration      // of one step
+	Engine      string             // its URL without passwords, for errors
+	Credentials CredentialStore    // nil: they are not shared
+	Log         *slog.Logger
+}
+
+// Accept checks what a registry's Register was given, and makes it what a lease keeps: the instance normalized
+// and fitted, the TTL within its bounds. fit gives the instance its ID and refuses one that the engine cannot
+// write. Whether credentials are shared is left to the engine.
+func Accept(config discovery.Config, in discovery.Instance, ttl time.Duration, fit func(discovery.Instance) (discovery.Instance, error)) (Registering, error) {
+	in, err := in.Normalize()
+	if err == nil {
+		in, err = fit(in)
+	}
+	if err == nil {
+		ttl, err = discovery.ValidTTL(ttl)
+	}
+	return Registering{
+		Instance: in,
+		TTL:      ttl,
+		Timeout:  config.Timeout,
+		Engine:   config.String(),
+		Log:      config.Log,
+	}, err
+}
+
+// Register keeps a lease in the group until ctx ends or the registration is closed. It implements the
+// contract of discovery.Registration.
+func Register(ctx context.Context, group *Group, lease Lease, what Registering) discovery.Registration {
+	life, end := context.WithCancel(ctx)
+	r := &registration{
+		caller:      ctx,
+		life:        life,
+		end:         end,
+		lease:       lease,
+		Registering: what,
+		id:          what.Instance.ID,
+		service:     what.Instance.Service,
+		ttl:         what.TTL,
+		credentials: what.Instance.Credentials(),
+		updates:     make(chan update),
+		shared:      make(chan discovery.Credentials, 1),
+		changes:     make(chan discovery.Credentials, 1),
+		ready:       make(chan struct{}),
+		done:        make(chan struct{}),
+	}
+	group.Go(life, r.run)
+	return r
+}
+
+type registration struct {
+	caller context.Context    // Register's
+	life   context.Context    // ends with caller and Close
+	end    context.CancelFunc //
+	lease  Lease
+	Registering
+	id, service string
+
+	// Of the goroutine that runs the registration.
+	announced bool // the lease is believed to stand
+	dirty     bool // the record is not what Instance is
+	tried     bool // there may be something to withdraw
+	taken     bool // the ID was taken once, so it is not taken over again
+	offered   bool // our own credentials were written once
+	every     time.Duration
+	due       time.Time // of the next renewal
+	backoff   discovery.Backoff
+	helpers   sync.WaitGroup
+
+	updates chan update
+	shared  chan discovery.Credentials // from the store
+	changes chan discovery.Credentials // to the user
+	ready   chan struct{}
+	done    chan struct{}
+
+	lock        sync.Mutex
+	ttl         time.Duration
+	credentials discovery.Credentials
+	last        error // why it is not ready yet
+	err         error // why it ended
+	left        bool  // the announcement is not to be withdrawn
+	withdrawal  error
+}
+
+type update struct {
+	instance discovery.Instance
+	result   chan error
+}
+
+func (r *registration) ID() string { return r.id }
+
+func (r *registration) TTL() time.Duration {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.ttl
+}
+
+func (r *registration) Credentials() (discovery.Credentials, <-chan discovery.Credentials) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.credentials, r.changes
+}
+
+func (r *registration) Done() <-chan struct{} { return r.done }
+
+func (r *registration) Err() error {
+	select {
+	case <-r.done:
+		r.lock.Lock()
+		defer r.lock.Unlock()
+		return r.err
+	default:
+		return nil
+	}
+}
+
+func (r *registration) WaitReady(ctx context.Context) error {
+	select {
+	case <-r.ready:
+		return nil
+	default:
+	}
+	select {
+	case <-r.ready:
+		return nil
+	case <-r.done:
+		if err := r.Err(); err != nil {
+			return err
+		}
+		return r.wrap(errors.New("it was closed before it was announced"))
+	case <-ctx.Done():
+		r.lock.Lock()
+		defer r.lock.Unlock()
+		if r.last != nil {
+			return discovery.Mark(ctx.Err(), r.last)
+		}
+		return discovery.Mark(discovery.ErrUnavailable, r.wrap(ctx.Err()))
+	}
+}
+
+func (r *registration) Update(ctx context.Context, in discovery.Instance) error {
+	in.Service, in.ID = r.service, r.id
+	in, err := in.Normalize()
+	if err != nil {
+		return r.wrap(err)
+	}
+	u := update{instance: in, result: make(chan error, 1)}
+	select {
+	case r.updates <- u:
+	case <-r.done:
+		return r.ended()
+	case <-ctx.Done():
+		return discovery.Mark(discovery.ErrUnavailable, r.wrap(ctx.Err()))
+	}
+	select {
+	case err := <-u.result:
+		return err
+	case <-r.done:
+		return r.ended()
+	case <-ctx.Done():
+		return discovery.Mark(discovery.ErrUnavailable, r.wrap(ctx.Err()))
+	}
+}
+
+// ended is the error of a call that came after the end.
+func (r *registration) ended() error {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	return r.wrap(errors.New("the registration is closed"))
+}
+
+func (r *registration) Close() error {
+	r.end()
+	<-r.done
+	return r.withdrawal
+}
+
+func (r *registration) Leave() {
+	r.lock.Lock()
+	r.left = true
+	r.lock.Unlock()
+	r.end()
+	<-r.done
+}
+
+func (r *registration) wrap(err error) error {
+	return &discovery.Error{Op: "register", Name: r.service, Engine: r.Engine, Err: err}
+}
+
+// run is the registration's life.
+func (r *registration) run(ctx context.Context) {
+	err := r.keep(ctx)
+	if err == nil && r.caller.Err() != nil {
+		err = r.wrap(context.Cause(r.caller))
+	}
+	r.end()
+	withdrawal := r.release(err)
+	r.helpers.Wait()
+	r.lock.Lock()
+	r.err, r.withdrawal = err, withdrawal
+	r.lock.Unlock()
+	close(r.changes)
+	close(r.done)
+}
+
+// keep announces and renews until ctx ends, which gives nil, or nothing more can be done.
+func (r *registration) keep(ctx context.Context) error {
+	var lost <-chan struct{}
+	if l, ok := r.lease.(Loser); ok {
+		lost = l.Lost()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		before := r.Instance
+		var waiting chan<- error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-lost:
+			r.announced = false
+		case c := <-r.shared:
+			if !r.adopt(c) {
+				continue
+			}
+		case u := <-r.updates:
+			r.change(u.instance)
+			waiting = u.result
+		}
+		err := r.step(ctx)
+		if waiting != nil {
+			waiting <- err
+		}
+		switch {
+		case waiting != nil && errors.Is(err, discovery.ErrInvalid):
+			r.change(before) // what the layout cannot write is refused; the registration goes on
+		case ctx.Err() == nil && permanent(err):
+			return err
+		}
+		timer.Reset(r.next(err))
+	}
+}
+
+// next is when the next step is due.
+func (r *registration) next(err error) time.Duration {
+	if err == nil {
+		r.backoff.Reset()
+		return time.Until(r.due)
+	}
+	r.lock.Lock()
+	r.last = err
+	r.lock.Unlock()
+	return r.backoff.Next()
+}
+
+// step brings the registry to what it should hold, and prolongs it.
+func (r *registration) step(ctx context.Context) error {
+	if r.announced {
+		err := r.prolong(ctx)
+		if !errors.Is(err, ErrLost) {
+			return r.warn("renew", err)
+		}
+		r.Log.Warn("the announcement was lost, announcing again", "service", r.service, "id", r.id)
+		r.announced = false
+	}
+	return r.warn("announce", r.announce(ctx))
+}
+
+// warn logs what will be tried again.
+func (r *registration) warn(what string, err error) error {
+	if err != nil && !permanent(err) && !errors.Is(err, context.Canceled) {
+		r.Log.Warn("cannot "+what+", trying again", "service", r.service, "id", r.id, "error", err)
+	}
+	return err
+}
+
+// prolong writes what has changed and renews when that is due: updates in a row must not keep it away.
+func (r *registration) prolong(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, min(r.Timeout, r.every))
+	defer cancel()
+	if r.dirty {
+		if err := r.lease.Update(ctx, r.Instance); err != nil {
+			return err
+		}
+		r.dirty = false
+	}
+	now := time.Now()
+	if now.Before(r.due) {
+		return nil
+	}
+	if err := r.lease.Renew(ctx, r.Instance); err != nil {
+		return err
+	}
+	r.due = now.Add(r.every)
+	return nil
+}
+
+func (r *registration) announce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	if err := r.share(ctx); err != nil {
+		return err
+	}
+	r.tried = true
+	now := time.Now()
+	grant, err := r.lease.Announce(ctx, r.Instance, !r.taken)
+	if err != nil {
+		return err
+	}
+	r.taken, r.announced, r.dirty = true, true, false
+	if r.every = grant.Every; r.every == 0 {
+		r.every = grant.TTL / 3
+	}
+	r.due = now.Add(r.every)
+	r.lock.Lock()
+	r.ttl = grant.TTL
+	r.lock.Unlock()
+	r.becomeReady()
+	return nil
+}
+
+// becomeReady tells of the first announcement. Only then are the credentials followed: what others shared
+// before ours does not count.
+func (r *registration) becomeReady() {
+	select {
+	case <-r.ready:
+		return
+	default:
+	}
+	close(r.ready)
+	if r.Registering.Credentials != nil {
+		r.helpers.Go(func() { r.followCredentials(r.life) })
+	}
+}
+
+// release lets go of the announcement, one way or the other.
+func (r *registration) release(end error) error {
+	r.lock.Lock()
+	left := r.left
+	r.lock.Unlock()
+	if !left && !errors.Is(end, discovery.ErrConflict) { // then the announcement is another's
+		return r.withdraw()
+	}
+	if l, ok := r.lease.(Leaver); ok {
+		l.Leave()
+	}
+	return nil
+}
+
+func (r *registration) withdraw() error {
+	if !r.tried {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), withdrawTimeout)
+	defer cancel()
+	if err := r.lease.Withdraw(ctx); err != nil {
+		return fmt.Errorf("the entry stays until its TTL of %s runs out: %w", r.TTL(), err)
+	}
+	return nil
+}
+
+// change sets what to announce from now on. The credentials stay those that are shared.
+func (r *registration) change(in discovery.Instance) {
+	if r.Registering.Credentials != nil {
+		in.User, in.Password = r.Instance.User, r.Instance.Password
+	}
+	r.Instance, r.dirty = in, true
+	r.lock.Lock()
+	r.credentials = in.Credentials()
+	r.lock.Unlock()
+}
+
+// share offers our credentials at the first announcement and takes over those in force later.
+func (r *registration) share(ctx context.Context) error {
+	if r.Registering.Credentials == nil {
+		return nil
+	}
+	c, err := r.Registering.Credentials.ShareCredentials(ctx, r.service, r.Instance.Credentials(), r.offered)
+	if err != nil {
+		return err
+	}
+	r.offered = true
+	r.adopt(c)
+	return nil
+}
+
+// adopt takes over credentials and reports whether they are new.
+func (r *registration) adopt(c discovery.Credentials) bool {
+	if c.IsZero() || c == r.Instance.Credentials() || !r.offered {
+		return false
+	}
+	r.Instance.User, r.Instance.Password, r.dirty = c.User, c.Password, true
+	r.lock.Lock()
+	r.credentials = c
+	r.lock.Unlock()
+	deliver(r.changes, c)
+	return true
+}
+
+// followCredentials hands on what others share.
+func (r *registration) followCredentials(ctx context.Context) {
+	var backoff discovery.Backoff
+	for {
+		shared, err := r.Registering.Credentials.WatchCredentials(ctx, r.service)
+		if err == nil {
+			for c := range shared {
+				deliver(r.shared, c)
+			}
+			return
+		}
+		if ctx.Err() == nil {
+			r.Log.Debug("cannot watch credentials", "service", r.service, "error", err)
+		}
+		if backoff.Wait(ctx) != nil {
+			return
+		}
+	}
+}
