@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -173,7 +174,7 @@ func ownTLS(ts *testscript.TestScript, neg bool, args []string) {
 // TestHelpFitsAScreen looks at the help of every command and topic. Each begins with a sentence and an example.
 func TestHelpFitsAScreen(t *testing.T) {
 	var text strings.Builder
-	line := (&program{stdout: &text}).commandLine()
+	line := (&program{stdout: &text, lookupEnv: os.LookupEnv}).commandLine()
 	for _, page := range line.Pages() {
 		text.Reset()
 		require.NoError(t, line.Run(page))

@@ -107,11 +107,11 @@ func (r *registry) fail(op, name string, err error) error {
 	e := &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
-		e.Hint = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
+		e.Next = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
 	case errors.Is(err, client.ErrInvalidJSON):
-		e.Hint = "this is no v2 keys API: etcd has it up to 3.5, when started with --enable-v2; etcd:// speaks v3"
+		e.Next = "this is no v2 keys API: etcd has it up to 3.5, when started with --enable-v2; etcd:// speaks v3"
 	case errors.Is(err, discovery.ErrUnavailable):
-		e.Hint = "see whether etcd runs there: curl " + r.connection.members[0].address + "/health"
+		e.Next = "see whether etcd runs there: curl " + r.connection.members[0].address + "/health"
 	}
 	return e
 }

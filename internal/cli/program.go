@@ -96,17 +96,10 @@ func Misuse(usage, format string, args ...any) error {
 
 // IsMisuse tells whether an error is that of a command line that cannot be meant.
 func IsMisuse(err error) bool {
-	for err != nil {
-		if f, ok := err.(*failure.Error); ok && f.Kind == kindUsage {
-			return true
-		}
-		wrapper, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return false
-		}
-		err = wrapper.Unwrap()
-	}
-	return false
+	return failure.Find(err, func(one error) bool {
+		f, ok := one.(*failure.Error)
+		return ok && f.Kind == kindUsage
+	})
 }
 
 // usage is the right form in one line.
