@@ -43,7 +43,7 @@ func (p *program) commandLine() *cli.Program {
 			About: "Writes and reads values, announces services and finds them, in a registry. One command " +
 				"may stand in a file, which is run as envdiscover ./SCRIPT.",
 			Example: "envdiscover url db --scheme postgresql",
-			Notes:   "Options: envdiscover COMMAND --help. Exit: 0, 1 failed, 2 usage, 3 nothing found.",
+			Notes:   "Options: envdiscover COMMAND --help. Exit: 1 failure, 2 usage, 3 nothing found.",
 		},
 		Commands:    p.commands(),
 		Common:      []cli.Option{p.urlOption()},

@@ -184,7 +184,7 @@ func TestHelpFitsAScreen(t *testing.T) {
 			require.LessOrEqual(t, len([]rune(line)), 80, "%v: %s", page, line)
 		}
 		if len(page) < 3 { // of a command, not a topic
-			require.Regexp(t, `^[A-Z].*\.\n(.*\.\n)?\n  (eval "\$\()?envdiscover .*\n\nusage: envdiscover `, text.String())
+			require.Regexp(t, `^[A-Z].*\n(.*\n)?\n  (eval "\$\()?envdiscover .*\n\nusage: envdiscover `, text.String())
 		}
 	}
 }

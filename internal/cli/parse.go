@@ -62,7 +62,9 @@ func (c *Call) check(table []Option, program string) error {
 		return Misuse(c.Command.usage(program)+", see "+program+" --help", "no COMMAND")
 	case n < c.Command.Least:
 		return c.Misuse("an argument is missing")
-	case c.Command.Most >= 0 && n > c.Command.Most:
+	case c.Command.Most == 0 && n > 0:
+		return c.Misuse("unexpected argument %q", c.Args[0])
+	case c.Command.Most > 0 && n > c.Command.Most:
 		return c.Misuse("%q is one argument too many", c.Args[c.Command.Most])
 	}
 	for _, o := range table {
