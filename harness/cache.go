@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -48,48 +47,54 @@ func cacheError(dir string, err error) error {
 	return failed
 }
 
-// throughCache keeps a good value for later, and gives the last good one in place of a failure.
-func (s *startup) throughCache(e entry, v *evaluation, value string, err error) (string, error) {
-	if err == nil {
-		if err := s.cache.Write(e.name, []byte(value), 0o600, nil); err != nil {
+// throughCache keeps what gave good values for later, and takes the last good one in place of a failure.
+func (s *startup) throughCache(e entry, env *environ, v *evaluation) {
+	if v.err == nil {
+		output := v.output
+		if !e.isSet() {
+			output = trimmed(output)
+		}
+		if err := s.cache.Write(e.name, output, 0o600, nil); err != nil {
 			s.Log.Warn("the value could not be cached", "name", e.name, "problem", text.Reason(err))
 		}
-		return value, nil
+		return
 	}
-	cached, age, cacheErr := readCached(s.cache, e.name)
+	output, age, err := readCached(s.cache, e.name)
+	cached := *v
+	if err == nil {
+		s.take(e, output, env, &cached)
+		err = cached.err
+	}
 	switch {
-	case errors.Is(cacheErr, fs.ErrNotExist):
-		return "", err
-	case cacheErr != nil:
-		s.Log.Warn("a cached value is not used", "name", e.name, "problem", text.Reason(cacheErr))
-		return "", err
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		s.Log.Warn("a cached value is not used", "name", e.name, "problem", text.Reason(err))
 	case age > s.CacheMaxAge:
 		s.Log.Warn("a cached value is too old to be used", "name", e.name, "age", text.Duration(age))
-		return "", err
+	default:
+		s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(v.err), "age", text.Duration(age))
+		cached.source, cached.span.Outcome = s.Cache+"/"+e.name, timeline.Cached
+		*v = cached
 	}
-	s.Log.Warn("failed; its last known value is used", "path", e.path, "problem", problemOf(err), "age", text.Duration(age))
-	v.source, v.span.Outcome = s.Cache+"/"+e.name, timeline.Cached
-	return cached, nil
 }
 
 // clockSlack is how far in the future a cached value may seem to be written: file servers have clocks of their own.
 const clockSlack = 5 * time.Second
 
-// readCached reads a value that only the harness's own user can have written, and judges it as if it had been printed.
-func readCached(dir *securefile.Dir, name string) (value string, age time.Duration, err error) {
-	content, info, err := dir.Read(name, child.MaxOutput+1)
+// readCached reads what only the harness's own user can have written.
+func readCached(dir *securefile.Dir, name string) (output []byte, age time.Duration, err error) {
+	output, info, err := dir.Read(name, maxFile+1)
 	if err != nil {
-		return "", 0, err
+		return nil, 0, err
 	}
 	if int(info.Uid) != os.Geteuid() || info.Mode&0o077 != 0 {
-		return "", 0, errors.New("others may have written it")
+		return nil, 0, errors.New("others may have written it")
 	}
 	age = time.Since(time.Unix(info.Mtim.Unix()))
 	if age < -clockSlack {
-		return "", 0, errors.New("it was written in the future, so its age is not known")
+		return nil, 0, errors.New("it was written in the future, so its age is not known")
 	}
-	value, err = valueOf(name, content)
-	return value, max(age, 0), err
+	return output, max(age, 0), nil
 }
 
 // problemOf is what happened, without the path.

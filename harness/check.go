@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
-	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -19,15 +19,22 @@ type Finding struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// Check looks at directories and runs nothing. It finds what the rules for entries refuse, programs whose
+// Check looks at a directory and runs nothing. It finds what the rules for entries refuse, programs whose
 // interpreter is missing or that were saved with CR LF, values with CR LF or a byte order mark, files and directories
 // that others may write to or replace, and files that are too large to be a value.
 //
 // export says whether dir is one of /export, whose rules differ.
-func Check(dir string, export bool) []Finding {
-	c := checker{dir: dir, export: export, seen: map[string]bool{}}
+func Check(o Options, dir string, export bool) []Finding {
+	c := checker{startup: atRest(o), dir: dir, export: export, seen: map[string]bool{}}
 	c.checkReplaceable(dir, 0o002)
-	l, err := readDirectory(dir, slog.New(slog.DiscardHandler))
+	read := c.startup.readEnvironment
+	switch {
+	case export:
+		read = func(dir string) (listing, error) { return readDirectory(dir, entryRules, c.startup.Log) }
+	case slices.Contains(o.Secrets, dir):
+		read = c.startup.readSecrets
+	}
+	l, err := read(dir)
 	if err != nil {
 		c.addError(err)
 	}
@@ -41,7 +48,38 @@ func Check(dir string, export bool) []Finding {
 	return c.findings
 }
 
+// CheckOrder gives the names of the executables of all environment directories in the order in which they run, and a
+// finding for each cycle of mentions. It runs nothing.
+func CheckOrder(o Options, dirs []string) (names []string, cycles []Finding) {
+	o.Environment = dirs
+	s := atRest(o)
+	var executables []entry
+	for _, e := range s.readEntries() {
+		if e.executable {
+			executables = append(executables, e)
+		}
+	}
+	q := s.queue(executables, func(cycle []int) {
+		cycles = append(cycles, Finding{
+			Path:    executables[cycle[0]].path,
+			Problem: namesOfCycle(executables, cycle) + ": they mention each other, so they run in byte order",
+			Hint:    "let one of them do without the other; a comment counts, too",
+		})
+	})
+	for i, ok := q.Next(); ok; i, ok = q.Next() {
+		names = append(names, executables[i].name)
+	}
+	return names, cycles
+}
+
+// atRest is a start-up that looks at entries and runs nothing.
+func atRest(o Options) *startup {
+	h := &Harness{Options: o, Log: slog.New(slog.DiscardHandler)}
+	return &startup{shared: &shared{Harness: h}, env: newEnviron(os.Environ()), ranks: map[string]int{}}
+}
+
 type checker struct {
+	*startup
 	dir      string // that is checked
 	export   bool
 	seen     map[string]bool // directories that checkReplaceable has looked at
@@ -60,33 +98,28 @@ func (c *checker) addError(err error) {
 }
 
 func (c *checker) checkEntry(e entry) {
-	if !c.export && !envfmt.IsName(e.name) {
-		c.addError(nameError(e.path))
+	if c.export {
+		e.executable, e.err = c.isExecutable(e)
+		if e.err == nil && !e.executable {
+			e.err = notAnExport(e)
+		}
 	}
-	executable, err := inspect(e.path)
-	if err != nil {
-		c.addError(err)
+	if e.err != nil {
+		c.addError(e.err)
 		return
 	}
-	if info, err := os.Stat(e.path); err == nil {
+	if info, err := os.Stat(e.at); err == nil {
 		c.checkWritable(e.path, info)
 	}
-	switch {
-	case executable:
+	if e.executable {
 		c.checkReplaceable(e.path, 0o022)
-		explain.Program(e.path, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
-	case c.export:
-		c.addError(notAnExport(e.path))
-	default:
-		c.checkPlain(e)
+		explain.Program(e.at, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
+		return
 	}
-}
-
-func (c *checker) checkPlain(e entry) {
-	value, err := plainValue(e)
-	if err != nil {
-		c.addError(err)
-	} else if problem, hint := oddity(value); problem != "" {
+	var v evaluation
+	if c.take(e, e.content, c.env, &v); v.err != nil {
+		c.addError(v.err)
+	} else if problem, hint := oddity(e); problem != "" {
 		c.add(e.path, problem, hint)
 	}
 }

@@ -104,8 +104,11 @@ func cannotExecute(name, problem, hint string, err error) error {
 	return &Error{Subject: name, Problem: "cannot be executed: " + problem, Next: hint, Code: ExitCannotExecute, Err: err}
 }
 
-// commandEnviron is what COMMAND gets: everything, or with Pristine what was resolved and what is passed.
-func (s *startup) commandEnviron() *environ {
+// commandEnviron is what COMMAND gets: what is passed to it, but in files what is to stand there.
+func (s *startup) commandEnviron() *environ { return s.withFiles(s.passedEnviron()) }
+
+// passedEnviron is everything, or with Pristine what was resolved and what is passed.
+func (s *startup) passedEnviron() *environ {
 	env := s.env.clone()
 	if s.Pristine {
 		env.opaque = nil
@@ -130,10 +133,5 @@ func (s *startup) passes(name string) bool {
 	case "PATH", "HOME", "TERM", "LANG", "TZ":
 		return true
 	}
-	for _, glob := range s.Pass {
-		if ok, _ := path.Match(glob, name); ok {
-			return true
-		}
-	}
-	return false
+	return matches(s.Pass, name)
 }

@@ -26,9 +26,6 @@ const (
 	RequestResume = control.AskResume
 )
 
-// ErrNoHarness is the cause when no harness listens on a socket.
-var ErrNoHarness = errors.New("no harness is listening")
-
 // askHint says what a socket that cannot be used tells of the harness.
 func askHint(err error) string {
 	switch {
@@ -51,13 +48,13 @@ func Ask(socket, request string) (status []byte, err error) {
 			Subject: socket,
 			Problem: "no harness answers there: " + text.Reason(err),
 			Next:    askHint(err),
-			Err:     errors.Join(ErrNoHarness, err),
+			Err:     err,
 		}
 	}
 	defer conversation.Close()
 	answer, err := conversation.Ask(request)
 	if err != nil {
-		return nil, &Error{Subject: socket, Problem: err.Error(), Err: ErrNoHarness}
+		return nil, &Error{Subject: socket, Problem: err.Error(), Err: err}
 	}
 	if !answer.OK {
 		return answer.Status, &Error{Subject: request, Problem: "no: " + answer.Problem, Code: 1}

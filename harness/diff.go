@@ -1,7 +1,8 @@
 package harness
 
 import (
-	"log/slog"
+	"maps"
+	"slices"
 )
 
 // Difference is a name that one of two environments has and the other lacks.
@@ -12,13 +13,14 @@ type Difference struct {
 }
 
 // Diff compares the names of two environment directories, in byte order of names. It runs nothing and
-// compares no values: those are meant to differ.
-func Diff(a, b string) ([]Difference, error) {
-	first, err := namesOf(a)
+// compares no values: those are meant to differ. Of a set that is executable the file's name counts, of another the
+// names in it.
+func Diff(o Options, a, b string) ([]Difference, error) {
+	first, err := namesOf(o, a)
 	if err != nil {
 		return nil, err
 	}
-	second, err := namesOf(b)
+	second, err := namesOf(o, b)
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +40,25 @@ func Diff(a, b string) ([]Difference, error) {
 	return differences, nil
 }
 
-func namesOf(dir string) ([]string, error) {
+func namesOf(o Options, dir string) ([]string, error) {
 	if err := mustExist(dir); err != nil {
 		return nil, err
 	}
-	l, err := readDirectory(dir, slog.New(slog.DiscardHandler))
-	var names []string
+	s := atRest(o)
+	l, err := s.readEnvironment(dir)
+	names := map[string]bool{}
 	for _, e := range l.entries {
-		names = append(names, e.name)
+		if !e.isSet() || e.executable {
+			names[e.name] = true
+			continue
+		}
+		var v evaluation
+		if s.find(e, s.env, &v); v.err != nil {
+			return nil, v.err
+		}
+		for name := range v.names {
+			names[name] = true
+		}
 	}
-	return names, err
+	return slices.Sorted(maps.Keys(names)), err
 }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -16,11 +17,18 @@ import (
 )
 
 // An entry is one name of an environment or export directory that takes part: the rows of the contract's
-// table that skip an entry have been applied, those that look at the file itself are applied when it runs.
+// table that skip an entry have been applied, those that look at the file itself are applied when it is read or runs.
 type entry struct {
-	name string
-	path string
+	name string // of the file; of the variable that it decides, once that is known
+	path string // of the file, as people know it
 	dir  string
+	at   string // where the file is: path, or where that led when its directory was listed
+	kind entryKind
+	rank int // of two entries that give a name, the one with the higher rank decides it
+
+	executable bool
+	content    []byte // of a file that need not run
+	err        error  // why it decides nothing
 }
 
 // A listing is what a directory holds, in byte order of names.
@@ -30,8 +38,19 @@ type listing struct {
 	special []Finding
 }
 
+// listingRules are the rules for what takes part.
+type listingRules struct {
+	ignored func(name string) bool
+	special slog.Level // at which a directory, socket, fifo or device is told of
+}
+
+var (
+	entryRules  = listingRules{isIgnored, slog.LevelWarn}
+	secretRules = listingRules{isHidden, slog.LevelDebug} // /run/secrets has a directory of Kubernetes' own
+)
+
 // readDirectory sorts out what takes part. A missing directory is an empty one.
-func readDirectory(dir string, log *slog.Logger) (listing, error) {
+func readDirectory(dir string, rules listingRules, log *slog.Logger) (listing, error) {
 	var l listing
 	found, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,10 +59,12 @@ func readDirectory(dir string, log *slog.Logger) (listing, error) {
 	if err != nil {
 		return l, &Error{Subject: dir, Problem: "cannot read the directory: " + text.Reason(err), Next: directoryHint(err), Err: err}
 	}
+	volume := volumeOf(dir, found)
 	for _, f := range found {
 		e := entry{name: f.Name(), path: filepath.Join(dir, f.Name()), dir: dir}
+		e.at = volume.resolve(e.path)
 		switch {
-		case isIgnored(e.name):
+		case rules.ignored(e.name):
 			log.Debug("skipped: a hidden, backup or documentation file", "path", e.path)
 		case f.Type()&fs.ModeSymlink != 0 && isMask(e.path):
 			log.Debug("masked by a link to /dev/null", "path", e.path)
@@ -51,8 +72,10 @@ func readDirectory(dir string, log *slog.Logger) (listing, error) {
 		default:
 			if kind := specialKind(e.path, f.Type()); kind != "" {
 				skipped := Finding{Path: e.path, Problem: "skipped: not a file but a " + kind, Hint: "move it elsewhere, or begin its name with a dot"}
-				log.Warn(skipped.Problem, "path", e.path)
-				l.special = append(l.special, skipped)
+				log.Log(context.Background(), rules.special, skipped.Problem, "path", e.path)
+				if rules.special >= slog.LevelWarn {
+					l.special = append(l.special, skipped)
+				}
 				continue
 			}
 			l.entries = append(l.entries, e)
@@ -126,42 +149,18 @@ func specialKind(path string, mode fs.FileMode) string {
 	return ""
 }
 
-// mergeDirectories lists several directories as one: a later one's entry replaces the same name of an
-// earlier one, and a later mask removes it. The order is the byte order of names.
-func mergeDirectories(dirs []string, log *slog.Logger) (entries []entry, failures []error) {
-	merged := map[string]entry{}
-	for _, dir := range dirs {
-		l, err := readDirectory(dir, log)
-		if err != nil {
-			failures = append(failures, err)
-		}
-		for _, name := range l.masked {
-			delete(merged, name)
-		}
-		for _, e := range l.entries {
-			merged[e.name] = e
-		}
-	}
-	for _, e := range merged {
-		entries = append(entries, e)
-	}
-	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	return entries, failures
-}
-
-// inspect looks at the file behind an entry at the moment of running, links followed, and says whether it
-// is executable: whether one of its execute bits is set.
-func inspect(path string) (executable bool, err error) {
-	info, err := os.Stat(path)
+// inspect looks at the file behind an entry, links followed, and says whether one of its execute bits is set.
+func inspect(e entry) (executable bool, err error) {
+	info, err := os.Stat(e.at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return false, missing(path)
+		return false, missing(e.path)
 	case errors.Is(err, syscall.ELOOP):
-		return false, &Error{Subject: path, Problem: "a link that leads to itself", Next: "remove the link or let it point to a file", Err: err}
+		return false, &Error{Subject: e.path, Problem: "a link that leads to itself", Next: "remove the link or let it point to a file", Err: err}
 	case err != nil:
-		return false, &Error{Subject: path, Problem: "cannot look at it: " + text.Reason(err), Err: err}
+		return false, &Error{Subject: e.path, Problem: "cannot look at it: " + text.Reason(err), Err: err}
 	case !info.Mode().IsRegular():
-		return false, &Error{Subject: path, Problem: "is no longer a file", Next: "do not change the directory while it is in use"}
+		return false, &Error{Subject: e.path, Problem: "is no longer a file", Next: "do not change the directory while it is in use"}
 	}
 	return info.Mode()&0o111 != 0, nil
 }
@@ -179,10 +178,15 @@ func missing(path string) error {
 }
 
 // nameError refuses a name that cannot be a variable's.
-func nameError(path string) error {
-	return &Error{
-		Subject: path,
+func nameError(e entry) error {
+	failed := &Error{
+		Subject: e.path,
 		Problem: "its name cannot be a variable: a name is a letter or _ and then letters, digits or _ ([A-Za-z_][A-Za-z0-9_]*)",
 		Next:    "rename the file, or begin its name with a dot to have it skipped",
 	}
+	if isMounted(e) {
+		upper, _ := NamesUpper.Of(e.name)
+		failed.Next = "--names upper makes " + upper + " of it, --names skip leaves it out; of a mount of secrets --secrets takes the files as they are"
+	}
+	return failed
 }

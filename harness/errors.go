@@ -26,11 +26,11 @@ const (
 // ExitStartup.
 type Error = failure.Error
 
-// SignalError says that a signal ended start-up before COMMAND was executed.
-type SignalError struct{ Signal syscall.Signal }
+// signalError says that a signal ended start-up before COMMAND was executed.
+type signalError struct{ signal syscall.Signal }
 
-func (e *SignalError) Error() string {
-	return fmt.Sprintf("start-up was ended by %s", text.Signal(e.Signal))
+func (e *signalError) Error() string {
+	return fmt.Sprintf("start-up was ended by %s", text.Signal(e.signal))
 }
 
 // ExitError is COMMAND's own exit code, under Init. Nothing is to be reported.
@@ -41,7 +41,7 @@ func (e *ExitError) Error() string { return "command exited with status " + strc
 // ExitCode is the exit code that the contract gives to the outcome of a run.
 func ExitCode(err error) int {
 	var (
-		signal *SignalError
+		signal *signalError
 		exit   *ExitError
 		failed *Error
 	)
@@ -51,7 +51,7 @@ func ExitCode(err error) int {
 	case errors.As(err, &exit):
 		return exit.Code
 	case errors.As(err, &signal):
-		return 128 + int(signal.Signal)
+		return 128 + int(signal.signal)
 	case errors.As(err, &failed) && failed.Code != 0:
 		return failed.Code
 	default:

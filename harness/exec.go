@@ -44,7 +44,7 @@ func (s *startup) execUnlessSignalled(file string, argv, env []string) error {
 		return err
 	}
 	if sig := s.signalBeforeExec(); sig != 0 {
-		return &SignalError{Signal: sig}
+		return &signalError{sig}
 	}
 	return s.execve(file, argv, env)
 }

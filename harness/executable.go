@@ -1,8 +1,10 @@
 package harness
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 	"time"
 
@@ -15,21 +17,27 @@ import (
 )
 
 // execute runs one executable within its time and turns a bad end into an error.
-func (s *startup) execute(path string, env *environ, export bool) (child.Outcome, error) {
+func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, error) {
 	s.closeInherited()
+	path := e.path
 	began := time.Now()
 	expires, limit := s.expiry(began)
 	if limit == deadlineOption && !began.Before(expires) {
 		return child.Outcome{}, &Error{Subject: path, Problem: "not run: start-up's deadline of " + s.Deadline.String() + " has passed", Next: "raise --deadline"}
 	}
-	out, err := s.children.Run(child.Execution{
-		Path:    path,
-		Env:     env.listWithout(sdnotify.Variable, s.offers(env)...),
-		Stdin:   uintptr(s.null),
-		Stderr:  s.Stderr.Fd(),
-		Export:  export,
-		Expires: expires,
-	})
+	x := child.Execution{
+		Path:      e.at,
+		Env:       s.fitting(env).listWithout(sdnotify.Variable, s.offers(env)...),
+		Stdin:     uintptr(s.null),
+		Stderr:    s.Stderr.Fd(),
+		Export:    export,
+		Expires:   expires,
+		Meanwhile: s.meanwhile,
+	}
+	if e.isSet() {
+		x.MaxOutput = maxFile
+	}
+	out, err := s.start(e, x)
 	took := text.Duration(time.Since(began))
 	switch {
 	case errors.Is(err, child.ErrStopped):
@@ -43,7 +51,7 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 	case out.Flooded:
 		return child.Outcome{}, &Error{
 			Subject: path,
-			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", child.MaxOutput, took),
+			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", cmp.Or(x.MaxOutput, child.MaxOutput), took),
 			Next:    "print the value alone; messages belong on stderr",
 			Kind:    timeline.Refused,
 		}
@@ -58,6 +66,23 @@ func (s *startup) execute(path string, env *environ, export bool) (child.Outcome
 		return child.Outcome{}, &Error{Subject: path, Problem: child.Describe(out.Status) + " after " + took, Next: statusHint(out.Status), Kind: timeline.Failed}
 	}
 	return out, nil
+}
+
+// start starts an executable, and in another way where the first does not work: from where its link leads now when the
+// generation that it was found in has gone, and with ExecutableContent a script by its interpreter.
+func (s *startup) start(e entry, x child.Execution) (child.Outcome, error) {
+	out, err := s.children.Run(x)
+	if errors.Is(err, fs.ErrNotExist) && isStale(e) {
+		x.Path = e.path
+		out, err = s.children.Run(x)
+	}
+	if s.Executable == ExecutableContent && (errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)) {
+		if argv := interpreted(x.Path); argv != nil {
+			x.Path, x.Argv = argv[0], argv
+			return s.children.Run(x)
+		}
+	}
+	return out, err
 }
 
 // explainExec says why execve(2) refused an executable.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/timeline"
-	"github.com/envharness/envharness/internal/text"
 )
 
 const (
@@ -19,7 +18,7 @@ func (s *startup) export() {
 	var dirs [][]entry
 	masked := map[string]int{} // name to the last directory that masks it
 	for i, dir := range s.Export {
-		l, err := readDirectory(dir, s.Log)
+		l, err := readDirectory(dir, entryRules, s.Log)
 		if err != nil {
 			s.record(err)
 		}
@@ -86,20 +85,18 @@ func (s *startup) exportEntry(e entry) bool {
 }
 
 func (s *startup) runExport(e entry) (child.Outcome, error) {
-	executable, err := inspect(e.path)
+	executable, err := s.isExecutable(e)
 	if err != nil {
 		return child.Outcome{}, err
 	}
 	if !executable {
-		return child.Outcome{}, notAnExport(e.path)
+		return child.Outcome{}, notAnExport(e)
 	}
-	return s.execute(e.path, s.env, true)
+	return s.execute(e, s.env, true)
 }
 
-func notAnExport(path string) error {
-	return &Error{
-		Subject: path,
-		Problem: "is not executable, and nothing else belongs into an export directory",
-		Next:    "chmod +x " + text.ShellQuote(path),
-	}
+func notAnExport(e entry) error {
+	failed := notExecutable(e).(*Error)
+	failed.Problem = "is not executable, and nothing else belongs into an export directory"
+	return failed
 }

@@ -21,11 +21,12 @@
 // envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
 // executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
 // second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
-// takes over from there, with the other init_*_linux.go as its parts, and package phase decides what it does next.
+// takes over from there, with the other init_*_linux.go as its parts, and internal/phase decides what it does next.
 // check.go and diff.go run nothing.
 //
-// Package child owns every process that a run starts, explain says why the kernel refuses a file, terminal is who is
-// in front, control is the conversation with a running harness, timeline and envfmt write.
+// internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
+// internal/account is whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
+// a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
 package harness
 
 import (
@@ -66,7 +67,7 @@ func New(o Options, signals *Signals) *Harness {
 
 // Run resolves the environment and becomes command: it does not return when that succeeds.
 //
-// The error gathers every failure (see Each); one of a signal is a *SignalError. Nothing that Run started is left behind when it returns.
+// The error gathers every failure (see Each); ExitCode knows one of a signal. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
 	if h.Init.Enabled && control.Alive(h.Init.Socket) {
 		h.Log.Warn("another harness runs in this container: nothing is announced and nothing withdrawn, the command runs as with exec", "socket", h.Init.Socket)
@@ -116,10 +117,16 @@ type startup struct {
 
 	env      *environ            // what COMMAND will get, as far as it is known
 	resolved map[string]Variable // what /environment decided
+	ranks    map[string]int      // of the entry that decided a name
+	expanded map[string]bool     // names that ExpandFiles gave
 
 	discoverers []held // long-running hooks, under Init
 	exporters   []held
-	pushed      func(name string) (value string, ok bool) // what a held executable has made known since
+	pushed      func(name string) (output []byte) // what a long-running hook has made known since, or nil
+	read        []entry                           // what was read instead of run, by path and rank
+	meanwhile   func()                            // to be done while the next executable runs
+	resolveFrom *environ                          // what resolve began with, under Init
+	applied     []appliedEntry                    // what it applied, under Init
 
 	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
@@ -140,6 +147,7 @@ type shared struct {
 	cache     *securefile.Dir   // with Cache
 	envFile   map[string]string // what env-files gave, by name, with the file: the weakest source
 	offered   func() []offer    // CONTAINER_HOST and DOCKERD, for executables alone
+	files     fileStore         // where values stand that are no variables
 }
 
 // begin reads what a run starts from: the environment and the env-files.
@@ -159,6 +167,8 @@ func (h *Harness) begin() (*startup, error) {
 		},
 		env:      newEnviron(h.Environ),
 		resolved: map[string]Variable{},
+		ranks:    map[string]int{},
+		expanded: map[string]bool{},
 		started:  new(atomic.Bool),
 	}
 	if h.Deadline > 0 {
@@ -215,8 +225,8 @@ func (s *startup) checkProbes() error {
 
 // prepare does everything that comes before COMMAND, in the contract's order.
 func (s *startup) prepare(command []string) error {
-	if !s.hasEnvironmentEntry("PATH") {
-		if err := s.checkCommand(command[0]); err != nil {
+	if does, may := s.mayDecide("PATH"); !does {
+		if err := s.checkCommand(command[0]); err != nil && !may {
 			return err
 		}
 	}
@@ -228,11 +238,29 @@ func (s *startup) prepare(command []string) error {
 			s.resolve()
 		}
 		s.require()
+		s.lastSteps(command)
 	}
 	if !s.Init.Enabled {
 		s.endHeld()
 	}
 	return s.failed()
+}
+
+// lastSteps is what is done with everything resolved, right before COMMAND: files are written, and what prepares it
+// runs, unless it cannot start.
+func (s *startup) lastSteps(command []string) {
+	if s.failed() != nil || len(s.AsFile) == 0 && len(s.Prepare) == 0 {
+		return
+	}
+	err := s.checkCommand(command[0])
+	if err == nil {
+		err = s.writeFiles()
+	}
+	if err != nil {
+		s.record(err)
+		return
+	}
+	s.runPrepare()
 }
 
 // resolveFirst is the order of ExportLast: nothing is announced when COMMAND cannot start.
@@ -246,7 +274,9 @@ func (s *startup) resolveFirst(command []string) {
 		s.record(err)
 		return
 	}
-	s.announce()
+	if s.lastSteps(command); s.failed() == nil {
+		s.announce()
+	}
 }
 
 // announce runs /export, unless that waits until COMMAND is ready.
@@ -258,7 +288,7 @@ func (s *startup) announce() {
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
 func (s *startup) again(env *environ) *startup {
-	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}}
+	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}, ranks: map[string]int{}, expanded: map[string]bool{}}
 }
 
 // mayContinue tells whether anything more is to be started.
@@ -284,7 +314,7 @@ func (s *startup) record(err error) {
 // failed is why COMMAND may not start: the signal that ends start-up, or the failures gathered.
 func (s *startup) failed() error {
 	if sig := s.children.StoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+		return &signalError{sig}
 	}
 	return s.failures.ErrorOrNil()
 }
@@ -299,7 +329,7 @@ func (s *startup) fail(err error) error {
 	}
 	s.writeTimeline("")
 	if sig := s.children.StoppedBy(); sig != 0 {
-		return &SignalError{Signal: sig}
+		return &signalError{sig}
 	}
 	return err
 }
@@ -309,7 +339,7 @@ func (s *startup) require() {
 	if s.children.StoppedBy() != 0 {
 		return
 	}
-	env := s.commandEnviron()
+	env := s.passedEnviron()
 	for _, name := range s.Require {
 		if env.value(name) != "" {
 			continue

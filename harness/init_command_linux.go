@@ -127,7 +127,7 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 		}
 		return nil
 	}
-	if inFront || os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
+	if inFront || isOwn("LISTEN_PID") || isOwn("WATCHDOG_PID") {
 		// The harness's own user may execute the stage, COMMAND's may not, so it changes the user itself.
 		l.Path, l.Argv, l.Dir = "/proc/self/exe", append([]string{StageName, s.user.Word(), s.Chdir, file}, command...), ""
 		return p, start()
@@ -135,12 +135,15 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 	return p, s.user.Run(start)
 }
 
+// isOwn tells whether a variable that names a process names the harness.
+func isOwn(name string) bool { return os.Getenv(name) == strconv.Itoa(os.Getpid()) }
+
 // StageName is argv[0] of the stage between the harness and COMMAND, see Stage.
 const StageName = "envharness-command"
 
 // Stage is what the harness's binary does when its argv[0] is StageName: what can be done only by the process
-// that will be COMMAND. It takes the terminal for its process group, gives LISTEN_PID (sd_listen_fds(3)) its
-// own number, becomes the user of args[1], goes to the directory args[2], and executes args[3] with the words after
+// that will be COMMAND. It takes the terminal for its process group, gives LISTEN_PID (sd_listen_fds(3)) and WATCHDOG_PID
+// (sd_watchdog_enabled(3)) its own number where they have the harness's, becomes the user of args[1], goes to the directory args[2], and executes args[3] with the words after
 // it; an empty word changes nothing. It returns when that fails.
 func Stage(args []string) error {
 	if len(args) < 5 {
@@ -153,8 +156,10 @@ func Stage(args []string) error {
 	runtime.LockOSThread()
 	terminal.Give(syscall.Getpgrp())
 	env := newEnviron(os.Environ())
-	if env.has("LISTEN_PID") {
-		env.set("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	for _, name := range []string{"LISTEN_PID", "WATCHDOG_PID"} {
+		if env.value(name) == strconv.Itoa(os.Getppid()) {
+			env.set(name, strconv.Itoa(os.Getpid()))
+		}
 	}
 	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}}
 	return s.user.Run(func() error {

@@ -1,8 +1,6 @@
 package harness
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
@@ -35,7 +33,7 @@ func (d *discoverers) keep(hooks []held) {
 		supervisor := &child.Supervisor{
 			Path: h.entry.path,
 			Run: func() (child.Outcome, error) {
-				return d.base.again(d.state.environment()).execute(h.entry.path, d.state.environment(), false)
+				return d.base.again(d.state.environment()).execute(h.entry, d.state.environment(), false)
 			},
 			Push:    func(output []byte) { d.pushes <- push{h.entry, output} },
 			Timeout: d.Timeout,
@@ -43,9 +41,7 @@ func (d *discoverers) keep(hooks []held) {
 				d.Log.Warn("a held executable ended, it is started again", "path", h.entry.path, "problem", problem, "in", text.Duration(delay))
 			},
 		}
-		if value, err := valueOf(h.entry.name, h.hook.Output); err == nil {
-			d.state.push(h.entry.name, value)
-		}
+		d.state.push(h.entry.name, h.hook.Output)
 		d.hooks = append(d.hooks, supervisor.Start(h.hook))
 	}
 }
@@ -53,32 +49,25 @@ func (d *discoverers) keep(hooks []held) {
 // take takes over a new value, and tells whether COMMAND is to have another environment. One that is refused changes
 // nothing.
 func (d *discoverers) take(p push) bool {
-	s, value, err := d.with(p)
+	s, v, err := d.with(p)
 	if err != nil {
 		d.Log.Warn("a pushed value is refused, the old one stays", "path", p.entry.path, "problem", err.Error())
 		return false
 	}
-	d.state.stamp(slices.Values([]string{p.entry.name}))
-	d.state.push(p.entry.name, value)
+	d.state.stamp(v.names)
+	d.state.push(p.entry.name, p.output)
 	return d.state.adopt(s)
 }
 
 // with is the current environment with a new value. It refuses one that a refresh would refuse.
-func (d *discoverers) with(p push) (s *startup, value string, err error) {
-	value, err = valueOf(p.entry.name, p.output)
-	switch {
-	case err != nil:
-		return nil, "", err
-	case value == "" && d.Empty == EmptyFail:
-		return nil, "", &Error{Subject: p.entry.path, Problem: "its value is empty (--empty fail)"}
-	case value == "" && slices.Contains(d.Require, p.entry.name):
-		return nil, "", &Error{Subject: p.entry.name, Problem: "is required and its new value is empty"}
+func (d *discoverers) with(p push) (*startup, evaluation, error) {
+	current := d.state.startup()
+	v := evaluation{source: p.entry.path}
+	current.take(p.entry, p.output, d.state.environment(), &v)
+	if v.err != nil {
+		return nil, v, v.err
 	}
-	s = d.base.again(d.state.environment())
-	s.resolved = maps.Clone(d.state.resolved())
-	s.apply(p.entry, evaluation{value: value, source: p.entry.path})
-	_, _, err = s.lookUpCommand(d.words)
-	return s, value, err
+	return current.checkedWith(p.entry, v, d.words)
 }
 
 // stop tells them all to end.

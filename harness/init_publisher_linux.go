@@ -172,7 +172,8 @@ func (p *publisher) withdraw() {
 	p.stopHooks()
 	s := p.base.again(p.state.environment())
 	for _, dir := range s.Export {
-		e := entry{name: teardown, path: filepath.Join(dir, teardown), dir: dir}
+		path := filepath.Join(dir, teardown)
+		e := entry{name: teardown, path: path, dir: dir, at: path}
 		if _, err := s.runTeardown(e); err != nil {
 			s.Log.Error("teardown failed", "problem", err.Error())
 		}

@@ -93,7 +93,7 @@ func (r *readiness) watchHealth(p probes) {
 // passes runs a probe, with COMMAND's variables and within the time of any executable.
 func (r *readiness) passes(path string) bool {
 	env := r.state.environment()
-	out, err := r.base.again(env).execute(path, env, false)
+	out, err := r.base.again(env).execute(entry{name: path, path: path, at: path}, env, false)
 	if out.Held != nil {
 		out.Held.Discard()
 	}

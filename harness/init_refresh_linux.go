@@ -54,14 +54,25 @@ func (r *refresher) begin() {
 // are what they last made known.
 func (r *refresher) resolve() refreshed {
 	s := r.base.again(r.inherited)
-	s.pushed = r.state.pushedValue
+	s.pushed = r.state.pushedOutput
 	s.resolve()
+	return refreshed{startup: s, err: s.check(r.words)}
+}
+
+// check finds why COMMAND could not be started with what was resolved.
+func (s *startup) check(words []string) error {
 	s.require()
 	err := s.failed()
-	if err == nil && len(r.words) > 0 {
-		_, _, err = s.lookUpCommand(r.words)
+	if err == nil && len(words) > 0 {
+		_, _, err = s.lookUpCommand(words)
 	}
-	return refreshed{startup: s, err: err}
+	return err
+}
+
+// checkedWith is what s resolved but with another evaluation of one entry, unless COMMAND could not be started so.
+func (s *startup) checkedWith(e entry, v evaluation, words []string) (*startup, evaluation, error) {
+	n := s.with(e, v)
+	return n, v, n.check(words)
 }
 
 // finish ends a refresh and tells whether it succeeded. One that failed is tried again.

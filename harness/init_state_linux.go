@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"iter"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ type state struct {
 	phase     phase.Phase
 	pid       int               // COMMAND's, 0 while there is none
 	current   *startup          // what COMMAND gets
-	pushed    map[string]string // the newest value of each long-running hook of /environment
+	pushed    map[string][]byte // the newest output of each long-running hook of /environment
 	refreshed map[string]time.Time
 	drained   bool
 	ready     bool
@@ -26,7 +27,7 @@ type state struct {
 }
 
 func newState() *state {
-	return &state{pushed: map[string]string{}, refreshed: map[string]time.Time{}, healthy: true}
+	return &state{pushed: map[string][]byte{}, refreshed: map[string]time.Time{}, healthy: true}
 }
 
 // phaseNow is the phase. The supervisor alone changes it.
@@ -137,10 +138,10 @@ func (st *state) forCommand() []string {
 	return st.current.forCommand()
 }
 
-func (st *state) resolved() map[string]Variable {
+func (st *state) startup() *startup {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.current.resolved
+	return st.current
 }
 
 func (st *state) decided() []Variable {
@@ -159,29 +160,32 @@ func (st *state) stamp(names iter.Seq[string]) {
 	}
 }
 
-// push records a value that a long-running hook has made known.
-func (st *state) push(name, value string) {
+// push records what a long-running hook has printed.
+func (st *state) push(name string, output []byte) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.pushed[name] = value
+	st.pushed[name] = output
 }
 
-func (st *state) pushedValue(name string) (string, bool) {
+func (st *state) pushedOutput(name string) []byte {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	value, ok := st.pushed[name]
-	return value, ok
+	return st.pushed[name]
 }
 
-// applyPushed puts the values in place that were pushed while s was resolved with the ones before.
-func (st *state) applyPushed(s *startup) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for name, value := range st.pushed {
-		if decided, ok := s.resolved[name]; ok && decided.Value != value {
-			s.apply(entry{name: name, path: decided.Source}, evaluation{value: value, source: decided.Source})
+// withPushed is s with what was pushed while it was resolved with the outputs before.
+func (st *state) withPushed(s *startup) *startup {
+	for _, a := range s.applied {
+		output := st.pushedOutput(a.entry.name)
+		if output == nil || bytes.Equal(output, a.evaluation.output) {
+			continue
+		}
+		v := evaluation{source: a.entry.path}
+		if s.take(a.entry, output, s.env, &v); v.err == nil {
+			s = s.with(a.entry, v)
 		}
 	}
+	return s
 }
 
 // status is what the harness says of itself. Announced and Exporters are for the publisher to tell.
@@ -211,5 +215,5 @@ func (st *state) phaseForPeople() string {
 
 // forCommand is what COMMAND gets, in an order that tells two environments apart.
 func (s *startup) forCommand() []string {
-	return slices.Sorted(slices.Values(s.commandEnviron().list()))
+	return slices.Sorted(slices.Values(s.passedEnviron().list()))
 }

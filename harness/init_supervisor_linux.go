@@ -12,6 +12,7 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/phase"
+	"github.com/envharness/envharness/harness/internal/terminal"
 )
 
 // supervisor is the harness beside COMMAND: it waits for one thing after another, and nothing that it does
@@ -36,7 +37,7 @@ type supervisor struct {
 
 // supervise is Run under Init.
 func (h *Harness) supervise(words []string) error {
-	h.Log = slog.New(unhindered{h.Log.Handler(), h.Stderr})
+	h.Log = slog.New(terminal.Log{Handler: h.Log.Handler(), Stderr: h.Stderr})
 	v := &supervisor{Harness: h, signals: make(chan syscall.Signal, 2*lastSignal), state: newState()}
 	h.signals.handle = v.receive
 	if h.Init.ParentDeathSignal != 0 {
@@ -257,7 +258,7 @@ func (v *supervisor) onRefreshed(r refreshed) {
 		return
 	}
 	v.discoverers.keep(r.startup.discoverers)
-	v.state.applyPushed(r.startup)
+	r.startup = v.state.withPushed(r.startup)
 	v.state.stamp(maps.Keys(r.startup.resolved))
 	if v.state.adopt(r.startup) {
 		v.changes.gather()

@@ -22,6 +22,11 @@ type Options struct {
 	Export      []string // directories of /export, in the order they run
 	ExportLast  bool     // run /export after /environment, with the resolved variables
 	EnvFiles    []string // dotenv files, read first, a later one wins
+	Secrets     []string // directories of secrets, of which nothing runs
+
+	Names       NamePolicy       // what an entry name that is no variable's means
+	Executable  ExecutablePolicy // what tells an executable
+	ExpandFiles bool             // NAME is the content of the file that NAME_FILE names
 
 	Timeout    time.Duration // for one try of one executable, 0 is none
 	Deadline   time.Duration // for all of start-up, 0 is none
@@ -38,6 +43,10 @@ type Options struct {
 
 	Cache       string        // directory of last-known-good values, empty for none
 	CacheMaxAge time.Duration // older values are not used
+
+	AsFile  []string // globs of variables whose values stand in files instead
+	Files   string   // the directory of those files
+	Prepare []string // executables that run before the first COMMAND, with its variables
 
 	User  string // USER[:GROUP] for COMMAND, as in docker run --user
 	Chdir string // working directory for COMMAND
@@ -58,6 +67,9 @@ func DefaultOptions() Options {
 		Timeout:     30 * time.Second,
 		RetryDelay:  time.Second,
 		Jobs:        1,
+		Names:       NamesStrict,
+		Executable:  ExecutableMode,
+		Files:       DefaultFiles,
 		Empty:       EmptyKeep,
 		CacheMaxAge: 24 * time.Hour,
 		Init:        DefaultInitOptions(),
@@ -78,6 +90,8 @@ type InitOptions struct {
 	Refresh  time.Duration  // between two resolutions while COMMAND runs, 0 for none
 	OnChange ChangePolicy   // what follows when a value has changed
 	Signal   syscall.Signal // for ChangeSignal
+	Exec     string         // for ChangeExec
+	Delay    time.Duration  // the most that is waited before what follows, at random
 	Write    string         // dotenv file that is kept current
 
 	Ready           string        // ReadyNotify, the path of an executable, or empty: ready once started
@@ -91,10 +105,12 @@ type InitOptions struct {
 // ChangePolicy says what follows when a value has changed while COMMAND runs.
 type ChangePolicy string
 
-// The policies: COMMAND is restarted, gets a signal, is stopped for good, or is left alone.
+// The policies: COMMAND is restarted, gets a signal, goes on while an executable runs with the new values, is stopped
+// for good, or is left alone.
 const (
 	ChangeRestart ChangePolicy = "restart"
 	ChangeSignal  ChangePolicy = "signal"
+	ChangeExec    ChangePolicy = "exec"
 	ChangeExit    ChangePolicy = "exit"
 	ChangeNone    ChangePolicy = "none"
 )

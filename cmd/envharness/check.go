@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -18,11 +19,11 @@ func checkCommand() subcommand {
 		usage:   "envharness check [OPTION...] [DIR...]",
 		summary: "find mistakes, run nothing",
 		about:   "Tells all that is wrong with the entries of /environment and /export, or of each DIR, and exits 1 when there is something. A DIR that is called export is held to the rules of /export.",
-		options: []topic{directories, reporting},
+		options: []topic{directories, entries, reporting},
 		flags:   []urfave.Flag{jsonFlag},
 		run: func(c *urfave.Context, options harness.Options) error {
-			findings := findAll(c.Args().Slice(), options)
-			if err := showFindings(findings, c.Bool("json")); err != nil {
+			order, findings := findAll(c.Args().Slice(), options)
+			if err := show(order, findings, c.Bool("json")); err != nil {
 				return err
 			}
 			if len(findings) > 0 {
@@ -35,34 +36,44 @@ func checkCommand() subcommand {
 
 var jsonFlag = &urfave.BoolFlag{Name: "json", Category: string(reporting), Usage: "print JSON"}
 
-// findAll checks the directories named, or those that the options name. Of the named ones, one that is an
-// export directory of the options or is called export is held to the rules of /export.
-func findAll(dirs []string, options harness.Options) []harness.Finding {
-	findings := []harness.Finding{}
-	if len(dirs) == 0 {
-		for _, dir := range options.Environment {
-			findings = append(findings, harness.Check(dir, false)...)
-		}
-		for _, dir := range options.Export {
-			findings = append(findings, harness.Check(dir, true)...)
-		}
-		return findings
+// findAll checks the directories named, or those that the options name, and gives the order of their executables. Of
+// the named ones, one that is an export directory of the options or is called export is held to the rules of /export.
+func findAll(dirs []string, options harness.Options) (order []string, findings []harness.Finding) {
+	environment, export := options.Environment, options.Export
+	findings = []harness.Finding{}
+	if len(dirs) > 0 {
+		environment, export = nil, nil
+	} else {
+		dirs = options.Secrets
 	}
 	for _, dir := range dirs {
-		if _, err := os.Stat(dir); err != nil {
+		switch _, err := os.Stat(dir); {
+		case err != nil:
 			findings = append(findings, harness.Finding{Path: dir, Problem: "there is no such directory", Hint: "name a directory of executables and files"})
-			continue
+		case slices.Contains(options.Secrets, dir):
+			findings = append(findings, harness.Check(options, dir, false)...)
+		case isExport(dir, options):
+			export = append(export, dir)
+		default:
+			environment = append(environment, dir)
 		}
-		findings = append(findings, harness.Check(dir, isExport(dir, options))...)
 	}
-	return findings
+	for _, dir := range environment {
+		findings = append(findings, harness.Check(options, dir, false)...)
+	}
+	for _, dir := range export {
+		findings = append(findings, harness.Check(options, dir, true)...)
+	}
+	order, cycles := harness.CheckOrder(options, environment)
+	return order, append(findings, cycles...)
 }
 
 func isExport(dir string, options harness.Options) bool {
 	return filepath.Base(filepath.Clean(dir)) == "export" || slices.Contains(options.Export, dir)
 }
 
-func showFindings(findings []harness.Finding, asJSON bool) error {
+// show prints findings, and for people the order of executables where it is not the one of their names.
+func show(order []string, findings []harness.Finding, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(os.Stdout).Encode(findings)
 	}
@@ -71,6 +82,12 @@ func showFindings(findings []harness.Finding, asJSON bool) error {
 		if f.Hint != "" {
 			fmt.Printf("    hint: %s\n", printable(f.Hint))
 		}
+	}
+	if !slices.IsSorted(order) {
+		for i, name := range order {
+			order[i] = printable(name)
+		}
+		fmt.Printf("order: %s\n", strings.Join(order, ", "))
 	}
 	return nil
 }

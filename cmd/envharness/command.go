@@ -126,7 +126,7 @@ func startCommand(signals *harness.Signals) subcommand {
 	return subcommand{
 		usage:   usage,
 		summary: "resolve, become COMMAND",
-		options: []topic{directories, running, failures, values, commandOptions, initOptions, changes, readiness, timelines, reporting},
+		options: []topic{directories, entries, running, failures, values, commandOptions, initOptions, changes, readiness, timelines, reporting},
 		run: func(c *urfave.Context, options harness.Options) error {
 			if c.NArg() == 0 {
 				return &harness.Error{
@@ -149,6 +149,10 @@ func subcommands(signals *harness.Signals) map[string]subcommand {
 		"check": checkCommand(),
 		"diff":  diffCommand(),
 
+		"exec":    execCommand(signals),
+		"install": installCommand(),
+		"notify":  notifyCommand(),
+
 		harness.RequestStatus: askCommand(signals, harness.RequestStatus, "tell its state as JSON", "Tells what the harness knows of itself and of COMMAND, as JSON."),
 		harness.RequestReady:  askCommand(signals, harness.RequestReady, "exit 0 if ready and well", "Exits 0 when COMMAND is ready and well, 1 when it is not: a Kubernetes exec probe."),
 		harness.RequestDrain:  askCommand(signals, harness.RequestDrain, "withdraw the service", "Withdraws the service and leaves COMMAND running."),
@@ -158,7 +162,7 @@ func subcommands(signals *harness.Signals) map[string]subcommand {
 
 func isSubcommand(word string) bool {
 	switch word {
-	case "print", "check", "diff", harness.RequestStatus, harness.RequestReady, harness.RequestDrain, harness.RequestResume:
+	case "print", "check", "diff", "exec", "install", "notify", harness.RequestStatus, harness.RequestReady, harness.RequestDrain, harness.RequestResume:
 		return true
 	}
 	return false

@@ -17,13 +17,13 @@ func diffCommand() subcommand {
 		usage:   "envharness diff [OPTION...] DIR DIR",
 		summary: "names that only one has",
 		about:   "Tells which names only one DIR has, and exits 1 when there are some. Values are not compared: they are meant to differ.",
-		options: []topic{reporting},
+		options: []topic{entries, reporting},
 		flags:   []urfave.Flag{jsonFlag},
-		run: func(c *urfave.Context, _ harness.Options) error {
+		run: func(c *urfave.Context, options harness.Options) error {
 			if c.NArg() != 2 {
 				return usageError(c, "two directories are compared, not %d", c.NArg())
 			}
-			differences, err := harness.Diff(c.Args().Get(0), c.Args().Get(1))
+			differences, err := harness.Diff(options, c.Args().Get(0), c.Args().Get(1))
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/envharness/envharness/harness"
 	"github.com/envharness/envharness/internal/cli"
 )
 
@@ -20,10 +21,11 @@ var topicTitles = []struct {
 }{
 	{printing, "what print shows"},
 	{directories, "where variables and announcements come from"},
+	{entries, "which entry is what, names, mounts of other systems"},
 	{running, "how many at a time, in which order, how long"},
 	{failures, "further tries, last known values"},
 	{values, "env-files, what is required, what empty means, who wins"},
-	{commandOptions, "COMMAND's user and directory"},
+	{commandOptions, "COMMAND's user, directory, files, and what runs before it"},
 	{initOptions, "staying as PID 1: signals, stop, orphans"},
 	{changes, "when values change while COMMAND runs"},
 	{readiness, "when COMMAND is ready and well, and what follows"},
@@ -66,7 +68,7 @@ func help(w io.Writer, s subcommand, flags []urfave.Flag, word string) error {
 	}
 	fmt.Fprint(w, "\nEvery option has a variable: --env-file is ENVHARNESS_ENV_FILE.\n")
 	if s.usage == usage {
-		fmt.Fprint(w, "Exit code: COMMAND's own; 125 start-up failed; 126 COMMAND cannot be executed;\n127 it is not found; 128+n signal n ended start-up.\n")
+		fmt.Fprint(w, "Exit code: COMMAND's; 125 start-up failed; 126, 127 no COMMAND; 128+n a signal.\n")
 	}
 	return nil
 }
@@ -77,8 +79,11 @@ func writeUsage(w io.Writer, s subcommand) {
 	if s.usage == usage {
 		all := subcommands(nil)
 		for _, name := range slices.Sorted(maps.Keys(all)) {
-			forms = append(forms, all[name])
+			if !isQuestion(name) {
+				forms = append(forms, all[name])
+			}
 		}
+		forms = append(forms, subcommand{usage: "envharness status|ready|drain|resume", summary: "ask a running harness"})
 	}
 	label := "usage:"
 	for _, form := range forms {
@@ -88,6 +93,14 @@ func writeUsage(w io.Writer, s subcommand) {
 	if s.about != "" {
 		fmt.Fprint(w, "\n", strings.Join(wrap(s.about, screenWidth), "\n"), "\n")
 	}
+}
+
+func isQuestion(name string) bool {
+	switch name {
+	case harness.RequestStatus, harness.RequestReady, harness.RequestDrain, harness.RequestResume:
+		return true
+	}
+	return false
 }
 
 // writeTopic lists the options of one topic with what they do beside them.

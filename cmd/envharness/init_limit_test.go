@@ -38,29 +38,44 @@ func pidsCgroup(t *testing.T) string {
 func TestPidsLimit(t *testing.T) {
 	t.Parallel()
 	group := pidsCgroup(t)
-	s := first.start(t, tree(t, map[string]string{
-		"environment/A": "#!/bin/sh\necho a\n",
-		"export/held":   held,
-		"health":        "#!/bin/sh\nexit 0\n",
-	}), "--refresh", "50ms", "--health", "./health", "--health-interval", "50ms", "--health-failures", "100000", "probe", "watch", "log", "A")
-	s.logsLine("start A=a", 1)
-	pids := []int{s.pid}
-	for i := 0; i < len(pids); i++ {
-		pids = append(pids, childrenOf(t, pids[i])...)
-	}
-	for _, pid := range pids {
-		os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644) // a probe may be over by now
-	}
-	require.NoError(t, os.WriteFile(filepath.Join(group, "pids.max"), []byte("1"), 0o644))
-	for i := range 100 {
-		s.signal(unix.SIGUSR1)
-		s.logsLine("USR1", i+1)
+	// COMMAND takes what the limit leaves as soon as it starts, so that no thread is made while there still is room.
+	crowd := fmt.Sprintf("#!/bin/bash\necho $$ >%s/cgroup.procs; echo $PPID >%[1]s/cgroup.procs\necho 1 >%[1]s/pids.max\ntrap 'echo HUP >>log' HUP\ntrap 'exit 3' TERM\necho start >>log\nwhile :; do read -t 1000 <>fifo; done\n", group)
+	dir := tree(t, map[string]string{"environment/A": "#!/bin/sh\necho a\n", "export/held": held, "crowd": crowd})
+	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
+	s := outside.start(t, dir, "--refresh", "50ms", "./crowd")
+	s.logsLine("start", 1)
+	for i := range 20 {
+		s.signal(unix.SIGHUP)
+		s.logsLine("HUP", i+1)
 		s.answers("status", 0)
 	}
 	eventually(t, "what cannot be started is told", func() bool { return strings.Contains(s.text("stderr"), "refresh failed") })
 	s.signal(unix.SIGTERM)
-	s.exits(0)
+	s.exits(3)
 	require.NotContains(t, s.text("stderr"), "newosproc")
+}
+
+// TestThreadsAreMadeAhead: whatever happens beside COMMAND, no thread is made for it that was not there before.
+func TestThreadsAreMadeAhead(t *testing.T) {
+	t.Parallel()
+	s := outside.start(t, tree(t, map[string]string{
+		"environment/A": "#!/bin/sh\necho a\n", "environment/B": "#!/bin/sh\necho b\nsleep 0.05\n",
+		"export/one": held, "export/two": held, "export/teardown": teardown, "health": "#!/bin/sh\nsleep 0.05\n",
+	}), "--jobs", "2", "--refresh", "50ms", "--health", "./health", "--health-interval", "50ms",
+		"sh", "-c", "grep Threads /proc/$PPID/status >threads; exec probe watch log")
+	s.logsLine("start", 1)
+	for i := range 3 {
+		s.answers("drain", 0)
+		s.answers("resume", 0)
+		s.signal(unix.SIGUSR1)
+		s.logsLine("USR1", i+1)
+	}
+	ahead, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(s.text("threads"), "Threads:")))
+	require.NoError(t, err)
+	now, err := strconv.Atoi(statusOf(s.pid, "Threads"))
+	require.NoError(t, err)
+	require.LessOrEqual(t, now, ahead)
+	s.stop()
 }
 
 // TestSilentClients: those who connect and say nothing keep nobody waiting, and no thread.

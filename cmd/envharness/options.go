@@ -16,6 +16,7 @@ type topic string
 
 const (
 	directories    topic = "directories"
+	entries        topic = "entries"
 	running        topic = "running"
 	failures       topic = "failures"
 	values         topic = "values"
@@ -58,7 +59,13 @@ func allFlags() []urfave.Flag {
 		list(directories, "environment", "`DIR`: its entries are the variables; repeatable, a later DIR's entry replaces an earlier one's", d.Environment...),
 		list(directories, "export", "`DIR`: its executables announce the service; repeatable, run in the order given", d.Export...),
 
-		&urfave.IntFlag{Name: "jobs", Category: string(running), Usage: "`N`: run N executables of /environment at a time; above 1, each sees only what was there before", Value: d.Jobs},
+		list(directories, "secrets", "`DIR`: a mount of secrets: its files are variables, and nothing there runs; repeatable"),
+
+		&urfave.StringFlag{Name: "names", Category: string(entries), Usage: "`POLICY`: for a name that is no variable's: strict (an error), skip, or upper (tls.crt is TLS_CRT)", Value: string(d.Names)},
+		&urfave.StringFlag{Name: "executable", Category: string(entries), Usage: "`POLICY`: tell an executable by its mode, or by its content (#! or ELF): for mounts with one mode for all", Value: string(d.Executable)},
+		&urfave.BoolFlag{Name: "expand-files", Category: string(entries), Usage: "let NAME be the content of the file that NAME_FILE names, unless NAME is set"},
+
+		&urfave.IntFlag{Name: "jobs", Category: string(running), Usage: "`N`: run N executables of /environment at a time; the result stays the same", Value: d.Jobs},
 		&urfave.BoolFlag{Name: "export-last", Category: string(running), Usage: "run /export after /environment, with the resolved variables"},
 		&urfave.DurationFlag{Name: "timeout", Category: string(running), Usage: "`D`: end one try of one executable after D; 0 never does", Value: d.Timeout},
 		&urfave.DurationFlag{Name: "deadline", Category: string(running), Usage: "`D`: end start-up after D"},
@@ -76,6 +83,9 @@ func allFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "pristine", Category: string(values), Usage: "give COMMAND only what was resolved, the env-files, PATH, HOME, TERM, LANG and TZ"},
 		list(values, "pass", "`GLOB,…`: let these inherited names through --pristine; repeatable"),
 
+		list(commandOptions, "as-file", "`GLOB,…`: put these variables' values into files, and let NAME_FILE name NAME's; repeatable"),
+		&urfave.StringFlag{Name: "files", Category: string(commandOptions), Usage: "`DIR`: put those files there", Value: d.Files},
+		list(commandOptions, "prepare", "`PATH`: run PATH before COMMAND, with its variables, and fail if it fails; repeatable"),
 		&urfave.StringFlag{Name: "user", Category: string(commandOptions), Usage: "`USER[:GROUP]`: run COMMAND as USER, by name or number"},
 		&urfave.StringFlag{Name: "chdir", Category: string(commandOptions), Usage: "`DIR`: run COMMAND in DIR"},
 
@@ -116,6 +126,14 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 		"export":      &o.Export,
 		"export-last": &o.ExportLast,
 		"env-file":    &o.EnvFiles,
+		"secrets":     &o.Secrets,
+
+		"names":        (*string)(&o.Names),
+		"executable":   (*string)(&o.Executable),
+		"expand-files": &o.ExpandFiles,
+		"as-file":      &o.AsFile,
+		"files":        &o.Files,
+		"prepare":      &o.Prepare,
 
 		"timeout":     &o.Timeout,
 		"deadline":    &o.Deadline,
@@ -141,7 +159,7 @@ func readOptions(c *urfave.Context) (harness.Options, error) {
 	} {
 		cli.Read(c, name, target)
 	}
-	o.Require, o.Pass = commaSeparated(o.Require), commaSeparated(o.Pass)
+	o.Require, o.Pass, o.AsFile = commaSeparated(o.Require), commaSeparated(o.Pass), commaSeparated(o.AsFile)
 	return o, checkOptions(c, o)
 }
 
@@ -157,7 +175,7 @@ func checkOptions(c *urfave.Context, o harness.Options) error {
 	if o.Retries < 0 {
 		return usageError(c, "--retries cannot be less than 0")
 	}
-	for _, name := range []string{"environment", "export", "env-file"} {
+	for _, name := range []string{"environment", "export", "env-file", "secrets", "prepare"} {
 		if slices.Contains(c.StringSlice(name), "") {
 			return usageError(c, "--%s: an empty word names nothing", name)
 		}
@@ -165,9 +183,30 @@ func checkOptions(c *urfave.Context, o harness.Options) error {
 	if !slices.Contains([]harness.EmptyPolicy{"", harness.EmptyKeep, harness.EmptyUnset, harness.EmptyFail}, o.Empty) {
 		return usageError(c, "--empty is keep, unset or fail, not %q", o.Empty)
 	}
-	for _, glob := range o.Pass {
-		if _, err := path.Match(glob, ""); err != nil {
-			return usageError(c, "--pass: %q is no glob", glob)
+	if !slices.Contains([]harness.NamePolicy{harness.NamesStrict, harness.NamesSkip, harness.NamesUpper}, o.Names) {
+		return usageError(c, "--names is strict, skip or upper, not %q", o.Names)
+	}
+	if !slices.Contains([]harness.ExecutablePolicy{harness.ExecutableMode, harness.ExecutableContent}, o.Executable) {
+		return usageError(c, "--executable is mode or content, not %q", o.Executable)
+	}
+	for option, globs := range map[string][]string{"pass": o.Pass, "as-file": o.AsFile} {
+		for _, glob := range globs {
+			if _, err := path.Match(glob, ""); err != nil {
+				return usageError(c, "--%s: %q is no glob", option, glob)
+			}
+		}
+	}
+	return checkPaths(c, o)
+}
+
+// checkPaths refuses paths that would mean another file after --chdir, or none.
+func checkPaths(c *urfave.Context, o harness.Options) error {
+	if !path.IsAbs(o.Files) {
+		return usageError(c, "--files: %q is no absolute path, and COMMAND is to find the files wherever it runs", o.Files)
+	}
+	for _, file := range o.Prepare {
+		if !strings.Contains(file, "/") {
+			return usageError(c, "--prepare: %q is no path: write ./%s for a file here", file, file)
 		}
 	}
 	return nil

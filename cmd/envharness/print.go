@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"slices"
 
@@ -8,6 +10,8 @@ import (
 
 	"github.com/envharness/envharness/harness"
 	"github.com/envharness/envharness/internal/cli"
+	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // printCommand is envharness print: resolve everything, print it, start nothing.
@@ -16,9 +20,10 @@ func printCommand(signals *harness.Signals) subcommand {
 		usage:   "envharness print [OPTION...] [NAME...]",
 		summary: "resolve and print",
 		about:   "Shows what differs from the inherited environment. It resolves everything, as a start would, and neither runs /export nor starts anything.",
-		options: []topic{directories, running, failures, values, timelines, reporting},
+		options: []topic{directories, entries, running, failures, values, timelines, reporting},
 		flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "format", Category: string(printing), Usage: "`FORMAT`: sh, dotenv, json, nul, docker, or table for people", Value: string(harness.FormatSh)},
+			&urfave.StringFlag{Name: "output", Category: string(printing), Usage: "`FILE`: write to FILE, mode 0600, all or nothing"},
 			&urfave.BoolFlag{Name: "all", Category: string(printing), Usage: "print what is inherited, too"},
 			&urfave.BoolFlag{Name: "mask", Category: string(printing), Usage: "hide the values"},
 		},
@@ -42,7 +47,9 @@ func printCommand(signals *harness.Signals) subcommand {
 					return err
 				}
 			}
-			return harness.WriteVariables(os.Stdout, format, variables, c.Bool("mask"))
+			return output(c.String("output"), func(w io.Writer) error {
+				return harness.WriteVariables(w, format, variables, c.Bool("mask"))
+			})
 		},
 	}
 }
@@ -57,4 +64,19 @@ func only(variables []harness.Variable, names []string) ([]harness.Variable, err
 		}
 	}
 	return slices.DeleteFunc(variables, func(v harness.Variable) bool { return !slices.Contains(names, v.Name) }), nil
+}
+
+// output writes to a file as a whole, or to stdout without one.
+func output(file string, write func(io.Writer) error) error {
+	if file == "" {
+		return write(os.Stdout)
+	}
+	var content bytes.Buffer
+	if err := write(&content); err != nil {
+		return err
+	}
+	if err := securefile.Write(file, content.Bytes(), 0o600, nil); err != nil {
+		return &harness.Error{Subject: file, Problem: "cannot be written (--output): " + text.Reason(err), Next: "name a file in a directory that this user may write to", Err: err}
+	}
+	return nil
 }

@@ -1,6 +1,9 @@
 package sdnotify
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Socket receives the messages of sd_notify(3), which Linux alone has.
 type Socket struct {
@@ -24,3 +27,6 @@ func (n *Socket) Valid() time.Duration { return 0 }
 
 // Close does nothing.
 func (n *Socket) Close() {}
+
+// Notify fails.
+func Notify(string, string, time.Duration) error { return errors.ErrUnsupported }

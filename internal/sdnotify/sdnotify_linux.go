@@ -145,3 +145,51 @@ func Send(address, message string) {
 	defer unix.Close(fd)
 	unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, &unix.SockaddrUnix{Name: address})
 }
+
+// Notify sends a message of sd_notify(3) to an address and waits until it has been taken, wait at the most, as
+// systemd-notify(1) does: whoever takes it may want to know of a sender that still exists.
+func Notify(address, message string, wait time.Duration) error {
+	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
+		return unix.EAFNOSUPPORT
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	to := &unix.SockaddrUnix{Name: address}
+	// The parent is the one that has something to say, where its name may be used.
+	parent := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getppid()), Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())})
+	if unix.Sendmsg(fd, []byte(message), parent, to, unix.MSG_NOSIGNAL) != nil {
+		if err := unix.Sendmsg(fd, []byte(message), nil, to, unix.MSG_NOSIGNAL); err != nil {
+			return err
+		}
+	}
+	return barrier(fd, to, wait)
+}
+
+// barrier sends a pipe's end, which is closed by whoever has taken everything before it.
+func barrier(fd int, to unix.Sockaddr, wait time.Duration) error {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	defer unix.Close(ends[0])
+	err := unix.Sendmsg(fd, []byte("BARRIER=1"), unix.UnixRights(ends[1]), to, unix.MSG_NOSIGNAL)
+	unix.Close(ends[1])
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(wait); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(ends[0])}}, int(max(time.Until(deadline), 0)/time.Millisecond))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return err
+		case n == 0:
+			return unix.ETIMEDOUT
+		default:
+			return nil
+		}
+	}
+}

@@ -90,7 +90,7 @@ func format(path string) (problem, hint string) {
 	case bytes.HasPrefix(head, []byte("#!")):
 		return "its first line names no interpreter that can run", "begin it with #!/bin/sh"
 	}
-	return "it has no #! line and is no program", "begin it with #!/bin/sh, or chmod -x it to have its content as the value"
+	return "it has no #! line and is no program", "begin it with #!/bin/sh, or chmod -x it to have its content as the value; on a mount where every file is executable, --executable content does that"
 }
 
 // Access is the next step for a file that has an execute bit and still may not be executed.

@@ -35,6 +35,7 @@ type Span struct {
 	Tries      int    // 0 when nothing was run
 	Outcome    string // one of the Outcome constants, or another word for a failure
 	Held       bool   // it became ready at End and runs on
+	Variables  int    // how many a set gave
 }
 
 // Timeline is one start-up, drawn as systemd-analyze draws a machine's. It shows names, paths and
@@ -143,6 +144,11 @@ func (s Span) note() string {
 	}
 	if s.Tries > 1 {
 		notes = append(notes, fmt.Sprintf("%d tries", s.Tries))
+	}
+	if s.Variables == 1 {
+		notes = append(notes, "1 variable")
+	} else if s.Variables > 1 {
+		notes = append(notes, fmt.Sprintf("%d variables", s.Variables))
 	}
 	if s.Held {
 		notes = append(notes, "held")

@@ -1,0 +1,195 @@
+package harness
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/envharness/envharness/harness/internal/varname"
+	"github.com/envharness/envharness/internal/text"
+)
+
+// entryKind is what an entry of an environment directory decides.
+type entryKind int
+
+const (
+	aVariable entryKind = iota
+	aDotenvSet
+	aJSONSet
+)
+
+// The ranks of entries; what is inherited has none, and the sets are between these in byte order.
+const (
+	rankSecret   = 1
+	rankVariable = math.MaxInt
+)
+
+// NamePolicy says what an entry name that is no variable's means.
+type NamePolicy = varname.Policy
+
+// The policies: an error, skipped, or mapped to a variable's name.
+const (
+	NamesStrict = varname.Strict
+	NamesSkip   = varname.Skip
+	NamesUpper  = varname.Upper
+)
+
+// isSet tells whether an entry gives many variables.
+func (e entry) isSet() bool { return e.kind != aVariable }
+
+func kindOf(name string) entryKind {
+	switch filepath.Ext(name) {
+	case ".env":
+		return aDotenvSet
+	case ".json":
+		return aJSONSet
+	}
+	return aVariable
+}
+
+// readEntries gives what decides variables, weakest first: secrets, sets in byte order, variables in byte order. What
+// need not run has been read.
+func (s *startup) readEntries() []entry {
+	entries := s.mergeDirectories(s.Secrets, s.readSecrets)
+	for i := range entries {
+		entries[i].rank = rankSecret
+	}
+	own := s.mergeDirectories(s.Environment, s.readEnvironment)
+	for i := range own {
+		own[i].rank = rankVariable
+		if own[i].isSet() {
+			own[i].rank = rankSecret + 1 + i
+		}
+	}
+	slices.SortStableFunc(own, func(a, b entry) int { return b2i(b.isSet()) - b2i(a.isSet()) })
+	entries = append(entries, own...)
+	if s.PreferInherited {
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return !e.isSet() && s.isInherited(e.name) })
+	}
+	return entries
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// mergeDirectories lists several directories as one: a later one's entry replaces the same name of an
+// earlier one, and a later mask removes it. The order is the byte order of names.
+func (s *startup) mergeDirectories(dirs []string, read func(dir string) (listing, error)) []entry {
+	merged := map[string]entry{}
+	for _, dir := range dirs {
+		l, err := readSteadily(func() (listing, error) { return read(dir) })
+		if err != nil {
+			s.record(err)
+		}
+		for _, name := range l.masked {
+			delete(merged, name)
+		}
+		for _, e := range l.entries {
+			merged[e.name] = e
+		}
+	}
+	entries := make([]entry, 0, len(merged))
+	for _, e := range merged {
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	return entries
+}
+
+// readSteadily reads a directory again when one of its files has gone because a new generation has come.
+func readSteadily(read func() (listing, error)) (listing, error) {
+	const tries = 10
+	for try := 1; ; try++ {
+		l, err := read()
+		if try == tries || !slices.ContainsFunc(l.entries, func(e entry) bool { return e.err != nil && isStale(e) }) {
+			return l, err
+		}
+	}
+}
+
+// readEnvironment lists a directory of /environment and reads what need not run.
+func (s *startup) readEnvironment(dir string) (listing, error) {
+	l, err := readDirectory(dir, entryRules, s.Log)
+	l = s.withNames(l, s.Names, true)
+	for i := range l.entries {
+		s.readEntry(&l.entries[i])
+	}
+	return l, err
+}
+
+// readSecrets lists a directory of which nothing runs, and reads its files.
+func (s *startup) readSecrets(dir string) (listing, error) {
+	l, err := readDirectory(dir, secretRules, s.Log)
+	l = s.withNames(l, NamesUpper, false)
+	for i := range l.entries {
+		e := &l.entries[i]
+		if e.err == nil {
+			_, e.err = inspect(*e)
+		}
+		if e.err == nil {
+			e.content, e.err = readFile(*e, true)
+		}
+	}
+	return l, err
+}
+
+func isHidden(name string) bool { return strings.HasPrefix(name, ".") }
+
+// withNames gives entries the names of the variables that they decide. Sets keep their own.
+func (s *startup) withNames(l listing, policy NamePolicy, sets bool) listing {
+	first := map[string]int{}
+	named := l.entries[:0]
+	for _, e := range l.entries {
+		if e.kind = kindOf(e.name); sets && e.isSet() {
+			named = append(named, e)
+			continue
+		}
+		e.kind = aVariable
+		name, ok := policy.Of(e.name)
+		switch earlier, twice := first[name]; {
+		case !ok && policy == NamesSkip:
+			s.Log.Warn("skipped: its name cannot be a variable (--names skip)", "path", e.path)
+			continue
+		case !ok:
+			e.err = nameError(e)
+		case twice:
+			named[earlier].err = sameName(name, named[earlier], e)
+			continue
+		}
+		first[name] = len(named)
+		e.name = name
+		named = append(named, e)
+	}
+	l.entries = named
+	for i, name := range l.masked {
+		if kindOf(name) == aVariable || !sets {
+			l.masked[i], _ = policy.Of(name)
+		}
+	}
+	return l
+}
+
+// sameName refuses two entries of one directory that become one variable.
+func sameName(name string, a, b entry) error {
+	return &Error{
+		Subject: a.path,
+		Problem: "becomes " + name + ", and so does " + text.Printable(filepath.Base(b.path)) + " beside it",
+		Next:    "rename one of the two, or begin its name with a dot to have it skipped",
+	}
+}
+
+// readEntry finds out whether an entry has to run, and reads one that has not.
+func (s *startup) readEntry(e *entry) {
+	if e.err != nil {
+		return
+	}
+	e.executable, e.err = s.isExecutable(*e)
+	if e.err == nil && !e.executable {
+		e.content, e.err = readFile(*e, false)
+	}
+}
