@@ -18,11 +18,11 @@
 // # Where things are
 //
 // In the order in which a run enters them: signals.go catches what ends start-up; options.go says how it is to go;
-// envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
-// executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
-// second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
-// takes over from there, with the other init_*_linux.go as its parts, and internal/phase decides what it does next.
-// check.go and diff.go run nothing.
+// envfile.go reads the env-files; command.go looks COMMAND up, and executes it at last; directory.go lists what takes
+// part and entries.go reads it; executable.go runs one; export.go and environment.go are the two phases, with value.go
+// and cache.go behind the second; files.go writes values that are no variables; resolution.go is what came of it all.
+// With Init, init_supervisor_linux.go takes over before COMMAND is executed, with the other init_*_linux.go as its
+// parts, and internal/phase decides what it does next. stuck.go ends what does not answer. check.go runs nothing.
 //
 // internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
 // internal/account is whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with

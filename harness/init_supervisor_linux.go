@@ -13,6 +13,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/phase"
 	"github.com/envharness/envharness/harness/internal/terminal"
+	"github.com/envharness/envharness/harness/internal/threads"
 )
 
 // supervisor is the harness beside COMMAND: it waits for one thing after another, and nothing that it does
@@ -95,8 +96,8 @@ func (v *supervisor) start() error {
 		return err
 	}
 	v.readiness.listen()
-	limitProcessors()
-	makeThreads(v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
+	threads.Limit()
+	threads.Make(v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
 	if err := v.startCommand(); err != nil {
 		return err
 	}

@@ -76,6 +76,10 @@ func serve(docker *exporting, options registryd.Options) error {
 		return err
 	}
 	server, err := registryd.Start(ctx, options)
+	if err != nil && ctx.Err() != nil {
+		options.Log.Info("stopped while starting")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -85,6 +89,7 @@ func serve(docker *exporting, options registryd.Options) error {
 		return err
 	}
 	stopExport := export(exporter)
+	options.Log.Info("memory", "limit", limitMemory())
 	announce(server, options)
 	err = server.Wait(ctx)
 	tellSystemd(daemon.SdNotifyStopping)

@@ -180,13 +180,6 @@ func (c *connection) leave(from *member) {
 	c.renew(errMoved)
 }
 
-// disrupt ends the waiting of all long polls.
-func (c *connection) disrupt(why error) {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.renew(why)
-}
-
 func (c *connection) renew(why error) {
 	c.end(why)
 	c.epoch, c.end = context.WithCancelCause(context.Background())
