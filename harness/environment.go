@@ -123,6 +123,8 @@ type evaluation struct {
 	held    *child.Wait
 	valid   time.Duration // how long its executable said that the values are good, 0 for ever
 	err     error
+
+	longRunning bool // the executable runs on, and will make new values known
 }
 
 // names gives the names that the entry decided.
@@ -158,6 +160,7 @@ func (s *startup) apply(e entry, v evaluation) {
 		s.resolved[m.name] = Variable{Name: m.name, Value: m.value, Unset: m.unset, Source: v.source, Took: v.span.End - v.span.Start}
 	}
 	if v.err != nil {
+		s.failing = append(s.failing, e.name)
 		s.record(v.err)
 	} else if s.Init.Enabled {
 		v.span = timeline.Span{}
@@ -297,7 +300,7 @@ func (s *startup) pause(d time.Duration) bool {
 func (s *startup) tryOnce(e entry, env *environ, v *evaluation) {
 	out, err := s.execute(e, env, false)
 	v.held, v.valid, v.err = out.Held, out.Valid, err
-	v.span.Held = out.Held != nil
+	v.span.Held, v.longRunning = out.Held != nil, out.Held != nil
 	if err == nil {
 		s.take(e, out.Output, env, v)
 		asOutput(v.err)

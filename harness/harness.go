@@ -127,6 +127,7 @@ type startup struct {
 	meanwhile   func()                            // to be done while the next executable runs
 	resolveFrom *environ                          // what resolve began with, under Init
 	applied     []appliedEntry                    // what it applied, under Init
+	failing     []string                          // entries that failed
 
 	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
@@ -218,6 +219,11 @@ func (s *startup) checkProbes() error {
 		}
 		if err := unix.Access(path, unix.X_OK); err != nil {
 			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+		}
+	}
+	if s.Init.OnChange == ChangeExec {
+		if err := unix.Access(s.Init.Exec, unix.X_OK); err != nil {
+			return &Error{Subject: "--on-change exec=" + s.Init.Exec, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that deals with new values", Err: err}
 		}
 	}
 	return nil

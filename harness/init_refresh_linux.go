@@ -37,8 +37,13 @@ func newRefresher(s *startup, st *state, words []string) *refresher {
 // arm sets the time of the next refresh, ±10 %, so that a fleet does not ask all at once.
 func (r *refresher) arm() {
 	if d := r.Init.Refresh; d > 0 {
-		r.timer.Reset(time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())))
+		r.reset(time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())))
 	}
+}
+
+func (r *refresher) reset(in time.Duration) {
+	r.timer.Reset(in)
+	r.state.setRefresh(time.Now().Add(in))
 }
 
 // begin begins a refresh unless one is under way or nobody needs it any more.
@@ -89,6 +94,7 @@ func (r *refresher) finish(result refreshed) bool {
 	Each(result.err, func(one error) {
 		r.Log.Warn("a refresh failed, the values stay as they are", "problem", one.Error(), "again in", text.Duration(delay))
 	})
-	r.timer.Reset(delay)
+	r.state.failEntries(result.startup.failing)
+	r.reset(delay)
 	return false
 }

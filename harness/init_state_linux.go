@@ -21,13 +21,18 @@ type state struct {
 	current   *startup          // what COMMAND gets
 	pushed    map[string][]byte // the newest output of each long-running hook of /environment
 	refreshed map[string]time.Time
+	failed    map[string]time.Time // last, by name
+	next      map[string]time.Time // of names with a time of their own
+	refresh   time.Time            // the next of all, or zero
+	since     time.Time            // when COMMAND was started last
+	restarts  int
 	drained   bool
 	ready     bool
 	healthy   bool
 }
 
 func newState() *state {
-	return &state{pushed: map[string][]byte{}, refreshed: map[string]time.Time{}, healthy: true}
+	return &state{pushed: map[string][]byte{}, refreshed: map[string]time.Time{}, failed: map[string]time.Time{}, next: map[string]time.Time{}, healthy: true}
 }
 
 // phaseNow is the phase. The supervisor alone changes it.
@@ -75,6 +80,10 @@ func (st *state) start(ready bool, f func(*startup) (*child.Process, error)) ([]
 	}
 	st.phase, _ = st.phase.Next(phase.CommandStarted)
 	st.pid, st.ready, st.healthy = process.PID(), ready, true
+	if !st.since.IsZero() {
+		st.restarts++
+	}
+	st.since = time.Now()
 	return st.current.forCommand(), nil
 }
 
@@ -144,6 +153,13 @@ func (st *state) startup() *startup {
 	return st.current
 }
 
+// commandEnvironment is what COMMAND would be started with.
+func (st *state) commandEnvironment() *environ {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.current.commandEnviron()
+}
+
 func (st *state) decided() []Variable {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -158,6 +174,63 @@ func (st *state) stamp(names iter.Seq[string]) {
 	for name := range names {
 		st.refreshed[name] = now
 	}
+}
+
+// fail records that names could not be found anew.
+func (st *state) fail(names iter.Seq[string]) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now := time.Now()
+	for name := range names {
+		st.failed[name] = now
+	}
+}
+
+// failEntries is fail for the names that entries gave before.
+func (st *state) failEntries(entries []string) {
+	for _, a := range st.startup().applied {
+		if slices.Contains(entries, a.entry.name) {
+			st.fail(a.evaluation.names)
+		}
+	}
+}
+
+// setNext records when names will be found anew, apart from the others; zero is never.
+func (st *state) setNext(names iter.Seq[string], at time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for name := range names {
+		st.next[name] = at
+	}
+}
+
+func (st *state) clearNext() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	clear(st.next)
+}
+
+// setRefresh records when all names will be found anew.
+func (st *state) setRefresh(at time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.refresh = at
+}
+
+// nextOf is when a name will be found anew, or zero. The caller holds the lock.
+func (st *state) nextOf(name string) time.Time {
+	own := st.next[name]
+	if own.IsZero() || !st.refresh.IsZero() && st.refresh.Before(own) {
+		return st.refresh
+	}
+	return own
+}
+
+// forHooks is the current start-up, to evaluate an entry with beside whatever else happens to it.
+func (st *state) forHooks() *startup {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return &startup{shared: st.current.shared, env: st.current.env.clone(), ranks: st.current.ranks}
 }
 
 // push records what a long-running hook has printed.
@@ -193,8 +266,9 @@ func (st *state) status() control.Status {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	s := control.Status{Phase: st.phaseForPeople(), PID: st.pid, Ready: st.ready, Healthy: st.healthy, Names: []control.NameStatus{}, Exporters: []control.ExporterStatus{}}
+	s.Since, s.Restarts = st.since, st.restarts
 	for name, at := range st.refreshed {
-		s.Names = append(s.Names, control.NameStatus{Name: name, Refreshed: at})
+		s.Names = append(s.Names, control.NameStatus{Name: name, Refreshed: at, Failed: st.failed[name], Next: st.nextOf(name)})
 	}
 	slices.SortFunc(s.Names, func(a, b control.NameStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s

@@ -31,6 +31,7 @@ type supervisor struct {
 	readiness   *readiness
 	publisher   *publisher
 	refresher   *refresher
+	renewer     *renewer
 	discoverers *discoverers
 	changes     *changes
 	control     *controller
@@ -66,6 +67,7 @@ func (v *supervisor) assemble(s *startup, words []string) {
 	v.readiness = newReadiness(s, v.state)
 	v.publisher = newPublisher(s, v.state)
 	v.refresher = newRefresher(s, v.state, words)
+	v.renewer = newRenewer(s, v.state)
 	v.discoverers = newDiscoverers(s, v.state, words)
 	v.changes = newChanges(s, v.state)
 	v.control = newController(s, v.state, v.publisher)
@@ -97,7 +99,7 @@ func (v *supervisor) start() error {
 	}
 	v.readiness.listen()
 	threads.Limit()
-	threads.Make(v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
+	threads.Make(2 + v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
 	if err := v.startCommand(); err != nil {
 		return err
 	}
@@ -106,6 +108,7 @@ func (v *supervisor) start() error {
 	v.publisher.begin(s.exporters, !v.Init.ExportWhenReady)
 	v.discoverers.keep(s.discoverers)
 	v.refresher.arm()
+	v.renewer.schedule(s)
 	return nil
 }
 
@@ -160,6 +163,12 @@ func (v *supervisor) wait() {
 		v.refresher.begin()
 	case r := <-v.refresher.results:
 		v.onRefreshed(r)
+	case n := <-v.renewer.expired:
+		v.renewer.begin(n)
+	case n := <-v.renewer.results:
+		v.onRenewed(n)
+	case err := <-v.changes.ran:
+		v.changes.executed(err)
 	case <-v.readiness.notified:
 		v.state.setReady(v.state.phaseNow() != phase.Restarting) // a COMMAND that is being stopped may still say so
 	case <-v.readiness.probes.ready:
@@ -265,14 +274,30 @@ func (v *supervisor) onRefreshed(r refreshed) {
 		v.changes.gather()
 	}
 	v.refresher.arm()
+	v.renewer.schedule(r.startup)
+}
+
+// onRenewed takes over the values of one entry that were good for a time.
+func (v *supervisor) onRenewed(n *renewal) {
+	s := v.renewer.finish(n, v.command.words)
+	if s == nil {
+		return
+	}
+	v.discoverers.keep(s.discoverers)
+	if v.state.adopt(s) {
+		v.changes.gather()
+	}
 }
 
 // onChange does what is to follow when COMMAND has other values than it should.
 func (v *supervisor) onChange() {
-	if !v.changes.due() || v.state.phaseNow().IsStopping() || !v.changes.write() {
+	if !v.changes.due() || v.state.phaseNow().IsStopping() || !v.changes.write() || v.changes.delay() {
 		return
 	}
 	switch v.Init.OnChange {
+	case ChangeExec:
+		v.changes.execute()
+		return
 	case ChangeRestart:
 		v.restart()
 		return

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/exporters/service"
 	"github.com/envharness/envharness/internal/cli"
 )
@@ -42,7 +44,11 @@ func (c *call) check(ctx context.Context, timeout time.Duration) error {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("no answer after %s: %w", timeout, err)
 		}
-		return failed(fmt.Errorf("check %s: %w", kind, err), exitFailure, "")
+		hint := ""
+		if kind == "http" && errors.Is(err, driver.ErrSpeaksTLS) {
+			hint = "write https://"
+		}
+		return failed(fmt.Errorf("check %s: %w", kind, err), exitFailure, hint)
 	}
 	return nil
 }

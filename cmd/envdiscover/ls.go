@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/cli"
 )
 
@@ -57,11 +59,12 @@ func (c *call) ls(ctx context.Context, l *lister) error {
 			return !matched
 		})
 	}
-	if err := c.printNames(names, l.json); err != nil {
+	if err := c.printNames(names, l.json); err != nil || len(names) > 0 {
 		return err
 	}
-	if glob != "" && len(names) == 0 {
+	if glob != "" {
 		return silent{exitNothing}
 	}
-	return nil
+	return failed(fmt.Errorf("list values: %w: there are none at this prefix", discovery.ErrNotFound), 0,
+		"values stand below PREFIX/environment/, where PREFIX is the path of the registry's URL: see whether it is the right one")
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/cli"
 )
 
@@ -31,5 +33,9 @@ func (c *call) services(ctx context.Context, l *lister) error {
 	if err != nil {
 		return err
 	}
-	return c.printNames(names, l.json)
+	if err := c.printNames(names, l.json); err != nil || len(names) > 0 {
+		return err
+	}
+	return failed(fmt.Errorf("list services: %w: nothing is registered at this prefix", discovery.ErrNotFound), 0,
+		"see whether the prefix, the path of the registry's URL, is the right one, and ?layout= that of who registers")
 }

@@ -1,6 +1,9 @@
 package cli_test
 
 import (
+	"bytes"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,4 +91,47 @@ func TestUsageErrors(t *testing.T) {
 		require.Equal(t, test.want, usage.Error())
 		require.Equal(t, "usage: program [OPTION...] WORD...", usage.Hint())
 	}
+}
+
+func TestMentioned(t *testing.T) {
+	flags := []urfave.Flag{
+		&urfave.StringFlag{Name: "one"}, &urfave.StringSliceFlag{Name: "two"}, &urfave.IntFlag{Name: "three"},
+		&urfave.DurationFlag{Name: "four"}, &urfave.BoolFlag{Name: "five", Aliases: []string{"f"}}, &urfave.StringFlag{Name: "long-name"},
+	}
+	for name, test := range map[string]struct {
+		words, variables, want []string
+	}{
+		"nothing":              {},
+		"every spelling":       {words: []string{"--one", "x", "-two=a", "--three=3"}, want: []string{"one", "two", "three"}},
+		"an alias":             {words: []string{"-f"}, want: []string{"five"}},
+		"words are no options": {words: []string{"one", "two=2", "-", "--"}},
+		"variables":            {variables: []string{"PROGRAM_LONG_NAME", "PROGRAM_FOUR", "ONE"}, want: []string{"four", "long-name"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := func(name string) (string, bool) {
+				if slices.Contains(test.variables, name) {
+					return "x", true
+				}
+				return "", false
+			}
+			var names []string
+			for _, flag := range cli.Mentioned(flags, test.words, "PROGRAM", set) {
+				names = append(names, flag.Names()[0])
+			}
+			require.Equal(t, test.want, names)
+			require.Len(t, flags, 6)
+		})
+	}
+}
+
+// Errors that were joined stand in one line, with no character in between that stands for a newline.
+func TestJoinedErrorsInOneLine(t *testing.T) {
+	joined := errors.Join(errors.New("one"), errors.New("two"))
+	var out, log bytes.Buffer
+	cli.Reporter{Program: "p", W: &out}.Report(joined)
+	require.Equal(t, "p: error: one; two\n", out.String())
+	logger, err := cli.NewLogger(&log, "p", "warn", "text")
+	require.NoError(t, err)
+	logger.Warn("no", "error", joined)
+	require.Equal(t, "p: warning: no (error one; two)\n", log.String())
 }

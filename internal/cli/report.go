@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/envharness/envharness/internal/failure"
 )
@@ -25,9 +26,12 @@ func (r Reporter) Report(err error) {
 		slog.New(slog.NewJSONHandler(r.W, nil)).Error(err.Error(), attrs...)
 		return
 	}
-	lines := r.Program + ": error: " + OneLine(err.Error()) + "\n"
+	lines := r.Program + ": error: " + ErrorLine(err) + "\n"
 	if hint != "" {
 		lines += r.Program + ": hint: " + OneLine(hint) + "\n"
 	}
 	io.WriteString(r.W, lines)
 }
+
+// ErrorLine is an error in one line: what errors.Join put below each other stands behind each other.
+func ErrorLine(err error) string { return OneLine(strings.ReplaceAll(err.Error(), "\n", "; ")) }
