@@ -10,29 +10,39 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/phase"
 )
 
 // state is what the parts of a supervisor know together. Clients ask for it at any time, so all of it is behind mu.
 type state struct {
-	mu        sync.Mutex
-	phase     phase.Phase
-	pid       int               // COMMAND's, 0 while there is none
-	current   *startup          // what COMMAND gets
-	pushed    map[string][]byte // the newest output of each long-running hook of /environment
+	mu      sync.Mutex
+	phase   phase.Phase
+	pid     int               // COMMAND's, 0 while there is none
+	current *startup          // what COMMAND gets
+	pushed  map[string][]byte // the newest output of each long-running hook of /environment
+	refreshes
+	since    time.Time // when COMMAND was started last
+	restarts int
+	drained  bool
+	ready    bool
+	healthy  bool
+}
+
+// refreshes is when names were found, by name.
+type refreshes struct {
 	refreshed map[string]time.Time
-	failed    map[string]time.Time // last, by name
+	failed    map[string]time.Time // last
 	next      map[string]time.Time // of names with a time of their own
 	refresh   time.Time            // the next of all, or zero
-	since     time.Time            // when COMMAND was started last
-	restarts  int
-	drained   bool
-	ready     bool
-	healthy   bool
 }
 
 func newState() *state {
-	return &state{pushed: map[string][]byte{}, refreshed: map[string]time.Time{}, failed: map[string]time.Time{}, next: map[string]time.Time{}, healthy: true}
+	return &state{
+		pushed:    map[string][]byte{},
+		refreshes: refreshes{refreshed: map[string]time.Time{}, failed: map[string]time.Time{}, next: map[string]time.Time{}},
+		healthy:   true,
+	}
 }
 
 // phaseNow is the phase. The supervisor alone changes it.
@@ -134,10 +144,10 @@ func (st *state) adopt(s *startup) bool {
 }
 
 // environment is what COMMAND gets and hooks see.
-func (st *state) environment() *environ {
+func (st *state) environment() *environ.Environ {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.current.env.clone()
+	return st.current.env.Clone()
 }
 
 // forCommand is what COMMAND is to have, sorted.
@@ -154,7 +164,7 @@ func (st *state) startup() *startup {
 }
 
 // commandEnvironment is what COMMAND would be started with.
-func (st *state) commandEnvironment() *environ {
+func (st *state) commandEnvironment() *environ.Environ {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.current.commandEnviron()
@@ -230,7 +240,7 @@ func (st *state) nextOf(name string) time.Time {
 func (st *state) forHooks() *startup {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return &startup{shared: st.current.shared, env: st.current.env.clone(), ranks: st.current.ranks}
+	return &startup{shared: st.current.shared, env: st.current.env.Clone(), ranks: st.current.ranks}
 }
 
 // push records what a long-running hook has printed.
@@ -289,5 +299,5 @@ func (st *state) phaseForPeople() string {
 
 // forCommand is what COMMAND gets, in an order that tells two environments apart.
 func (s *startup) forCommand() []string {
-	return slices.Sorted(slices.Values(s.passedEnviron().list()))
+	return slices.Sorted(slices.Values(s.passedEnviron().List()))
 }

@@ -25,7 +25,6 @@ type supervisor struct {
 	base    *startup // what was resolved at the start, and what every later resolution is made from
 	signals chan syscall.Signal
 	state   *state
-	grace   *grace
 
 	command     *command
 	readiness   *readiness
@@ -62,7 +61,6 @@ func (h *Harness) supervise(words []string) error {
 func (v *supervisor) assemble(s *startup, words []string) {
 	v.base = s
 	v.state.setStartup(s)
-	v.grace = newGrace(v.Init.Grace)
 	v.command = newCommand(v.Init, words)
 	v.readiness = newReadiness(s, v.state)
 	v.publisher = newPublisher(s, v.state)
@@ -177,9 +175,9 @@ func (v *supervisor) wait() {
 		v.onHealth(healthy)
 	case q := <-v.control.requests:
 		v.control.take(q)
-	case <-v.grace.withdrawal.C:
+	case <-v.command.grace.withdrawal.C:
 		v.happen(phase.WithdrawalLate)
-	case <-v.grace.timer.C:
+	case <-v.command.grace.timer.C:
 		v.happen(phase.GraceOver)
 	}
 }
@@ -210,13 +208,13 @@ func (v *supervisor) do(a phase.Action) {
 	case phase.ClearReady:
 		v.state.setReady(false)
 	case phase.BeginGrace:
-		v.grace.begin()
+		v.command.grace.begin()
 	case phase.EndGrace:
-		v.grace.timer.Stop()
+		v.command.grace.timer.Stop()
 	case phase.LimitWithdrawal:
-		v.grace.limitWithdrawal()
+		v.command.grace.limitWithdrawal()
 	case phase.LimitRest:
-		v.grace.short = true
+		v.command.grace.short = true
 	case phase.SendStop:
 		v.command.signal(v.command.stopSignal)
 	case phase.AbandonWithdrawal:
@@ -337,6 +335,6 @@ func (v *supervisor) startAgain() {
 // end ends what is left, gently. It gives COMMAND's exit code.
 func (v *supervisor) end() error {
 	v.discoverers.stop()
-	v.base.children.EndRest(v.grace.endOfRest())
+	v.base.children.EndRest(v.command.grace.endOfRest())
 	return &ExitError{Code: v.Init.exitCode(v.command.status)}
 }

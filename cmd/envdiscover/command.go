@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"runtime"
 
 	"github.com/envharness/envharness/internal/cli"
 )
@@ -51,7 +49,6 @@ func (p *program) commandLine() *cli.Program {
 		LogTopic:    topicRegistry,
 		LogLevel:    "warn",
 		HasVariable: hasVariable,
-		Version:     fmt.Sprintf("%s (%s, %s)", version, commit, runtime.Version()),
 		Stdout:      p.stdout,
 		Stderr:      p.stderr,
 		Lookup:      p.lookupEnv,

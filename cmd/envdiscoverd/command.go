@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"syscall"
 
@@ -60,7 +59,6 @@ func commandLine() *cli.Program {
 		Topics:   topics(),
 		LogTopic: topicLog,
 		LogLevel: "info",
-		Version:  fmt.Sprintf("%s (%s, %s)", version, commit, runtime.Version()),
 		Stdout:   os.Stdout,
 		Stderr:   os.Stderr,
 		Lookup:   os.LookupEnv,

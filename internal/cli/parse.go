@@ -7,6 +7,8 @@ import (
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/envharness/envharness/internal/buildinfo"
 )
 
 // run parses the options of a command and runs it.
@@ -40,7 +42,7 @@ func (p *Program) finish(call *Call, table []Option) error {
 	case p.help:
 		return p.answerHelp(call.Command, call.Args)
 	case p.version:
-		_, err := fmt.Fprintf(p.Stdout, "%s %s\n", p.Name, p.Version)
+		_, err := fmt.Fprintf(p.Stdout, "%s %s\n", p.Name, buildinfo.String())
 		return err
 	}
 	p.json = p.format == LogJSON

@@ -37,7 +37,6 @@ type Program struct {
 	LogLevel    string            // the default
 	HasVariable func(string) bool // whether an option has a variable; nil: all have
 
-	Version        string
 	Stdout, Stderr io.Writer
 	Lookup         func(variable string) (string, bool)
 

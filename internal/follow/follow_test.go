@@ -2,8 +2,7 @@ package follow
 
 import (
 	"context"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,28 +16,22 @@ import (
 func TestEachTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		snapshots := make(chan discovery.Snapshot)
-		var (
-			lock sync.Mutex
-			seen []string
-			done bool
-		)
+		seen := make(chan string, 1000) // revisions
+		var done atomic.Bool
 		ended := make(chan error, 1)
 		go func() {
 			ended <- Each(t.Context(), snapshots, func(_ context.Context, s discovery.Snapshot) (bool, error) {
-				lock.Lock()
-				defer lock.Unlock()
-				seen = append(seen, s.Revision)
-				return done, nil
+				seen <- s.Revision
+				return done.Load(), nil
 			})
 		}()
-		tries := func(wait time.Duration) []string {
-			lock.Lock()
-			seen = nil
-			lock.Unlock()
+		tries := func(wait time.Duration) (revisions []string) {
 			time.Sleep(wait)
-			lock.Lock()
-			defer lock.Unlock()
-			return slices.Clone(seen)
+			synctest.Wait()
+			for len(seen) > 0 {
+				revisions = append(revisions, <-seen)
+			}
+			return revisions
 		}
 		snapshots <- discovery.Snapshot{Revision: "1"}
 		require.GreaterOrEqual(t, len(tries(time.Second)), 3) // the first, after 0.1, after 0.3 s
@@ -47,12 +40,10 @@ func TestEachTriesAgain(t *testing.T) {
 		snapshots <- discovery.Snapshot{Revision: "1", Stale: true}
 		require.LessOrEqual(t, len(tries(time.Second)), 1)
 		snapshots <- discovery.Snapshot{Revision: "2"}
-		again := tries(time.Second)
-		require.GreaterOrEqual(t, len(again), 3)
-		require.Equal(t, "2", again[0])
-		lock.Lock()
-		done = true
-		lock.Unlock()
+		second := tries(time.Second)
+		require.GreaterOrEqual(t, len(second), 3)
+		require.Equal(t, "2", second[0])
+		done.Store(true)
 		tries(time.Minute)
 		require.Empty(t, tries(time.Hour))
 		close(snapshots)
