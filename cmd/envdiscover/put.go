@@ -4,31 +4,32 @@ import (
 	"context"
 	"io"
 	"os"
+	"time"
 
-	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func putCommand() command {
-	return command{
-		name:      "put",
-		arguments: "NAME [VALUE]",
-		least:     1,
-		most:      2,
-		summary:   "write a value; without VALUE it is what stdin has, to the byte",
-		flags: func() []urfave.Flag {
-			return []urfave.Flag{
-				&urfave.DurationFlag{Name: "ttl", Usage: "it lasts for `D`; without, for ever"},
-				waitFlag(),
-			}
+func (p *program) putCommand() cli.Command {
+	var ttl, wait time.Duration
+	return cli.Command{
+		Name:      "put",
+		Arguments: "NAME [VALUE]",
+		Least:     1,
+		Most:      2,
+		Summary:   "write a value; without VALUE it is what stdin has, to the byte",
+		Example:   "envdiscover put DATABASE_URL <url.txt",
+		Options: []cli.Option{
+			{Name: "ttl", Argument: "D", Usage: "it lasts for D; without, for ever", Target: &ttl},
+			waitOption(&wait),
 		},
-		run: put,
+		Run: p.runs(func(ctx context.Context, c *call) error { return c.put(ctx, ttl, wait) }),
 	}
 }
 
-func put(ctx context.Context, c *call) error {
+func (c *call) put(ctx context.Context, ttl, wait time.Duration) error {
 	value, err := c.valueToPut()
 	if err != nil {
 		return err
@@ -38,18 +39,18 @@ func put(ctx context.Context, c *call) error {
 		return err
 	}
 	defer registry.Close()
-	return c.patiently(ctx, func(ctx context.Context) error {
-		return values.Put(ctx, c.Args().First(), value, c.Duration("ttl"))
+	return patiently(ctx, wait, func(ctx context.Context) error {
+		return values.Put(ctx, c.Args[0], value, ttl)
 	})
 }
 
 // valueToPut is the second argument, or stdin: a secret on a command line is seen by everybody on the machine.
 func (c *call) valueToPut() ([]byte, error) {
-	if c.NArg() == 2 {
-		return []byte(c.Args().Get(1)), nil
+	if len(c.Args) == 2 {
+		return []byte(c.Args[1]), nil
 	}
 	if file, ok := c.stdin.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		return nil, c.misuse("no VALUE, and stdin is a terminal")
+		return nil, c.Misuse("no VALUE, and stdin is a terminal")
 	}
 	return io.ReadAll(io.LimitReader(c.stdin, discovery.MaxValue+1))
 }
