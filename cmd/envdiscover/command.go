@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/envharness/envharness/internal/buildinfo"
 	"github.com/envharness/envharness/internal/cli"
 )
 
@@ -100,7 +100,7 @@ func (p *program) withoutCommand(words []string) error {
 		case c.Bool("help"):
 			return p.help(nil)
 		case c.Bool("version"):
-			_, err := fmt.Fprintf(p.stdout, "envdiscover %s (%s, %s)\n", version, commit, runtime.Version())
+			_, err := fmt.Fprintf(p.stdout, "envdiscover %s\n", buildinfo.String())
 			return err
 		}
 		return &cli.UsageError{Problem: "no COMMAND", Usage: usage + ", see envdiscover --help"}

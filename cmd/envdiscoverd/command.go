@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"syscall"
 
@@ -17,6 +16,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/buildinfo"
 	"github.com/envharness/envharness/internal/cli"
 	"github.com/envharness/envharness/registryd"
 )
@@ -41,7 +41,7 @@ func run(args []string) int {
 		case c.Bool("help"):
 			return help(os.Stdout, flags, c.Args().First())
 		case c.Bool("version"):
-			_, err := fmt.Printf("envdiscoverd %s (%s, %s)\n", version, commit, runtime.Version())
+			_, err := fmt.Printf("envdiscoverd %s\n", buildinfo.String())
 			return err
 		case c.NArg() > 0:
 			return &cli.UsageError{Problem: fmt.Sprintf("unexpected argument %q", c.Args().First()), Usage: usage}
@@ -95,6 +95,10 @@ func serve(c *urfave.Context, options registryd.Options) error {
 		return err
 	}
 	server, err := registryd.Start(ctx, options)
+	if err != nil && ctx.Err() != nil {
+		options.Log.Info("stopped while starting")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,7 @@ func serve(c *urfave.Context, options registryd.Options) error {
 		return err
 	}
 	stopExport := export(exporter)
+	options.Log.Info("memory", "limit", limitMemory())
 	announce(server, options)
 	err = server.Wait(ctx)
 	tellSystemd(daemon.SdNotifyStopping)

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -109,9 +108,7 @@ func TestHarnessThatDoesNotAnswer(t *testing.T) {
 	s.answers("ready", 125)
 	asking := command(t, s.dir, harnessPath, "status", "--socket", "control")
 	require.NoError(t, asking.Start())
-	eventually(t, "it waits for the answer", func() bool {
-		return statusOf(asking.Process.Pid, "SigCgt") != "0000000000000000" && time.Now().UnixMilli()%50 == 0
-	})
+	eventually(t, "it waits for the answer", func() bool { return waitsIn(asking.Process.Pid, "unix_stream") })
 	require.NoError(t, asking.Process.Signal(unix.SIGTERM))
 	require.Equal(t, 143, wait(t, asking).code)
 	require.NoError(t, unix.Kill(s.pid, unix.SIGCONT))
@@ -137,6 +134,17 @@ func TestSecondHarness(t *testing.T) {
 		s.stop()
 		require.Equal(t, 1, count(s.log(), "teardown"))
 	})
+}
+
+// waitsIn tells whether a thread of the process waits in a function of the kernel whose name has that part.
+func waitsIn(pid int, function string) bool {
+	places, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))
+	for _, place := range places {
+		if name, _ := os.ReadFile(place); strings.Contains(string(name), function) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestStuckStart: a file system or a reader of stderr that does not answer keeps neither a signal nor --deadline
@@ -165,7 +173,7 @@ func TestStuckStart(t *testing.T) {
 				require.Contains(t, result.stderr, "deadline")
 				cmd := harness(t, dir, append(words, "true")...)
 				require.NoError(t, cmd.Start())
-				time.Sleep(300 * time.Millisecond) // whether it is stuck already makes no difference to the outcome
+				eventually(t, "it is stuck", func() bool { return waitsIn(cmd.Process.Pid, "fuse") })
 				require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
 				require.Equal(t, 143, wait(t, cmd).code)
 			})
@@ -186,7 +194,7 @@ func TestStuckStart(t *testing.T) {
 		cmd := harness(t, dir, "--environment", "none", "--export", "export", "true")
 		cmd.Stderr = w
 		require.NoError(t, cmd.Start())
-		eventually(t, "it writes", func() bool { return strings.HasPrefix(statusOf(cmd.Process.Pid, "State"), "S") })
+		eventually(t, "it writes", func() bool { return waitsIn(cmd.Process.Pid, "pipe_write") })
 		require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
 		require.Equal(t, 143, wait(t, cmd).code)
 	})

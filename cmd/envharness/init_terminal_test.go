@@ -162,7 +162,7 @@ func TestTerminalIsCommands(t *testing.T) {
 			// The terminal has told COMMAND's group, once, and nobody else.
 			require.Equal(t, 1, count(s.log(), "INT"))
 			require.Equal(t, 1, count(s.log(), "child INT"))
-			withdrawal := slices.DeleteFunc(s.log(), func(line string) bool { return line == "child QUIT" })
+			withdrawal := slices.DeleteFunc(s.log(), func(line string) bool { return line == "child QUIT" || line == "child TERM" })
 			require.Equal(t, []string{"held TERM", "held gone", "teardown", "withdrawn"}, withdrawal[max(0, len(withdrawal)-4):])
 		})
 		t.Run("Ctrl-C ends it", func(t *testing.T) {

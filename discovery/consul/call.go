@@ -48,6 +48,8 @@ func (b *backend) Hint(err error) string {
 	case errors.Is(err, discovery.ErrDenied):
 		return fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
 			`session_prefix "" { policy = "write" } service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`, b.keys.prefix)
+	case errors.Is(err, discovery.ErrUnavailable) && b.connection.dials.Hint() != "":
+		return b.connection.dials.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
 		return "see whether a Consul agent runs there and knows a leader: consul operator raft list-peers -http-addr=" + b.settings.httpAddress()
 	}
@@ -101,7 +103,7 @@ func isOurs(err error) bool {
 // KindOf: what has no kind yet is no answer.
 func (b *backend) KindOf(error) error { return discovery.ErrUnavailable }
 
-func (b *backend) Report() string { return b.connection.report() }
+func (b *backend) Report() string { return b.connection.dials.Report() }
 
 // maxAnswer bounds what is repeated of an answer that is none.
 const maxAnswer = 300

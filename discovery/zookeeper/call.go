@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/go-zookeeper/zk"
@@ -25,7 +26,7 @@ func call[T any](ctx context.Context, b *backend, open opener, ask func(context.
 			s, err := open(ctx)
 			if err == nil {
 				user = s.user()
-				answer, err = ask(ctx, s)
+				answer, err = askUnlessRefused(ctx, s, ask)
 			}
 			switch {
 			case err == nil:
@@ -35,8 +36,11 @@ func call[T any](ctx context.Context, b *backend, open opener, ask func(context.
 			case broken(err) && backoff.Wait(ctx) == nil:
 				continue
 			}
-			if broken(err) && ctx.Err() != nil {
+			switch {
+			case broken(err) && ctx.Err() != nil:
 				err = ctx.Err()
+			case errors.Is(err, zk.ErrNotEmpty), errors.Is(err, zk.ErrNoChildrenForEphemerals):
+				err = discovery.Mark(discovery.ErrConflict, fmt.Errorf("nodes of others are in the way: %w", err))
 			}
 			return answer, err
 		}
@@ -47,6 +51,18 @@ func call[T any](ctx context.Context, b *backend, open opener, ask func(context.
 func do(ctx context.Context, b *backend, open opener, ask func(context.Context, *session) error) error {
 	_, err := call(ctx, b, open, func(ctx context.Context, s *session) (any, error) { return nil, ask(ctx, s) })
 	return err
+}
+
+// askUnlessRefused ends a call that waits for a session as soon as every server refuses the connection.
+func askUnlessRefused[T any](ctx context.Context, s *session, ask func(context.Context, *session) (T, error)) (T, error) {
+	if s.isKept() {
+		return ask(ctx, s)
+	}
+	ctx, done := s.backend.hosts.Expect(ctx)
+	defer done()
+	s.reconnect()
+	answer, err := ask(ctx, s)
+	return answer, driver.Refused(ctx, err)
 }
 
 // broken reports whether the connection was lost, and nothing else is wrong.
@@ -61,9 +77,8 @@ func broken(err error) bool {
 
 func (b *backend) KindOf(err error) error {
 	for kind, some := range map[error][]error{
-		discovery.ErrDenied:   {zk.ErrNoAuth, zk.ErrAuthFailed, zk.ErrInvalidACL},
-		discovery.ErrInvalid:  {zk.ErrInvalidPath, zk.ErrShortBuffer},
-		discovery.ErrConflict: {zk.ErrNotEmpty, zk.ErrNoChildrenForEphemerals}, // nodes of others are in the way
+		discovery.ErrDenied:  {zk.ErrNoAuth, zk.ErrAuthFailed, zk.ErrInvalidACL},
+		discovery.ErrInvalid: {zk.ErrInvalidPath, zk.ErrShortBuffer},
 	} {
 		for _, one := range some {
 			if errors.Is(err, one) {
@@ -74,13 +89,15 @@ func (b *backend) KindOf(err error) error {
 	return discovery.ErrUnavailable
 }
 
-func (b *backend) Report() string { return b.hosts.report() }
+func (b *backend) Report() string { return b.hosts.Report() }
 
 func (b *backend) Hint(err error) string {
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
 		return "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable +
 			"; zkCli's getAcl shows whom a node lets in"
+	case errors.Is(err, discovery.ErrUnavailable) && b.hosts.Hint() != "":
+		return b.hosts.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
 		host, port, _ := net.SplitHostPort(b.hosts.addresses[0])
 		return "see whether ZooKeeper runs there and has a quorum: echo srvr | nc " + host + " " + port +

@@ -96,8 +96,7 @@ func open(config discovery.Config) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses := config.Addresses(defaultPort)
-	if _, err := config.TLSConfig(addresses[0]); err != nil { // for its early errors
+	if _, err := config.TLSConfig(config.Addresses(defaultPort)[0]); err != nil { // for its early errors
 		return nil, err
 	}
 	login, err := config.Login()
@@ -112,7 +111,7 @@ func open(config discovery.Config) (*backend, error) {
 		config: config,
 		layout: keys,
 		access: access,
-		hosts:  &hosts{addresses: addresses, tried: map[string]error{}},
+		hosts:  newHosts(config),
 		lookup: net.DefaultResolver.LookupNetIP,
 	}
 	b.connection = &connection{backend: b}

@@ -1,4 +1,4 @@
-package registryd
+package node
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserveBytes stay free for etcd itself: it ends the process when its log cannot grow, and leases that run out
+// ReserveBytes stay free for etcd itself: it ends the process when its log cannot grow, and leases that run out
 // make it grow, too.
-const reserveBytes = 3 * walSegmentBytes
+const ReserveBytes = 3 * walSegmentBytes
 
 // disk is the one that a directory is on.
 type disk struct{ directory string }
@@ -24,7 +24,7 @@ func (d disk) free() uint64 {
 	return stat.Bavail * uint64(stat.Bsize)
 }
 
-func (d disk) full() bool { return d.free() < reserveBytes }
+func (d disk) full() bool { return d.free() < ReserveBytes }
 
 var errLocked = errors.New("it is in use")
 

@@ -1,4 +1,4 @@
-package registryd
+package listen
 
 import (
 	"context"
@@ -13,14 +13,15 @@ import (
 // lookInterval is how often this machine's bridges are looked for: networks come and go with `docker network`.
 const lookInterval = 2 * time.Second
 
-// bridges keeps a door open on every Docker bridge of this machine. Which ones they are is read from their
+// bridges keeps a listener on every Docker bridge of this machine. Which ones they are is read from their
 // names and not asked of the engine, whose socket would make this process as powerful as root.
 type bridges struct {
-	port  int
-	named []string
-	log   *slog.Logger
+	port        int
+	named       []string
+	log         *slog.Logger
+	connections *connections
 
-	open   map[bridgeAddress]*door
+	open   map[bridgeAddress]*listener
 	warned map[bridgeAddress]bool
 }
 
@@ -30,17 +31,16 @@ type bridgeAddress struct {
 	prefix netip.Prefix // the address and the subnet's length
 }
 
-// follow opens and closes doors as bridges come and go, until ctx ends.
-func (b *bridges) follow(ctx context.Context, serve func(*door)) {
+// follow opens and closes listeners as bridges come and go, until ctx ends.
+func (b *bridges) follow(ctx context.Context, serve func(*listener)) {
 	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
-	b.warned = map[bridgeAddress]bool{}
 	for {
 		b.look(serve)
 		select {
 		case <-ctx.Done():
-			for _, door := range b.open {
-				door.Close()
+			for _, bridge := range b.open {
+				bridge.Close()
 			}
 			return
 		case <-ticker.C:
@@ -48,25 +48,25 @@ func (b *bridges) follow(ctx context.Context, serve func(*door)) {
 	}
 }
 
-func (b *bridges) look(serve func(*door)) {
+func (b *bridges) look(serve func(*listener)) {
 	found := b.find()
-	for at, door := range b.open {
+	for at, bridge := range b.open {
 		if !slices.Contains(found, at) {
 			b.log.Info("no longer serving the containers of a bridge", "bridge", at.bridge, "address", at.prefix.Addr())
-			door.Close()
+			bridge.Close()
 			delete(b.open, at)
 		}
 	}
 	for _, at := range found {
 		if b.open[at] == nil {
-			b.openDoor(at, serve)
+			b.listen(at, serve)
 		}
 	}
 }
 
-func (b *bridges) openDoor(at bridgeAddress, serve func(*door)) {
+func (b *bridges) listen(at bridgeAddress, serve func(*listener)) {
 	address := joinPort(at.prefix.Addr().String(), b.port)
-	listener, err := listenOnDevice(address, at.bridge)
+	inner, err := listenOnDevice(address, at.bridge)
 	if err != nil {
 		if !b.warned[at] {
 			b.log.Warn("cannot serve the containers of a bridge, trying again", "bridge", at.bridge, "address", address, "error", err)
@@ -76,9 +76,11 @@ func (b *bridges) openDoor(at bridgeAddress, serve func(*door)) {
 	}
 	delete(b.warned, at)
 	b.log.Info("serving the containers of a bridge, all of which share one trust domain", "bridge", at.bridge, "address", address)
-	door := &door{Listener: &subnetListener{listener, at.prefix.Masked()}, name: address, bridge: at.bridge}
-	b.open[at] = door
-	serve(door)
+	opened := &listener{
+		Listener: &subnetListener{inner, at.prefix.Masked()}, name: address, connections: b.connections, log: b.log,
+	}
+	b.open[at] = opened
+	serve(opened)
 }
 
 // find gives this machine's addresses on Docker bridges. Link-local ones are no container's gateway.

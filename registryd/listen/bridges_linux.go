@@ -1,4 +1,4 @@
-package registryd
+package listen
 
 import (
 	"context"

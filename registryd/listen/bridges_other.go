@@ -1,6 +1,6 @@
 //go:build !linux
 
-package registryd
+package listen
 
 import (
 	"errors"

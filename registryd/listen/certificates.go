@@ -1,11 +1,10 @@
-package registryd
+package listen
 
 import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -15,29 +14,33 @@ import (
 type certificates struct {
 	options Options
 
-	lock   sync.Mutex
-	stamp  string // of the files that config was made from
-	config *tls.Config
+	lock  sync.Mutex
+	stamp string // of the files that made is of
+	made  *tls.Config
 }
 
-// serverTLS reads the files, so that a mistake is told at the start; nil without a certificate.
-func serverTLS(options Options) (*certificates, error) {
+// readCertificates reads the files, so that a mistake is told at the start; nil without a certificate.
+func readCertificates(options Options) (*certificates, error) {
 	if options.Cert == "" {
 		return nil, nil
 	}
 	c := &certificates{options: options}
 	c.stamp = c.files()
 	var err error
-	c.config, err = c.read()
+	c.made, err = c.read()
+	if info, statErr := os.Stat(options.Key); statErr == nil && info.Mode()&0o004 != 0 {
+		options.Log.Warn("everybody on this machine can read the certificate's key: take that away by chmod o-r", "key", options.Key)
+	}
 	return c, err
 }
 
-func (c *certificates) listener(inner net.Listener) net.Listener {
-	return tls.NewListener(inner, &tls.Config{
+// config asks for the certificates of the moment at each connection.
+func (c *certificates) config() *tls.Config {
+	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil },
-	})
+	}
 }
 
 // current is what a new connection gets. Files that cannot be read, perhaps because they are being written,
@@ -47,12 +50,12 @@ func (c *certificates) current() *tls.Config {
 	defer c.lock.Unlock()
 	if stamp := c.files(); stamp != c.stamp {
 		if config, err := c.read(); err == nil {
-			c.config, c.stamp = config, stamp
+			c.made, c.stamp = config, stamp
 		} else {
 			c.options.Log.Warn("cannot read the new certificate, the old one stays", "error", err)
 		}
 	}
-	return c.config
+	return c.made
 }
 
 // files tells one state of the files from another.

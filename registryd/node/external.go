@@ -1,4 +1,4 @@
-package registryd
+package node
 
 import (
 	"context"
@@ -19,11 +19,12 @@ import (
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/etcd"
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 const (
 	etcdPort     = 2379
-	rememberAuth = 10 * time.Second // whether etcd asks for users
+	rememberAuth = 10 * time.Second // what etcd says of its users
 )
 
 // external is an etcd of somebody else's.
@@ -32,19 +33,19 @@ type external struct {
 	toEtcd *clientv3.Client
 	prefix string
 
-	lock    sync.Mutex
-	enabled bool
-	asked   time.Time
+	lock  sync.Mutex
+	auth  *clientv3.AuthStatusResponse
+	asked time.Time
 }
 
-// openExternal reaches the etcd that a URL names; the second result is the prefix of our keys there.
-func openExternal(url string, log *slog.Logger) (backend, string, error) {
+// OpenExternal reaches the etcd that a URL names; the second result is the prefix of our keys there.
+func OpenExternal(url string, log *slog.Logger) (Node, string, error) {
 	_, config, err := discovery.NewEngines(etcd.Engine).Find(url, discovery.WithLog(log))
 	if err != nil {
 		return nil, "", err
 	}
 	if config.User != "" || config.UserFile != "" {
-		return nil, "", &Error{
+		return nil, "", &failure.Error{
 			Problem: "the URL of etcd has a login",
 			Next:    "leave it out: calls go to etcd as their caller, who sends user and password here",
 		}
@@ -83,26 +84,42 @@ func dialEtcd(ctx context.Context, address string) (net.Conn, error) {
 	return discovery.Dial(ctx, "tcp", address)
 }
 
-func (e *external) client() *clientv3.Client { return e.toEtcd }
+func (e *external) Client() *clientv3.Client { return e.toEtcd }
 
-func (e *external) grpc() http.Handler { return nil }
+func (e *external) GRPC() http.Handler { return nil }
 
-func (e *external) authEnabled(ctx context.Context) (bool, error) {
-	e.lock.Lock()
-	defer e.lock.Unlock()
-	if time.Since(e.asked) < rememberAuth {
-		return e.enabled, nil
-	}
-	response, err := e.toEtcd.AuthStatus(ctx)
+func (e *external) AuthEnabled(ctx context.Context) (bool, error) {
+	auth, err := e.authStatus(ctx)
 	if err != nil {
 		return false, err
 	}
-	e.enabled, e.asked = response.Enabled, time.Now()
-	return e.enabled, nil
+	return auth.Enabled, nil
 }
 
-// validToken asks for a key with the token: who is known and may not read it is told so.
-func (e *external) validToken(ctx context.Context, token string) (bool, error) {
+func (e *external) AuthRevision(ctx context.Context) (uint64, error) {
+	auth, err := e.authStatus(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return auth.AuthRevision, nil
+}
+
+func (e *external) authStatus(ctx context.Context) (*clientv3.AuthStatusResponse, error) {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	if time.Since(e.asked) < rememberAuth {
+		return e.auth, nil
+	}
+	auth, err := e.toEtcd.AuthStatus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.auth, e.asked = auth, time.Now()
+	return auth, nil
+}
+
+// ValidToken asks for a key with the token: who is known and may not read it is told so.
+func (e *external) ValidToken(ctx context.Context, token string) (bool, error) {
 	ctx = metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, token)
 	_, err := e.toEtcd.Get(ctx, "/"+e.prefix, clientv3.WithKeysOnly(), clientv3.WithSerializable())
 	switch {
@@ -114,16 +131,16 @@ func (e *external) validToken(ctx context.Context, token string) (bool, error) {
 	return false, err
 }
 
-func (e *external) health(ctx context.Context) health {
-	h := health{Etcd: "external"}
+func (e *external) Health(ctx context.Context) Health {
+	h := Health{Etcd: "external"}
 	_, err := e.toEtcd.Get(ctx, "/"+e.prefix, clientv3.WithKeysOnly())
-	if err != nil && !isDenial(err) {
+	if err != nil && !IsDenial(err) {
 		h.report(fmt.Sprintf("etcd at %s does not answer", e.config))
 	}
 	h.Ready = len(h.Problem) == 0
 	return h
 }
 
-func (e *external) failed() <-chan error { return nil }
+func (e *external) Failed() <-chan error { return nil }
 
-func (e *external) close() { e.toEtcd.Close() }
+func (e *external) Close() { e.toEtcd.Close() }
