@@ -153,6 +153,10 @@ func (b *backend) connect() (err error) {
 	if b.layout, err = layout.New(b.config.Layout, prefix, b.config.Hostname()); err != nil {
 		return err
 	}
+	if pilot, is := b.layout.(layout.ContainerPilot); is {
+		pilot.Keys = b.keys.Keys
+		b.layout = pilot
+	}
 	if b.settings, err = newSettings(b.config); err != nil {
 		return err
 	}
