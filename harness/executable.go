@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/address"
@@ -17,7 +18,7 @@ import (
 )
 
 // execute runs one executable within its time and turns a bad end into an error.
-func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, error) {
+func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Outcome, error) {
 	s.closeInherited()
 	path := e.path
 	began := time.Now()
@@ -27,7 +28,7 @@ func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, er
 	}
 	x := child.Execution{
 		Path:      e.at,
-		Env:       s.fitting(env).listWithout(sdnotify.Variable, s.offers(env)...),
+		Env:       s.fitting(env).ListWithout(sdnotify.Variable, s.offers(env)...),
 		Stdin:     uintptr(s.null),
 		Stderr:    s.Stderr.Fd(),
 		Export:    export,
@@ -43,7 +44,7 @@ func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, er
 	case errors.Is(err, child.ErrStopped):
 		return child.Outcome{}, err
 	case err != nil:
-		return child.Outcome{}, explainExec(path, env.list(), err)
+		return child.Outcome{}, explainExec(path, env.List(), err)
 	case s.children.StoppedBy() != 0:
 		return child.Outcome{}, child.ErrStopped
 	case out.Held != nil:
@@ -183,10 +184,10 @@ func (s *startup) holdExport(e entry, w *child.Wait) {
 
 // offers are the entries that executables get and COMMAND does not: CONTAINER_HOST and DOCKERD, when they
 // are unset.
-func (s *startup) offers(env *environ) []string {
+func (s *startup) offers(env *environ.Environ) []string {
 	var list []string
 	for _, offer := range s.offered() {
-		if !env.has(offer.name) && offer.value != "" {
+		if !env.Has(offer.name) && offer.value != "" {
 			list = append(list, offer.name+"="+offer.value)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/terminal"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
@@ -25,19 +26,19 @@ type Resolution struct {
 }
 
 func (s *startup) resolution() Resolution {
-	inherited := newEnviron(s.Environ)
+	inherited := environ.New(s.Environ)
 	var r Resolution
-	for name := range s.commandEnviron().each {
+	for name := range s.commandEnviron().Each {
 		v, resolved := s.resolved[name]
 		if !resolved {
-			v = Variable{Name: name, Value: s.env.value(name), Source: s.sourceOf(name)}
+			v = Variable{Name: name, Value: s.env.Value(name), Source: s.sourceOf(name)}
 		}
 		r.All = append(r.All, v)
 		if _, fromFile := s.envFile[name]; !resolved && !fromFile {
 			continue
 		}
 		r.Decided = append(r.Decided, v)
-		if !inherited.has(name) || inherited.value(name) != v.Value {
+		if !inherited.Has(name) || inherited.Value(name) != v.Value {
 			r.Changed = append(r.Changed, v)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/internal/cli"
 )
 
@@ -68,6 +69,8 @@ func hintFor(err error) string {
 	switch {
 	case strings.Contains(text, "certificate signed by unknown authority"):
 		return "name the authority that signed it: ?ca=FILE in the registry's URL"
+	case strings.HasPrefix(text, "check http:") && errors.Is(err, driver.ErrSpeaksTLS):
+		return "write https://"
 	case strings.Contains(text, "first record does not look like a TLS handshake"):
 		return "the server speaks without TLS: write the URL's scheme without its last s"
 	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"):

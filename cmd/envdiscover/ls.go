@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/envharness/envharness/discovery"
 )
 
 func lsCommand() command {
@@ -43,11 +46,14 @@ func ls(ctx context.Context, c *call) error {
 			return !matched
 		})
 	}
-	if err := c.printNames(names); err != nil {
+	if err := c.printNames(names); err != nil || len(names) > 0 {
 		return err
 	}
-	if glob != "" && len(names) == 0 {
+	if glob != "" {
 		return silent{exitNothing}
 	}
-	return nil
+	return &failure{
+		err:  fmt.Errorf("list values: %w: there are none at this prefix", discovery.ErrNotFound),
+		hint: "values stand below PREFIX/environment/, where PREFIX is the path of the registry's URL: see whether it is the right one",
+	}
 }

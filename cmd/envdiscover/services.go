@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/envharness/envharness/discovery"
 )
 
 func servicesCommand() command {
@@ -29,5 +32,11 @@ func services(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.printNames(names)
+	if err := c.printNames(names); err != nil || len(names) > 0 {
+		return err
+	}
+	return &failure{
+		err:  fmt.Errorf("list services: %w: nothing is registered at this prefix", discovery.ErrNotFound),
+		hint: "see whether the prefix, the path of the registry's URL, is the right one, and ?layout= that of who registers",
+	}
 }

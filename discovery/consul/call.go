@@ -57,6 +57,8 @@ func (r *registry) fail(op, name string, err error) error {
 	case errors.Is(err, discovery.ErrDenied):
 		e.Hint = fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
 			`session_prefix "" { policy = "write" } service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`, r.keys.prefix)
+	case errors.Is(err, discovery.ErrUnavailable) && r.connection.dials.Hint() != "":
+		e.Hint = r.connection.dials.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
 		e.Hint = "see whether a Consul agent runs there and knows a leader: consul operator raft list-peers -http-addr=" + r.settings.httpAddress()
 	}
@@ -86,7 +88,7 @@ func (r *registry) explain(err error, took time.Duration) error {
 	case isOurs(err):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s: %w", took, r.connection.report(), context.DeadlineExceeded))
+		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s: %w", took, r.connection.dials.Report(), context.DeadlineExceeded))
 	case errors.Is(err, context.Canceled):
 		return discovery.Mark(discovery.ErrUnavailable, err)
 	case errors.As(err, &status):
@@ -94,7 +96,7 @@ func (r *registry) explain(err error, took time.Duration) error {
 	case requested == nil:
 		return answered(0, strings.TrimPrefix(err.Error(), "Failed request: ")) // of a transaction
 	}
-	return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("after %s: %s: %w", took, r.connection.report(), err))
+	return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("after %s: %s: %w", took, r.connection.dials.Report(), err))
 }
 
 // isOurs reports whether an error has its kind.

@@ -67,6 +67,8 @@ func Explain(client Client, err error, took time.Duration) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), kind == context.DeadlineExceeded:
 		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s: %w", took, client.Report(), context.DeadlineExceeded))
+	case errors.Is(err, ErrRefused):
+		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s", took, client.Report()))
 	case errors.Is(err, context.Canceled):
 		return discovery.Mark(discovery.ErrUnavailable, err)
 	case kind == discovery.ErrUnavailable:

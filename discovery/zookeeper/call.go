@@ -10,6 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
+	shared "github.com/envharness/envharness/discovery/driver"
 	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
@@ -29,7 +30,7 @@ func call[T any](ctx context.Context, r *registry, op, name string, open opener,
 		s, err := open(ctx)
 		if err == nil {
 			user = s.user()
-			answer, err = ask(ctx, s)
+			answer, err = askUnlessRefused(ctx, s, ask)
 		}
 		switch {
 		case err == nil:
@@ -44,6 +45,18 @@ func call[T any](ctx context.Context, r *registry, op, name string, open opener,
 		}
 		return answer, r.fail(op, name, r.explain(err, time.Since(start)))
 	}
+}
+
+// askUnlessRefused ends a call that waits for a session as soon as every server refuses the connection.
+func askUnlessRefused[T any](ctx context.Context, s *session, ask func(context.Context, *session) (T, error)) (T, error) {
+	if s.isKept() {
+		return ask(ctx, s)
+	}
+	ctx, done := s.registry.hosts.Expect(ctx)
+	defer done()
+	s.reconnect()
+	answer, err := ask(ctx, s)
+	return answer, shared.Refused(ctx, err)
 }
 
 // broken reports whether the connection was lost, and nothing else is wrong.
@@ -61,11 +74,13 @@ func (r *registry) explain(err error, took time.Duration) error {
 	switch {
 	case isOurs(err):
 		return err
+	case errors.Is(err, shared.ErrRefused):
+		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s", took.Round(time.Millisecond), r.hosts.Report()))
 	case errors.Is(err, context.Canceled):
 		return discovery.Mark(discovery.ErrUnavailable, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return discovery.Mark(discovery.ErrUnavailable,
-			fmt.Errorf("tried for %s: %s: %w", took.Round(time.Millisecond), r.hosts.report(), context.DeadlineExceeded))
+			fmt.Errorf("tried for %s: %s: %w", took.Round(time.Millisecond), r.hosts.Report(), context.DeadlineExceeded))
 	case errors.Is(err, zk.ErrNoAuth), errors.Is(err, zk.ErrAuthFailed), errors.Is(err, zk.ErrInvalidACL):
 		return discovery.Mark(discovery.ErrDenied, err)
 	case errors.Is(err, zk.ErrInvalidPath), errors.Is(err, zk.ErrShortBuffer):
@@ -73,7 +88,7 @@ func (r *registry) explain(err error, took time.Duration) error {
 	case errors.Is(err, zk.ErrNotEmpty), errors.Is(err, zk.ErrNoChildrenForEphemerals):
 		return discovery.Mark(discovery.ErrConflict, fmt.Errorf("nodes of others are in the way: %w", err))
 	}
-	return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("after %s: %s: %w", took.Round(time.Millisecond), r.hosts.report(), err))
+	return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("after %s: %s: %w", took.Round(time.Millisecond), r.hosts.Report(), err))
 }
 
 // isOurs reports whether an error has its kind already.
@@ -96,6 +111,8 @@ func (r *registry) fail(op, name string, err error) error {
 	case errors.Is(err, discovery.ErrDenied):
 		e.Hint = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable +
 			"; zkCli's getAcl shows whom a node lets in"
+	case errors.Is(err, discovery.ErrUnavailable) && r.hosts.Hint() != "":
+		e.Hint = r.hosts.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
 		host, port, _ := net.SplitHostPort(r.hosts.addresses[0])
 		e.Hint = "see whether ZooKeeper runs there and has a quorum: echo srvr | nc " + host + " " + port +

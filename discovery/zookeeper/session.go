@@ -13,6 +13,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // session is one session at the ensemble. It begins when it is first connected, outlives broken connections
@@ -135,8 +136,14 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 		return nil, s.life.Err()
 	}
 	if err != nil {
-		r.hosts.note(address, err)
+		if r.config.Secure {
+			err = driver.Handshake(err) // only that ends with a hang-up
+		}
+		r.hosts.Note(address, err)
 		return nil, err
+	}
+	if !r.config.Secure {
+		conn = driver.WatchPlain(conn, nil)
 	}
 	k := &socket{
 		Conn:  conn,
@@ -157,7 +164,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 
 // shook takes how a handshake went.
 func (s *session) shook(address string, err error) {
-	s.registry.hosts.note(address, err)
+	s.registry.hosts.Note(address, err)
 	if err == nil {
 		s.refused = 0
 	} else {
@@ -191,6 +198,21 @@ func (s *session) hasten() {
 		s.giveUp()
 		s.socket.Close()
 	}
+}
+
+// reconnect makes a session that rests dial at once.
+func (s *session) reconnect() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if !s.connected {
+		poke(s.hurry)
+	}
+}
+
+// isKept reports whether the session holds what is not to be lost: it is worth waiting for, whoever refuses it now.
+func (s *session) isKept() bool {
+	id, _ := s.identity()
+	return !s.fleeting && id != 0
 }
 
 // event takes what the library tells, in its own goroutines: it must not block.

@@ -101,8 +101,7 @@ func newRegistry(config discovery.Config) (*registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses := config.Addresses(defaultPort)
-	if _, err := config.TLSConfig(addresses[0]); err != nil { // for its early errors
+	if _, err := config.TLSConfig(config.Addresses(defaultPort)[0]); err != nil { // for its early errors
 		return nil, err
 	}
 	login, err := config.Login()
@@ -117,7 +116,7 @@ func newRegistry(config discovery.Config) (*registry, error) {
 		config: config,
 		layout: keys,
 		access: access,
-		hosts:  &hosts{addresses: addresses, tried: map[string]error{}},
+		hosts:  newHosts(config),
 		hubs:   hubs{byService: map[string]*hub{}},
 		group:  driver.NewGroup(),
 		lookup: net.DefaultResolver.LookupNetIP,

@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"log/slog"
+	"strings"
 )
 
 // Reporter tells people what failed: one line an error, under it one for the next step where there is one.
@@ -26,9 +27,12 @@ func (r Reporter) Report(err error) {
 		slog.New(slog.NewJSONHandler(r.W, nil)).Error(err.Error(), attrs...)
 		return
 	}
-	lines := r.Program + ": error: " + OneLine(err.Error()) + "\n"
+	lines := r.Program + ": error: " + ErrorLine(err) + "\n"
 	if hint != "" {
 		lines += r.Program + ": hint: " + OneLine(hint) + "\n"
 	}
 	io.WriteString(r.W, lines)
 }
+
+// ErrorLine is an error in one line: what errors.Join put below each other stands behind each other.
+func ErrorLine(err error) string { return OneLine(strings.ReplaceAll(err.Error(), "\n", "; ")) }
