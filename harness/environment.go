@@ -52,8 +52,20 @@ func (s *startup) runInOrder(executables []entry) {
 		if !ok {
 			return
 		}
+		v := s.evaluateSteadily(executables, i)
+		s.apply(executables[i], v)
+	}
+}
+
+// evaluateSteadily runs an executable again that failed because its generation has gone.
+func (s *startup) evaluateSteadily(executables []entry, i int) evaluation {
+	const tries = 5
+	for try := 1; ; try++ {
 		s.renew(executables, executables[i])
-		s.apply(executables[i], s.evaluate(executables[i], s.env))
+		v := s.evaluate(executables[i], s.env)
+		if v.err == nil || try == tries || !hasGone(executables[i]) {
+			return v
+		}
 	}
 }
 

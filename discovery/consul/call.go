@@ -55,12 +55,12 @@ func (r *registry) fail(op, name string, err error) error {
 	e := &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
-		e.Hint = fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
+		e.Next = fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
 			`session_prefix "" { policy = "write" } service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`, r.keys.prefix)
 	case errors.Is(err, discovery.ErrUnavailable) && r.connection.dials.Hint() != "":
-		e.Hint = r.connection.dials.Hint()
+		e.Next = r.connection.dials.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
-		e.Hint = "see whether a Consul agent runs there and knows a leader: consul operator raft list-peers -http-addr=" + r.settings.httpAddress()
+		e.Next = "see whether a Consul agent runs there and knows a leader: consul operator raft list-peers -http-addr=" + r.settings.httpAddress()
 	}
 	return e
 }

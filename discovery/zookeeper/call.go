@@ -109,13 +109,13 @@ func (r *registry) fail(op, name string, err error) error {
 	e := &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
-		e.Hint = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable +
+		e.Next = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable +
 			"; zkCli's getAcl shows whom a node lets in"
 	case errors.Is(err, discovery.ErrUnavailable) && r.hosts.Hint() != "":
-		e.Hint = r.hosts.Hint()
+		e.Next = r.hosts.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
 		host, port, _ := net.SplitHostPort(r.hosts.addresses[0])
-		e.Hint = "see whether ZooKeeper runs there and has a quorum: echo srvr | nc " + host + " " + port +
+		e.Next = "see whether ZooKeeper runs there and has a quorum: echo srvr | nc " + host + " " + port +
 			"; if it does, whether maxClientCnxns lets this machine connect once more"
 	}
 	return e
