@@ -128,7 +128,7 @@ func (c *checker) checkEntry(e entry) {
 
 // checkReplaceable finds the directories on the way to a path in which others may put something else in its place.
 // Of the one that holds it the mode's bits in open are looked at, of those above that everybody may write to them.
-// The sticky bit prevents it. A directory is told once.
+// The sticky bit prevents it. A directory is reported once.
 func (c *checker) checkReplaceable(path string, open fs.FileMode) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if err == nil {

@@ -206,7 +206,7 @@ func (s *startup) chdir() error {
 	return nil
 }
 
-// endHeld waits for the held executables of /environment: without Init they have given their one value and
+// endHeld waits for the long-running hooks of /environment: without Init they have given their one value and
 // were told to end.
 func (s *startup) endHeld() {
 	s.children.AwaitEnded()

@@ -152,17 +152,17 @@ func outcomeOf(err error) string {
 	return timeline.Failed
 }
 
-// held is an entry whose executable said READY=1 and runs on.
-type held struct {
+// runningHook is an entry whose executable said READY=1 and runs on.
+type runningHook struct {
 	entry entry
 	hook  *child.Hook
 }
 
-// hold decides what becomes of a held executable of /environment: under Init it stays and pushes new values,
+// hold decides about a long-running hook of /environment: under Init it stays and pushes new values,
 // without Init it has given its one value and is ended.
 func (s *startup) hold(e entry, w *child.Wait, wanted bool) {
 	if s.Init.Enabled && wanted {
-		s.discoverers = append(s.discoverers, held{e, child.NewHook(w)})
+		s.discoverers = append(s.discoverers, runningHook{e, child.NewHook(w)})
 		return
 	}
 	if s.Init.Enabled {
@@ -176,7 +176,7 @@ func (s *startup) hold(e entry, w *child.Wait, wanted bool) {
 // holdExport does the same for /export: under Init it is kept running, without Init it runs on beside COMMAND.
 func (s *startup) holdExport(e entry, w *child.Wait) {
 	if s.Init.Enabled {
-		s.exporters = append(s.exporters, held{e, child.NewHook(w)})
+		s.exporters = append(s.exporters, runningHook{e, child.NewHook(w)})
 		return
 	}
 	w.Release()

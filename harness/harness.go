@@ -1,4 +1,4 @@
-// Package harness learns a container's environment and then becomes its command.
+// Package harness resolves a container's environment and then executes its command in its own place.
 //
 // The common case is one call, the last thing that main does:
 //
@@ -25,7 +25,7 @@
 // parts, and internal/phase decides what it does next. stuck.go ends what does not answer. check.go runs nothing.
 //
 // internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
-// internal/account is whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
+// internal/environ is a process environment, internal/account whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
 // a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
 package harness
 
@@ -66,7 +66,7 @@ func New(o Options, signals *Signals) *Harness {
 	return &Harness{Options: o, Environ: os.Environ(), Stderr: os.Stderr, Log: slog.Default(), signals: signals, began: time.Now()}
 }
 
-// Run resolves the environment and becomes command: it does not return when that succeeds.
+// Run resolves the environment and executes command: it does not return when that succeeds.
 //
 // The error gathers every failure (see Each); ExitCode knows one of a signal. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
@@ -121,8 +121,8 @@ type startup struct {
 	ranks    map[string]int      // of the entry that decided a name
 	expanded map[string]bool     // names that ExpandFiles gave
 
-	discoverers []held // long-running hooks, under Init
-	exporters   []held
+	discoverers []runningHook // long-running hooks, under Init
+	exporters   []runningHook
 	pushed      func(name string) (output []byte) // what a long-running hook has made known since, or nil
 	read        []entry                           // what was read instead of run, by path and rank
 	meanwhile   func()                            // to be done while the next executable runs

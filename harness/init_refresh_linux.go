@@ -122,7 +122,7 @@ func newDiscoverers(s *startup, st *state, words []string) *discoverers {
 }
 
 // keep keeps hooks running.
-func (d *discoverers) keep(hooks []held) {
+func (d *discoverers) keep(hooks []runningHook) {
 	for _, h := range hooks {
 		supervisor := &child.Supervisor{
 			Path: h.entry.path,

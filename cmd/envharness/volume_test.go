@@ -14,7 +14,10 @@ import (
 func TestOneGeneration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	names := strings.Fields("A_USER B_PASSWORD C_HOST D_PORT")
+	var names []string
+	for i := range 100 { // so many that an update comes while they are read
+		names = append(names, fmt.Sprintf("N%02d", i))
+	}
 	turn := func(n int) {
 		generation := filepath.Join(dir, fmt.Sprintf("..%d", n))
 		require.NoError(t, os.Mkdir(generation, 0o755))

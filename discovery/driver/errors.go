@@ -91,5 +91,5 @@ func (f failer) fail(op, name string, err error) error {
 	if err == nil || errors.As(err, &full) {
 		return err
 	}
-	return &discovery.Error{Op: op, Name: name, Engine: f.engine, Err: err, Hint: f.hint(err)}
+	return &discovery.Error{Op: op, Name: name, Engine: f.engine, Err: err, Next: f.hint(err)}
 }

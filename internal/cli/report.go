@@ -4,6 +4,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // Reporter tells people what failed: one line an error, under it one for the next step where there is one.
@@ -13,12 +15,9 @@ type Reporter struct {
 	JSON    bool // as lines of JSON, hints in an attribute of their own
 }
 
-// Report tells one error. Its hint is what its method Hint gives.
+// Report tells one error, with the hint that it or one of its causes gives.
 func (r Reporter) Report(err error) {
-	hint := ""
-	if h, ok := err.(interface{ Hint() string }); ok {
-		hint = h.Hint()
-	}
+	hint := failure.Hint(err)
 	if r.JSON {
 		var attrs []any
 		if hint != "" {

@@ -17,7 +17,7 @@ type Status struct {
 	Since     time.Time        `json:"since,omitzero"` // when COMMAND was started last
 	Restarts  int              `json:"restarts"`       // of COMMAND
 	Names     []NameStatus     `json:"names"`
-	Exporters []ExporterStatus `json:"exporters"` // the held ones
+	Exporters []ExporterStatus `json:"exporters"` // the long-running hooks of /export
 }
 
 // NameStatus is one name that /environment decides, with the times at which its value was last found and could last not
@@ -29,7 +29,7 @@ type NameStatus struct {
 	Next      time.Time `json:"next,omitzero"`
 }
 
-// ExporterStatus is one held executable of /export. PID is 0 while it waits to be started again.
+// ExporterStatus is one long-running hook of /export. PID is 0 while it waits to be started again.
 type ExporterStatus struct {
 	Path string `json:"path"`
 	PID  int    `json:"pid"`
