@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -76,7 +77,7 @@ func CheckOrder(o Options, dirs []string) (names []string, cycles []Finding) {
 // atRest is a start-up that looks at entries and runs nothing.
 func atRest(o Options) *startup {
 	h := &Harness{Options: o, Log: slog.New(slog.DiscardHandler)}
-	return &startup{shared: &shared{Harness: h}, env: newEnviron(os.Environ()), ranks: map[string]int{}}
+	return &startup{shared: &shared{Harness: h}, env: environ.New(os.Environ()), ranks: map[string]int{}}
 }
 
 type checker struct {
@@ -127,7 +128,7 @@ func (c *checker) checkEntry(e entry) {
 
 // checkReplaceable finds the directories on the way to a path in which others may put something else in its place.
 // Of the one that holds it the mode's bits in open are looked at, of those above that everybody may write to them.
-// The sticky bit prevents it. A directory is told once.
+// The sticky bit prevents it. A directory is reported once.
 func (c *checker) checkReplaceable(path string, open fs.FileMode) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -38,8 +39,8 @@ func (s *startup) lookUp(name string) (string, error) {
 		return name, s.executable(name, name)
 	}
 	search := defaultPath
-	if s.env.has("PATH") {
-		search = s.env.value("PATH")
+	if s.env.Has("PATH") {
+		search = s.env.Value("PATH")
 	}
 	var refused error
 	for _, dir := range filepath.SplitList(search) {
@@ -107,16 +108,16 @@ func cannotExecute(name, problem, hint string, err error) error {
 }
 
 // commandEnviron is what COMMAND gets: what is passed to it, but in files what is to stand there.
-func (s *startup) commandEnviron() *environ { return s.withFiles(s.passedEnviron()) }
+func (s *startup) commandEnviron() *environ.Environ { return s.withFiles(s.passedEnviron()) }
 
 // passedEnviron is everything, or with Pristine what was resolved and what is passed.
-func (s *startup) passedEnviron() *environ {
-	env := s.env.clone()
+func (s *startup) passedEnviron() *environ.Environ {
+	env := s.env.Clone()
 	if s.Pristine {
-		env.opaque = nil
-		for name := range s.env.each {
+		env.DropOpaque()
+		for name := range s.env.Each {
 			if !s.passes(name) {
-				env.unset(name)
+				env.Unset(name)
 			}
 		}
 	}
@@ -147,15 +148,18 @@ func (s *startup) exec(command []string) error {
 	s.children.Release()
 	child.ReapOrphans()
 	s.writeTimeline(command[0])
+	if s.stuck != nil {
+		return s.stuck // the last look for signals takes every thread
+	}
 	child.KeepOpen(s.inherited)
-	return s.user.Run(func() error { return s.execUnlessSignalled(file, command, env.list()) })
+	return s.user.Run(func() error { return s.execUnlessSignalled(file, command, env.List()) })
 }
 
 // lookUpCommand finds COMMAND's file with the environment that it will get.
-func (s *startup) lookUpCommand(command []string) (file string, env *environ, err error) {
+func (s *startup) lookUpCommand(command []string) (file string, env *environ.Environ, err error) {
 	if s.user != nil {
 		if _, resolved := s.resolved["HOME"]; !resolved {
-			s.env.set("HOME", s.user.Home)
+			s.env.Set("HOME", s.user.Home)
 		}
 	}
 	err = s.user.Run(func() (err error) {
@@ -205,7 +209,7 @@ func (s *startup) chdir() error {
 	return nil
 }
 
-// endHeld waits for the held executables of /environment: without Init they have given their one value and
+// endHeld waits for the long-running hooks of /environment: without Init they have given their one value and
 // were told to end.
 func (s *startup) endHeld() {
 	s.children.AwaitEnded()

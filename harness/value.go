@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/envharness/envharness/harness/internal/envfile"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -58,7 +59,7 @@ func fits(name, value string) *Error {
 
 // membersOf makes variables of what an entry gave: one of a variable's value, many of a set. An error names the entry,
 // and of a set the member.
-func (s *startup) membersOf(e entry, output []byte, env *environ) ([]member, error) {
+func (s *startup) membersOf(e entry, output []byte, env *environ.Environ) ([]member, error) {
 	if e.isSet() {
 		return s.setMembers(e, output, env)
 	}
@@ -85,7 +86,7 @@ func (s *startup) valueOf(name string, output []byte) (string, *Error) {
 }
 
 // setMembers reads a set.
-func (s *startup) setMembers(e entry, output []byte, env *environ) ([]member, error) {
+func (s *startup) setMembers(e entry, output []byte, env *environ.Environ) ([]member, error) {
 	if len(output) > maxFile {
 		return nil, &Error{Subject: e.path, Problem: "gives more than " + strconv.Itoa(maxFile>>20) + " MiB, more than all variables together may be", Next: "leave out what is no variable", Kind: timeline.Refused}
 	}
@@ -112,11 +113,11 @@ func (s *startup) setMembers(e entry, output []byte, env *environ) ([]member, er
 	return members, nil
 }
 
-func (s *startup) parseSet(e entry, output []byte, env *environ) ([]envfile.Variable, error) {
+func (s *startup) parseSet(e entry, output []byte, env *environ.Environ) ([]envfile.Variable, error) {
 	if e.kind == aJSONSet {
 		return envfile.ParseJSON(output)
 	}
-	return envfile.Parse(output, envfile.Source{Weak: env.lookup, Unset: s.warnUnset(e.path)})
+	return envfile.Parse(output, envfile.Source{Weak: env.Lookup, Unset: s.warnUnset(e.path)})
 }
 
 // setMember applies the rules for names and values to one member, and tells whether it takes part.

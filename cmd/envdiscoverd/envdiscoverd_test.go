@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -60,19 +59,22 @@ func TestHelp(t *testing.T) {
 	require.Empty(t, stderr)
 	require.LessOrEqual(t, strings.Count(stdout, "\n"), 24)
 	for line := range strings.SplitSeq(stdout, "\n") {
-		require.LessOrEqual(t, len([]rune(line)), 100, line)
+		require.LessOrEqual(t, len([]rune(line)), 80, line)
 	}
-	code, docker, _ := outcome("--help", "docker")
-	require.Equal(t, 0, code)
-	for _, flag := range allFlags() {
-		option := "  --" + flag.Names()[0] + " "
-		ofDocker := flag.(urfave.CategorizableFlag).GetCategory() == topicDocker
-		require.Equal(t, ofDocker, strings.Contains(docker, option), option)
-		require.Equal(t, !ofDocker, strings.Contains(stdout, option), option)
+	line := commandLine()
+	require.NoError(t, line.Check())
+	for _, topic := range topics() {
+		code, page, _ := outcome("--help", topic.Name)
+		require.Equal(t, 0, code)
+		for _, o := range line.Table(line.Main) {
+			require.Equal(t, o.Topic == topic.Name, strings.Contains(page, "  --"+o.Name+" ") || strings.Contains(page, "  --"+o.Name+","), o.Name)
+			require.Equal(t, o.Topic == "", strings.Contains(stdout, "  --"+o.Name+" "), o.Name)
+		}
 	}
 	code, _, stderr = outcome("--help", "dokcer")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, stderr, `no help on "dokcer"`)
+	require.Contains(t, stderr, "did you mean docker?")
 	code, stdout, _ = outcome("--version")
 	require.Equal(t, 0, code)
 	require.Contains(t, stdout, "envdiscoverd devel")

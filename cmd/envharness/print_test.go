@@ -43,8 +43,8 @@ func printed(t *testing.T, format, content string) (dir, output string, ok bool)
 	dir = t.TempDir()
 	write(t, filepath.Join(dir, "environment/A"), "")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "environment/A"), []byte(content), 0o644))
-	// Of CR LF and byte order marks a warning would tell.
-	cmd := harness(t, dir, "print", "--environment", "environment", "--format", format, "--log-level", "error")
+	// Without the warnings of what only looks like a mistake, as CR LF or a byte order mark.
+	cmd := harness(t, dir, "print", "--log-level", "error", "--environment", "environment", "--format", format)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	result := run(t, cmd)
 	if result.code == 0 {
@@ -194,7 +194,8 @@ func TestPrintManyValues(t *testing.T) {
 		want[name] = value
 	}
 	printAll := func(format string) string {
-		cmd := harness(t, dir, "print", "--environment", "environment", "--format", format)
+		// Without the warnings of what only looks like a mistake, as CR LF or a byte order mark.
+		cmd := harness(t, dir, "print", "--log-level", "error", "--environment", "environment", "--format", format)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		return succeeds(t, cmd)
 	}

@@ -113,6 +113,8 @@ func (b *backend) Hint(err error) string {
 		return "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
 	case errors.Is(err, client.ErrInvalidJSON):
 		return "this is no v2 keys API: etcd has it up to 3.5, when started with --enable-v2; etcd:// speaks v3"
+	case errors.Is(err, discovery.ErrUnavailable) && b.connection.hint() != "":
+		return b.connection.hint()
 	case errors.Is(err, discovery.ErrUnavailable):
 		return "see whether etcd runs there: curl " + b.connection.members[0].address + "/health"
 	}

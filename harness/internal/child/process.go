@@ -105,7 +105,7 @@ func (p *Process) end() {
 	}
 }
 
-// hold records that the process is held from now on.
+// hold records that the process is a long-running hook from now on.
 func (p *Process) hold() {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()

@@ -26,7 +26,7 @@ type Execution struct {
 	Meanwhile func()    // is called once while it runs; may be nil
 }
 
-// Outcome is how a try went. Its status says nothing of one that is held: it has not exited.
+// Outcome is how a try went. Its status says nothing of a long-running hook: that has not exited.
 type Outcome struct {
 	Output   []byte
 	Status   syscall.WaitStatus
