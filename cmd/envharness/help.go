@@ -34,6 +34,14 @@ var topicTitles = []struct {
 	{reporting, "log, help, version"},
 }
 
+// notes are what is true of a topic as a whole: here which signals the kernel and Go's runtime keep from being passed
+// on as they come.
+var notes = map[topic]string{
+	initOptions: "Forwarded is every signal but KILL, STOP, CHLD, URG, PIPE, PROF, TTIN, TTOU, 32 to 34 and faults. " +
+		"What came ignored stays so in COMMAND if it is HUP, INT, TSTP, TTIN, TTOU or CONT. " +
+		"What came blocked stays so unless it is HUP, INT, QUIT, TERM, ABRT, STKFLT, CHLD, URG, PROF or a fault.",
+}
+
 const (
 	screenWidth = 80
 	onOneScreen = 10 // options are shown at once; of more --help lists the topics
@@ -124,6 +132,9 @@ func writeTopic(w io.Writer, t topic, flags []urfave.Flag) {
 			fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s%s", column, option, line), " "))
 			option = ""
 		}
+	}
+	if note := notes[t]; note != "" {
+		fmt.Fprintln(w, strings.Join(wrap(note, screenWidth), "\n"))
 	}
 }
 
