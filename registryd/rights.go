@@ -9,10 +9,11 @@ import (
 	"github.com/envharness/envharness/registryd/node"
 )
 
-const (
-	rightsTime = time.Second      // between two looks at etcd's auth revision
-	spreadTime = 20 * time.Second // within which those who stay entitled are asked to come again
-)
+// rightsTime is between two looks at etcd's auth revision.
+const rightsTime = time.Second
+
+// spreadTime is within which those who stay entitled are asked to come again; tests have it shorter.
+var spreadTime = 20 * time.Second
 
 // rights tells when users, passwords, roles or permissions change: what reads on then has to be asked again whether
 // it may.
