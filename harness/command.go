@@ -148,6 +148,9 @@ func (s *startup) exec(command []string) error {
 	s.children.Release()
 	child.ReapOrphans()
 	s.writeTimeline(command[0])
+	if s.stuck != nil {
+		return s.stuck // the last look for signals takes every thread
+	}
 	child.KeepOpen(s.inherited)
 	return s.user.Run(func() error { return s.execUnlessSignalled(file, command, env.List()) })
 }

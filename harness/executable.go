@@ -39,6 +39,9 @@ func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Out
 		x.MaxOutput = maxFile
 	}
 	out, err := s.start(e, x)
+	if out.Ended != 0 && s.signals != nil {
+		s.signals.receive(out.Ended, s.children) // Ctrl-C was meant for the harness, too
+	}
 	took := text.Duration(time.Since(began))
 	switch {
 	case errors.Is(err, child.ErrStopped):
@@ -55,6 +58,13 @@ func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Out
 			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", cmp.Or(x.MaxOutput, child.MaxOutput), took),
 			Next:    "print the value alone; messages belong on stderr",
 			Kind:    timeline.Refused,
+		}
+	case out.Awaits:
+		return child.Outcome{}, &Error{
+			Subject: path,
+			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + "), stopped because it uses the terminal, which the harness does not have",
+			Next:    "start the harness in the foreground of the terminal, or let the executable ask nobody",
+			Kind:    timeline.TimedOut,
 		}
 	case out.TimedOut:
 		return child.Outcome{}, &Error{

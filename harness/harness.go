@@ -134,7 +134,8 @@ type startup struct {
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
-	plotted  bool // the timeline has been shown
+	plotted  bool  // the timeline has been shown
+	stuck    error // why a thread waits in the kernel, for a file system that does not answer
 }
 
 // shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while

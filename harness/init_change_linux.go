@@ -16,11 +16,15 @@ const (
 	gatherFor     = 250 * time.Millisecond // how long changes are gathered before something follows
 	gatherAtMost  = 5 * time.Second        // even when they do not stop coming
 	retryWriteMax = 30 * time.Second       // the longest delay before the file is tried again
+	writeLimit    = 2 * time.Second        // how long signals may wait for a disk
 )
 
 // changes gathers changes of the environment, so that one thing follows all of them, and keeps the file current that
 // COMMAND may read.
 type changes struct {
+	written chan error // the outcome of a write of the file
+	writing bool       // one has not ended in its time
+
 	*Harness
 	base  *startup
 	state *state
@@ -36,7 +40,7 @@ type changes struct {
 }
 
 func newChanges(s *startup, st *state) *changes {
-	return &changes{Harness: s.Harness, base: s, state: st, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: retryWriteMax}, again: backoff.Delay{First: retryFirst, Most: retryWriteMax}, ran: make(chan error, 1)}
+	return &changes{written: make(chan error, 1), Harness: s.Harness, base: s, state: st, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: retryWriteMax}, again: backoff.Delay{First: retryFirst, Most: retryWriteMax}, ran: make(chan error, 1)}
 }
 
 // gather waits for more changes before one thing follows all of them: until none came for gatherFor, but not
@@ -108,7 +112,7 @@ func (c *changes) executed(err error) {
 func (c *changes) write() bool {
 	err := c.state.startup().writeFiles()
 	if err == nil {
-		err = c.base.writeEnvironment(c.state.decided())
+		err = c.writeInTime()
 	}
 	if err == nil {
 		c.retry.Reset()
@@ -118,6 +122,32 @@ func (c *changes) write() bool {
 	c.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", text.Duration(delay))
 	c.timer.Reset(delay)
 	return false
+}
+
+// writeInTime writes the file, or gives up on a disk that does not answer. The write then goes on alone, and there is
+// no second one before it has ended: it would be stuck as well, and what it writes may be older.
+func (c *changes) writeInTime() error {
+	if c.Init.Write == "" {
+		return nil
+	}
+	late := &Error{Subject: c.Init.Write, Problem: "did not answer for " + text.Duration(writeLimit) + " (--write)", Next: "is it on a file system whose server is away?"}
+	if c.writing {
+		select {
+		case <-c.written:
+		default:
+			return late
+		}
+	}
+	variables := c.state.decided()
+	c.writing = true
+	go func() { c.written <- c.base.writeEnvironment(variables) }()
+	select {
+	case err := <-c.written:
+		c.writing = false
+		return err
+	case <-time.After(writeLimit):
+		return late
+	}
 }
 
 // writeEnvironment keeps the dotenv file current for commands that read it themselves.

@@ -33,13 +33,13 @@ func newCommand(o InitOptions, words []string) *command {
 
 // start starts it with the environment of s and extra entries.
 func (c *command) start(s *startup, extra []string) (*child.Process, error) {
-	c.inFront = terminal.Owned() || c.hasTerminal()
+	c.inFront = terminal.Owned(terminal.Stdin) || c.hasTerminal()
 	process, err := s.startCommand(c.words, extra, c.inFront, c.exits)
 	if err != nil {
 		return nil, err
 	}
 	c.process = process
-	c.suspender.Store(terminal.NewSuspender(process))
+	c.suspender.Store(terminal.NewSuspender(terminal.Stdin, process))
 	return process, nil
 }
 
@@ -61,13 +61,13 @@ func (c *command) suspended() { c.suspender.Load().Suspend() }
 // hasTerminal tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
 // left there when nobody else can be.
 func (c *command) hasTerminal() bool {
-	return c.process != nil && (terminal.Group() == c.process.PID() || c.inFront && c.suspender.Load() == nil)
+	return c.process != nil && (terminal.Group(terminal.Stdin) == c.process.PID() || c.inFront && c.suspender.Load() == nil)
 }
 
 // reclaimTerminal brings the harness's group back in front of the terminal: whoever started the harness goes on there.
 func (c *command) reclaimTerminal() {
 	if c.hasTerminal() {
-		terminal.Give(syscall.Getpgrp())
+		terminal.Give(terminal.Stdin, syscall.Getpgrp())
 	}
 }
 
@@ -156,7 +156,7 @@ func Stage(args []string) error {
 		return &Error{Subject: StageName, Problem: err.Error(), Next: "start it as envharness"}
 	}
 	runtime.LockOSThread()
-	terminal.Give(syscall.Getpgrp())
+	terminal.Give(terminal.Stdin, syscall.Getpgrp())
 	env := environ.New(os.Environ())
 	for _, name := range []string{"LISTEN_PID", "WATCHDOG_PID"} {
 		if env.Value(name) == strconv.Itoa(os.Getppid()) {

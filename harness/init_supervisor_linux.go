@@ -95,14 +95,14 @@ func (v *supervisor) start() error {
 	if _, err := patiently(s, v.Init.Write, write); err != nil {
 		return err
 	}
+	s.writeTimeline(v.command.words[0]) // before COMMAND runs: its signals wait for nobody's disk
 	v.readiness.listen()
 	threads.Limit()
-	threads.Make(2 + v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
+	threads.Make(4 + v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
 	if err := v.startCommand(); err != nil {
 		return err
 	}
 	s.started.Store(true)
-	s.writeTimeline(v.command.words[0])
 	v.publisher.begin(s.exporters, !v.Init.ExportWhenReady)
 	v.discoverers.keep(s.discoverers)
 	v.refresher.arm()

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -89,7 +90,8 @@ func (s *startup) addSpan(span timeline.Span) {
 	}
 }
 
-// writeTimeline shows start-up as bars where the options ask for it. It never fails a start-up.
+// writeTimeline shows start-up as bars where the options ask for it. It fails no start-up, but for one that would
+// execute COMMAND with a thread that is stuck.
 func (s *startup) writeTimeline(command string) {
 	if s.plotted || !s.Timeline && s.TimelineSVG == "" {
 		return
@@ -102,12 +104,27 @@ func (s *startup) writeTimeline(command string) {
 	if s.TimelineSVG == "" {
 		return
 	}
-	var picture bytes.Buffer
-	err := s.timeline.WriteSVG(&picture)
-	if err == nil {
-		err = securefile.Write(s.TimelineSVG, picture.Bytes(), 0o644, nil)
-	}
-	if err != nil {
+	if err := s.plot(); err != nil {
 		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))
 	}
+}
+
+// plot writes the picture. A start-up that was stopped already has a limit of its own, see endStuck.
+func (s *startup) plot() error {
+	var picture bytes.Buffer
+	if err := s.timeline.WriteSVG(&picture); err != nil {
+		return err
+	}
+	write := func() (struct{}, error) {
+		return struct{}{}, securefile.Write(s.TimelineSVG, picture.Bytes(), 0o644, nil)
+	}
+	if s.children.StoppedBy() != 0 {
+		_, err := write()
+		return err
+	}
+	_, err := patiently(s, s.TimelineSVG, write)
+	if late := new(Error); errors.As(err, &late) {
+		s.stuck = err
+	}
+	return err
 }

@@ -22,6 +22,7 @@ type terminal struct {
 	t     *testing.T
 	keys  *os.File // the master's end
 	slave *os.File
+	mark  string // in the environment of whoever runs on it
 
 	mu    sync.Mutex
 	shown []byte
@@ -77,11 +78,11 @@ func (s *terminal) run(cmd *exec.Cmd) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.slave, s.slave, s.slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	cmd.Env = append(cmd.Environ(), "TERM=dumb", "PS1=ready> ", "ENV=", "HISTFILE=")
-	mark := "TERMINAL=" + s.slave.Name() + cmd.Dir
-	cmd.Env = append(cmd.Env, mark)
+	s.mark = "TERMINAL=" + s.slave.Name() + cmd.Dir
+	cmd.Env = append(cmd.Env, s.mark)
 	require.NoError(s.t, cmd.Start())
 	s.t.Cleanup(func() {
-		for _, pid := range living(s.t, mark) {
+		for _, pid := range living(s.t, s.mark) {
 			unix.Kill(pid, unix.SIGKILL)
 		}
 	})

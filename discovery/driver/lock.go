@@ -157,7 +157,12 @@ func (t *Term) giveUp() error {
 
 // keep renews the lock until it is lost, or given up.
 func (t *Term) keep(ctx context.Context) {
-	defer close(t.done)
+	defer func() {
+		close(t.done)
+		if t.life.Err() == nil { // who has lost it stands in nobody's way
+			_ = t.release()
+		}
+	}()
 	every := time.NewTicker(t.grant.every())
 	defer every.Stop()
 	last := time.NewTimer(time.Until(t.until))
@@ -171,7 +176,6 @@ func (t *Term) keep(ctx context.Context) {
 		case <-t.life.Done():
 			return
 		case <-ctx.Done():
-			_ = t.release()
 			return
 		}
 		asked := time.Now()

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -18,12 +19,23 @@ import (
 // patience is how long a thing that must come may take on a busy machine.
 const patience = 90 * time.Second
 
-func openForTest(t *testing.T, url string, settings ...discovery.Setting) *registry {
+func openForTest(t *testing.T, url string, settings ...discovery.Setting) *driver.Registry {
 	t.Helper()
 	r, err := discovery.NewEngines(Engine).Open(t.Context(), url, settings...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, r.Close()) })
-	return r.(*registry)
+	return r.(*driver.Registry)
+}
+
+// backendForTest is openForTest for who looks at sessions.
+func backendForTest(t *testing.T, url string) *backend {
+	t.Helper()
+	_, config, err := discovery.NewEngines(Engine).Find(url)
+	require.NoError(t, err)
+	b, err := open(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.registry.Close()) })
+	return b
 }
 
 func web(id string, port int) discovery.Instance {
