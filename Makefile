@@ -1,9 +1,10 @@
 # `make help` lists the targets; the text after ## is what it prints.
 
 TAGS     := urfave_cli_no_docs,grpcnotrace
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+BUILD    := github.com/envharness/envharness/internal/buildinfo
+LDFLAGS  := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT)
 FUZZTIME ?= 30s
 
 # How many packages are tested at a time. Their tests wait for processes, TTLs

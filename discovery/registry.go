@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -113,7 +114,7 @@ type Value struct {
 }
 
 // Values is the extra ability to keep named texts. Names are as those of environment variables and
-// values at most MaxValue bytes, else the error matches ErrInvalid.
+// values at most MaxValue bytes and none of them NUL, else the error matches ErrInvalid.
 type Values interface {
 	// Get reads a value. ErrNotFound when there is none.
 	Get(ctx context.Context, name string) ([]byte, error)
@@ -130,6 +131,13 @@ type Values interface {
 
 	// WatchValue is [Registry.Watch] for a value; one that is not there is delivered too.
 	WatchValue(ctx context.Context, name string) (<-chan Value, error)
+}
+
+// Swapper is the extra ability of Values to write only what is as the writer knows it.
+type Swapper interface {
+	// SwapValue writes a value, for ever, if what stands there is old, to the byte; or, with old nil, if nothing
+	// does. Else the error matches ErrConflict. One that matches ErrUnavailable leaves open whether it was written.
+	SwapValue(ctx context.Context, name string, old, value []byte) error
 }
 
 // Elector is the extra ability to choose one among many, for the writer of a value.
@@ -170,10 +178,13 @@ func ValidValueName(name string) error {
 	return nil
 }
 
-// ValidValue reports, as ErrInvalid, a name that no variable can have or a value that is too long.
+// ValidValue reports, as ErrInvalid, a name that no variable can have or a value that none can hold.
 func ValidValue(name string, value []byte) error {
 	if len(value) > MaxValue {
 		return invalid("the value has %d bytes, %d is the most a variable holds", len(value), MaxValue)
+	}
+	if bytes.IndexByte(value, 0) >= 0 {
+		return invalid("the value has a NUL byte, which no variable holds")
 	}
 	return ValidValueName(name)
 }

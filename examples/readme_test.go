@@ -259,8 +259,9 @@ func TestReadmeTellsEveryOptionOfEnvdiscoverd(t *testing.T) {
 		return got.stdout
 	}
 	var helped, told [][3]string
-	help := ask("--help") + ask("--help", "docker")
-	for _, fields := range regexp.MustCompile(`(?m)^  --([a-z-]+)(?: ([A-Z]+))? .*?(?: \(([^)]+)\))?$`).FindAllStringSubmatch(help, -1) {
+	help := ask("--help") + ask("--help", "log") + ask("--help", "docker")
+	help = regexp.MustCompile(`\n {10,}`).ReplaceAllString(help, " ")
+	for _, fields := range regexp.MustCompile(`(?m)^  --([a-z-]+)(?:, -h)?(?: ([A-Z]+))? .*?(?: \(default ([^)]+)\))?$`).FindAllStringSubmatch(help, -1) {
 		helped = append(helped, [3]string(fields[1:]))
 	}
 	for _, fields := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)(?: ([A-Z]+))?` \\| (.+?) \\| .+ \\|$").FindAllStringSubmatch(section(t, "One machine: envdiscoverd"), -1) {

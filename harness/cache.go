@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -48,7 +49,7 @@ func cacheError(dir string, err error) error {
 }
 
 // throughCache keeps what gave good values for later, and takes the last good one in place of a failure.
-func (s *startup) throughCache(e entry, env *environ, v *evaluation) {
+func (s *startup) throughCache(e entry, env *environ.Environ, v *evaluation) {
 	if v.err == nil {
 		output := v.output
 		if !e.isSet() {

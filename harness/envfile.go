@@ -26,7 +26,7 @@ func (s *startup) readEnvFiles() error {
 		}
 		for _, v := range variables {
 			if !s.isInherited(v.Name) {
-				s.env.set(v.Name, v.Value)
+				s.env.Set(v.Name, v.Value)
 				s.envFile[v.Name] = file
 			}
 		}
@@ -61,8 +61,8 @@ func loadEnvFile(file string) ([]byte, error) {
 // parseEnvFile reads what one file says and checks that an environment can hold it.
 func (s *startup) parseEnvFile(file string, content []byte) ([]envfile.Variable, error) {
 	variables, err := envfile.Parse(content, envfile.Source{
-		Strong: func(name string) (string, bool) { return s.env.value(name), s.isInherited(name) },
-		Weak:   s.env.lookup,
+		Strong: func(name string) (string, bool) { return s.env.Value(name), s.isInherited(name) },
+		Weak:   s.env.Lookup,
 		Unset:  s.warnUnset(file),
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/order"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/backoff"
@@ -21,7 +22,7 @@ import (
 func (s *startup) resolve() {
 	s.resolveFrom = s.env
 	if s.Init.Enabled {
-		s.resolveFrom = s.env.clone()
+		s.resolveFrom = s.env.Clone()
 	}
 	var executables []entry
 	for _, e := range s.readEntries() {
@@ -51,8 +52,20 @@ func (s *startup) runInOrder(executables []entry) {
 		if !ok {
 			return
 		}
+		v := s.evaluateSteadily(executables, i)
+		s.apply(executables[i], v)
+	}
+}
+
+// evaluateSteadily runs an executable again that failed because its generation has gone.
+func (s *startup) evaluateSteadily(executables []entry, i int) evaluation {
+	const tries = 5
+	for try := 1; ; try++ {
 		s.renew(executables, executables[i])
-		s.apply(executables[i], s.evaluate(executables[i], s.env))
+		v := s.evaluate(executables[i], s.env)
+		if v.err == nil || try == tries || !hasGone(executables[i]) {
+			return v
+		}
 	}
 }
 
@@ -111,7 +124,7 @@ func namesOfCycle(entries []entry, cycle []int) string {
 // isInherited tells whether name was set before the harness, by something stronger than an env-file.
 func (s *startup) isInherited(name string) bool {
 	_, fromFile := s.envFile[name]
-	return s.env.has(name) && !fromFile && s.ranks[name] == 0
+	return s.env.Has(name) && !fromFile && s.ranks[name] == 0
 }
 
 // evaluation is what became of one entry.
@@ -123,6 +136,8 @@ type evaluation struct {
 	held    *child.Wait
 	valid   time.Duration // how long its executable said that the values are good, 0 for ever
 	err     error
+
+	longRunning bool // the executable runs on, and will make new values known
 }
 
 // names gives the names that the entry decided.
@@ -158,6 +173,7 @@ func (s *startup) apply(e entry, v evaluation) {
 		s.resolved[m.name] = Variable{Name: m.name, Value: m.value, Unset: m.unset, Source: v.source, Took: v.span.End - v.span.Start}
 	}
 	if v.err != nil {
+		s.failing = append(s.failing, e.name)
 		s.record(v.err)
 	} else if s.Init.Enabled {
 		v.span = timeline.Span{}
@@ -174,15 +190,15 @@ func (s *startup) remember(e entry, v evaluation) {
 }
 
 // decide sets or unsets a name, unless something of a higher rank has decided it.
-func decide(env *environ, ranks map[string]int, rank int, m member) bool {
+func decide(env *environ.Environ, ranks map[string]int, rank int, m member) bool {
 	if ranks[m.name] > rank {
 		return false
 	}
 	ranks[m.name] = rank
 	if m.unset {
-		env.unset(m.name)
+		env.Unset(m.name)
 	} else {
-		env.set(m.name, m.value)
+		env.Set(m.name, m.value)
 	}
 	return true
 }
@@ -209,7 +225,7 @@ func (s *startup) with(e entry, v evaluation) *startup {
 }
 
 // evaluate finds one entry's values: by running it, with further tries and the cache behind it, or by what was read.
-func (s *startup) evaluate(e entry, env *environ) evaluation {
+func (s *startup) evaluate(e entry, env *environ.Environ) evaluation {
 	v := evaluation{source: e.path, span: timeline.Span{Phase: "environment", Name: e.name, Path: e.path, Start: s.elapsed(), Tries: 1, Outcome: timeline.OK}}
 	s.find(e, env, &v)
 	if v.err != nil {
@@ -225,7 +241,7 @@ func (s *startup) evaluate(e entry, env *environ) evaluation {
 	return v
 }
 
-func (s *startup) find(e entry, env *environ, v *evaluation) {
+func (s *startup) find(e entry, env *environ.Environ, v *evaluation) {
 	switch {
 	case e.err != nil:
 		v.err = e.err
@@ -245,7 +261,7 @@ func (s *startup) find(e entry, env *environ, v *evaluation) {
 }
 
 // take makes variables of what an entry gave.
-func (s *startup) take(e entry, output []byte, env *environ, v *evaluation) {
+func (s *startup) take(e entry, output []byte, env *environ.Environ, v *evaluation) {
 	v.output = output
 	v.members, v.err = s.membersOf(e, output, env)
 }
@@ -264,7 +280,7 @@ func oddity(e entry) (problem, hint string) {
 }
 
 // tryRepeatedly runs an executable until it gives a value, Retries times more at the most.
-func (s *startup) tryRepeatedly(e entry, env *environ, v *evaluation) {
+func (s *startup) tryRepeatedly(e entry, env *environ.Environ, v *evaluation) {
 	delay := backoff.Delay{First: s.RetryDelay, Most: time.Minute}
 	for try := 1; ; try++ {
 		v.span.Tries = try
@@ -294,10 +310,10 @@ func (s *startup) pause(d time.Duration) bool {
 	}
 }
 
-func (s *startup) tryOnce(e entry, env *environ, v *evaluation) {
+func (s *startup) tryOnce(e entry, env *environ.Environ, v *evaluation) {
 	out, err := s.execute(e, env, false)
 	v.held, v.valid, v.err = out.Held, out.Valid, err
-	v.span.Held = out.Held != nil
+	v.span.Held, v.longRunning = out.Held != nil, out.Held != nil
 	if err == nil {
 		s.take(e, out.Output, env, v)
 		asOutput(v.err)

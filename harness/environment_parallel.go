@@ -3,6 +3,8 @@ package harness
 import (
 	"maps"
 	"slices"
+
+	"github.com/envharness/envharness/harness/internal/environ"
 )
 
 // runParallel runs Jobs executables at a time. Each sees what it would see if they ran one after the other, as far as
@@ -101,8 +103,8 @@ func (s *startup) enough(tasks []*task) bool {
 }
 
 // environFor is what a task sees: what was there before all of them, and what those gave that it runs after.
-func (s *startup) environFor(tasks []*task, i int) *environ {
-	env, ranks := s.env.clone(), maps.Clone(s.ranks)
+func (s *startup) environFor(tasks []*task, i int) *environ.Environ {
+	env, ranks := s.env.Clone(), maps.Clone(s.ranks)
 	for _, t := range tasks[:i] {
 		if !tasks[i].follows[t.number] {
 			continue

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/address"
@@ -17,7 +18,7 @@ import (
 )
 
 // execute runs one executable within its time and turns a bad end into an error.
-func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, error) {
+func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Outcome, error) {
 	s.closeInherited()
 	path := e.path
 	began := time.Now()
@@ -27,7 +28,7 @@ func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, er
 	}
 	x := child.Execution{
 		Path:      e.at,
-		Env:       s.fitting(env).listWithout(sdnotify.Variable, s.offers(env)...),
+		Env:       s.fitting(env).ListWithout(sdnotify.Variable, s.offers(env)...),
 		Stdin:     uintptr(s.null),
 		Stderr:    s.Stderr.Fd(),
 		Export:    export,
@@ -38,12 +39,15 @@ func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, er
 		x.MaxOutput = maxFile
 	}
 	out, err := s.start(e, x)
+	if out.Ended != 0 && s.signals != nil {
+		s.signals.receive(out.Ended, s.children) // Ctrl-C was meant for the harness, too
+	}
 	took := text.Duration(time.Since(began))
 	switch {
 	case errors.Is(err, child.ErrStopped):
 		return child.Outcome{}, err
 	case err != nil:
-		return child.Outcome{}, explainExec(path, env.list(), err)
+		return child.Outcome{}, explainExec(path, env.List(), err)
 	case s.children.StoppedBy() != 0:
 		return child.Outcome{}, child.ErrStopped
 	case out.Held != nil:
@@ -54,6 +58,13 @@ func (s *startup) execute(e entry, env *environ, export bool) (child.Outcome, er
 			Problem: fmt.Sprintf("printed more than %d bytes and was killed after %s", cmp.Or(x.MaxOutput, child.MaxOutput), took),
 			Next:    "print the value alone; messages belong on stderr",
 			Kind:    timeline.Refused,
+		}
+	case out.Awaits:
+		return child.Outcome{}, &Error{
+			Subject: path,
+			Problem: "timed out after " + took + " (--" + limit + " " + s.limitOf(limit).String() + "), stopped because it uses the terminal, which the harness does not have",
+			Next:    "start the harness in the foreground of the terminal, or let the executable ask nobody",
+			Kind:    timeline.TimedOut,
 		}
 	case out.TimedOut:
 		return child.Outcome{}, &Error{
@@ -151,17 +162,17 @@ func outcomeOf(err error) string {
 	return timeline.Failed
 }
 
-// held is an entry whose executable said READY=1 and runs on.
-type held struct {
+// runningHook is an entry whose executable said READY=1 and runs on.
+type runningHook struct {
 	entry entry
 	hook  *child.Hook
 }
 
-// hold decides what becomes of a held executable of /environment: under Init it stays and pushes new values,
+// hold decides about a long-running hook of /environment: under Init it stays and pushes new values,
 // without Init it has given its one value and is ended.
 func (s *startup) hold(e entry, w *child.Wait, wanted bool) {
 	if s.Init.Enabled && wanted {
-		s.discoverers = append(s.discoverers, held{e, child.NewHook(w)})
+		s.discoverers = append(s.discoverers, runningHook{e, child.NewHook(w)})
 		return
 	}
 	if s.Init.Enabled {
@@ -175,7 +186,7 @@ func (s *startup) hold(e entry, w *child.Wait, wanted bool) {
 // holdExport does the same for /export: under Init it is kept running, without Init it runs on beside COMMAND.
 func (s *startup) holdExport(e entry, w *child.Wait) {
 	if s.Init.Enabled {
-		s.exporters = append(s.exporters, held{e, child.NewHook(w)})
+		s.exporters = append(s.exporters, runningHook{e, child.NewHook(w)})
 		return
 	}
 	w.Release()
@@ -183,10 +194,10 @@ func (s *startup) holdExport(e entry, w *child.Wait) {
 
 // offers are the entries that executables get and COMMAND does not: CONTAINER_HOST and DOCKERD, when they
 // are unset.
-func (s *startup) offers(env *environ) []string {
+func (s *startup) offers(env *environ.Environ) []string {
 	var list []string
 	for _, offer := range s.offered() {
-		if !env.has(offer.name) && offer.value != "" {
+		if !env.Has(offer.name) && offer.value != "" {
 			list = append(list, offer.name+"="+offer.value)
 		}
 	}

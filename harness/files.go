@@ -11,6 +11,7 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -30,17 +31,17 @@ func (s *startup) expandFiles(failed func(error)) {
 	if !s.ExpandFiles {
 		return
 	}
-	for _, file := range slices.Collect(s.env.each) {
+	for _, file := range slices.Collect(s.env.Each) {
 		name, ends := strings.CutSuffix(file, fileSuffix)
-		free := !s.env.has(name) || s.expanded[name] && s.ranks[name] == 0
-		if !ends || !envfmt.IsName(name) || !free || s.env.value(file) == "" {
+		free := !s.env.Has(name) || s.expanded[name] && s.ranks[name] == 0
+		if !ends || !envfmt.IsName(name) || !free || s.env.Value(file) == "" {
 			continue
 		}
 		began := time.Now()
-		value, err := s.fileValue(name, s.env.value(file))
+		value, err := s.fileValue(name, s.env.Value(file))
 		switch {
 		case err == nil:
-			s.env.set(name, value)
+			s.env.Set(name, value)
 			s.expanded[name] = true
 			s.resolved[name] = Variable{Name: name, Value: value, Source: file, Took: time.Since(began)}
 		case failed != nil:
@@ -76,14 +77,14 @@ func matches(globs []string, name string) bool {
 
 // fitting is an environment that execve(2) takes: without values that are too long for a variable, because they will
 // stand in a file.
-func (s *startup) fitting(env *environ) *environ {
+func (s *startup) fitting(env *environ.Environ) *environ.Environ {
 	if len(s.AsFile) == 0 {
 		return env
 	}
-	env = env.clone()
-	for name := range env.each {
-		if fits(name, env.value(name)) != nil {
-			env.unset(name)
+	env = env.Clone()
+	for name := range env.Each {
+		if fits(name, env.Value(name)) != nil {
+			env.Unset(name)
 		}
 	}
 	return env
@@ -98,9 +99,9 @@ type fileStore struct {
 // fileVariables are the variables that are to stand in files.
 func (s *startup) fileVariables() map[string]string {
 	values := map[string]string{}
-	for name := range s.env.each {
+	for name := range s.env.Each {
 		if _, decided := s.resolved[name]; (decided || s.envFile[name] != "") && s.isAsFile(name) {
-			values[name] = s.env.value(name)
+			values[name] = s.env.Value(name)
 		}
 	}
 	return values
@@ -166,13 +167,13 @@ func openFiles(name string) (*securefile.Dir, error) {
 }
 
 // withFiles replaces variables that stand in files by those that name the files.
-func (s *startup) withFiles(env *environ) *environ {
+func (s *startup) withFiles(env *environ.Environ) *environ.Environ {
 	if len(s.AsFile) == 0 {
 		return env
 	}
 	for name := range s.fileVariables() {
-		env.unset(name)
-		env.set(name+fileSuffix, s.Files+"/"+name)
+		env.Unset(name)
+		env.Set(name+fileSuffix, s.Files+"/"+name)
 	}
 	return env
 }

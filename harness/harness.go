@@ -1,4 +1,4 @@
-// Package harness learns a container's environment and then becomes its command.
+// Package harness resolves a container's environment and then executes its command in its own place.
 //
 // The common case is one call, the last thing that main does:
 //
@@ -18,14 +18,14 @@
 // # Where things are
 //
 // In the order in which a run enters them: signals.go catches what ends start-up; options.go says how it is to go;
-// envfile.go reads the env-files; command.go looks COMMAND up; directory.go knows which entries take part;
-// executable.go runs one; export.go and environment.go are the two phases, with value.go and cache.go behind the
-// second; resolution.go is what came of it; exec.go makes the process COMMAND. With Init, init_supervisor_linux.go
-// takes over from there, with the other init_*_linux.go as its parts, and internal/phase decides what it does next.
-// check.go and diff.go run nothing.
+// envfile.go reads the env-files; command.go looks COMMAND up, and executes it at last; directory.go lists what takes
+// part and entries.go reads it; executable.go runs one; export.go and environment.go are the two phases, with value.go
+// and cache.go behind the second; files.go writes values that are no variables; resolution.go is what came of it all.
+// With Init, init_supervisor_linux.go takes over before COMMAND is executed, with the other init_*_linux.go as its
+// parts, and internal/phase decides what it does next. stuck.go ends what does not answer. check.go runs nothing.
 //
 // internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
-// internal/account is whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
+// internal/environ is a process environment, internal/account whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
 // a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
 package harness
 
@@ -44,6 +44,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -65,7 +66,7 @@ func New(o Options, signals *Signals) *Harness {
 	return &Harness{Options: o, Environ: os.Environ(), Stderr: os.Stderr, Log: slog.Default(), signals: signals, began: time.Now()}
 }
 
-// Run resolves the environment and becomes command: it does not return when that succeeds.
+// Run resolves the environment and executes command: it does not return when that succeeds.
 //
 // The error gathers every failure (see Each); ExitCode knows one of a signal. Nothing that Run started is left behind when it returns.
 func (h *Harness) Run(command []string) error {
@@ -115,24 +116,26 @@ type startup struct {
 	*shared
 	deadline time.Time
 
-	env      *environ            // what COMMAND will get, as far as it is known
+	env      *environ.Environ    // what COMMAND will get, as far as it is known
 	resolved map[string]Variable // what /environment decided
 	ranks    map[string]int      // of the entry that decided a name
 	expanded map[string]bool     // names that ExpandFiles gave
 
-	discoverers []held // long-running hooks, under Init
-	exporters   []held
+	discoverers []runningHook // long-running hooks, under Init
+	exporters   []runningHook
 	pushed      func(name string) (output []byte) // what a long-running hook has made known since, or nil
 	read        []entry                           // what was read instead of run, by path and rank
 	meanwhile   func()                            // to be done while the next executable runs
-	resolveFrom *environ                          // what resolve began with, under Init
+	resolveFrom *environ.Environ                  // what resolve began with, under Init
 	applied     []appliedEntry                    // what it applied, under Init
+	failing     []string                          // entries that failed
 
 	started  *atomic.Bool // COMMAND runs, under Init
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
-	plotted  bool // the timeline has been shown
+	plotted  bool  // the timeline has been shown
+	stuck    error // why a thread waits in the kernel, for a file system that does not answer
 }
 
 // shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while
@@ -165,7 +168,7 @@ func (h *Harness) begin() (*startup, error) {
 			envFile:  map[string]string{},
 			offered:  sync.OnceValue(findOffers),
 		},
-		env:      newEnviron(h.Environ),
+		env:      environ.New(h.Environ),
 		resolved: map[string]Variable{},
 		ranks:    map[string]int{},
 		expanded: map[string]bool{},
@@ -175,7 +178,7 @@ func (h *Harness) begin() (*startup, error) {
 		s.deadline = h.began.Add(h.Deadline)
 	}
 	for _, name := range h.Drop {
-		s.env.unset(name)
+		s.env.Unset(name)
 	}
 	resetIgnored()
 	if h.Init.Enabled {
@@ -218,6 +221,11 @@ func (s *startup) checkProbes() error {
 		}
 		if err := unix.Access(path, unix.X_OK); err != nil {
 			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+		}
+	}
+	if s.Init.OnChange == ChangeExec {
+		if err := unix.Access(s.Init.Exec, unix.X_OK); err != nil {
+			return &Error{Subject: "--on-change exec=" + s.Init.Exec, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that deals with new values", Err: err}
 		}
 	}
 	return nil
@@ -287,8 +295,8 @@ func (s *startup) announce() {
 }
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
-func (s *startup) again(env *environ) *startup {
-	return &startup{shared: s.shared, env: env.clone(), resolved: map[string]Variable{}, ranks: map[string]int{}, expanded: map[string]bool{}}
+func (s *startup) again(env *environ.Environ) *startup {
+	return &startup{shared: s.shared, env: env.Clone(), resolved: map[string]Variable{}, ranks: map[string]int{}, expanded: map[string]bool{}}
 }
 
 // mayContinue tells whether anything more is to be started.
@@ -341,11 +349,11 @@ func (s *startup) require() {
 	}
 	env := s.passedEnviron()
 	for _, name := range s.Require {
-		if env.value(name) != "" {
+		if env.Value(name) != "" {
 			continue
 		}
 		problem := "is required and not set"
-		if env.has(name) {
+		if env.Has(name) {
 			problem = "is required and empty"
 		}
 		s.failures = multierror.Append(s.failures, &Error{

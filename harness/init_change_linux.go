@@ -2,6 +2,7 @@ package harness
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -15,11 +16,15 @@ const (
 	gatherFor     = 250 * time.Millisecond // how long changes are gathered before something follows
 	gatherAtMost  = 5 * time.Second        // even when they do not stop coming
 	retryWriteMax = 30 * time.Second       // the longest delay before the file is tried again
+	writeLimit    = 2 * time.Second        // how long signals may wait for a disk
 )
 
 // changes gathers changes of the environment, so that one thing follows all of them, and keeps the file current that
 // COMMAND may read.
 type changes struct {
+	written chan error // the outcome of a write of the file
+	writing bool       // one has not ended in its time
+
 	*Harness
 	base  *startup
 	state *state
@@ -27,17 +32,22 @@ type changes struct {
 	timer *time.Timer   // when something is to follow
 	until time.Time     // when it has to, zero while nothing has changed
 	retry backoff.Delay // of a write that failed
+
+	delayed bool          // what follows waits for its random time
+	running []string      // what COMMAND is to have, while Exec runs with it
+	again   backoff.Delay // of an Exec that failed
+	ran     chan error
 }
 
 func newChanges(s *startup, st *state) *changes {
-	return &changes{Harness: s.Harness, base: s, state: st, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: retryWriteMax}}
+	return &changes{written: make(chan error, 1), Harness: s.Harness, base: s, state: st, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: retryWriteMax}, again: backoff.Delay{First: retryFirst, Most: retryWriteMax}, ran: make(chan error, 1)}
 }
 
 // gather waits for more changes before one thing follows all of them: until none came for gatherFor, but not
 // for ever.
 func (c *changes) gather() {
-	if c.retry.Grown() {
-		return // they wait for the file, too
+	if c.retry.Grown() || c.delayed || c.running != nil {
+		return // they wait for the file, too, for the random time, or for what runs
 	}
 	now := time.Now()
 	if c.until.IsZero() {
@@ -49,13 +59,61 @@ func (c *changes) gather() {
 // due ends the gathering, and tells whether COMMAND has other values than it should.
 func (c *changes) due() bool {
 	c.until = time.Time{}
-	return !slices.Equal(c.told, c.state.forCommand())
+	if c.running != nil {
+		return false
+	}
+	due := !slices.Equal(c.told, c.state.forCommand())
+	c.delayed = c.delayed && due
+	return due
 }
 
-// write writes the environment file, and tells whether it is there. COMMAND is not told of a change before it is:
+// delay begins the random time before what follows, and tells whether it did: once a change.
+func (c *changes) delay() bool {
+	if c.Init.Delay <= 0 || c.delayed {
+		c.delayed = false
+		return false
+	}
+	c.delayed = true
+	c.timer.Reset(time.Duration(rand.Int64N(int64(c.Init.Delay))))
+	return true
+}
+
+// execute runs Exec with the new values, unless it runs already.
+func (c *changes) execute() {
+	c.running = c.state.forCommand()
+	current := c.state.forHooks()
+	env := c.state.commandEnvironment()
+	go func() {
+		out, err := current.execute(entry{name: c.Init.Exec, path: c.Init.Exec, at: c.Init.Exec}, env, true)
+		if out.Held != nil {
+			out.Held.Discard()
+		}
+		c.ran <- err
+	}()
+}
+
+// executed takes the end of Exec. What has changed meanwhile follows; one that failed is tried again.
+func (c *changes) executed(err error) {
+	told := c.running
+	c.running = nil
+	if err == nil {
+		c.told = told
+		c.again.Reset()
+		c.timer.Reset(0)
+		return
+	}
+	delay := c.again.Next()
+	c.Log.Warn("what follows a change failed", "problem", err.Error(), "again in", text.Duration(delay))
+	c.timer.Reset(delay)
+}
+
+// write brings what COMMAND reads up to date, and tells whether it is there. COMMAND is not told of a change before it is:
 // the timer fires again.
 func (c *changes) write() bool {
-	err := c.base.writeEnvironment(c.state.decided())
+	err := c.state.startup().writeFiles()
+	if err == nil {
+		err = c.writeInTime()
+	}
 	if err == nil {
 		c.retry.Reset()
 		return true
@@ -64,6 +122,32 @@ func (c *changes) write() bool {
 	c.Log.Warn("values have changed and the command is not told", "problem", err.Error(), "again in", text.Duration(delay))
 	c.timer.Reset(delay)
 	return false
+}
+
+// writeInTime writes the file, or gives up on a disk that does not answer. The write then goes on alone, and there is
+// no second one before it has ended: it would be stuck as well, and what it writes may be older.
+func (c *changes) writeInTime() error {
+	if c.Init.Write == "" {
+		return nil
+	}
+	late := &Error{Subject: c.Init.Write, Problem: "did not answer for " + text.Duration(writeLimit) + " (--write)", Next: "is it on a file system whose server is away?"}
+	if c.writing {
+		select {
+		case <-c.written:
+		default:
+			return late
+		}
+	}
+	variables := c.state.decided()
+	c.writing = true
+	go func() { c.written <- c.base.writeEnvironment(variables) }()
+	select {
+	case err := <-c.written:
+		c.writing = false
+		return err
+	case <-time.After(writeLimit):
+		return late
+	}
 }
 
 // writeEnvironment keeps the dotenv file current for commands that read it themselves.

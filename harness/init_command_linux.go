@@ -10,6 +10,7 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/account"
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/terminal"
 )
 
@@ -21,23 +22,24 @@ type command struct {
 	exits      chan syscall.WaitStatus
 	status     syscall.WaitStatus                 // with which it exited for good
 	stopSignal syscall.Signal                     // that it is stopped with
+	grace      *grace                             // of its end
 	inFront    bool                               // it was given the terminal
 	suspender  atomic.Pointer[terminal.Suspender] // nil where nobody could continue the harness
 }
 
 func newCommand(o InitOptions, words []string) *command {
-	return &command{options: o, words: words, exits: make(chan syscall.WaitStatus, 1)}
+	return &command{options: o, words: words, exits: make(chan syscall.WaitStatus, 1), grace: newGrace(o.Grace)}
 }
 
 // start starts it with the environment of s and extra entries.
 func (c *command) start(s *startup, extra []string) (*child.Process, error) {
-	c.inFront = terminal.Owned() || c.hasTerminal()
+	c.inFront = terminal.Owned(terminal.Stdin) || c.hasTerminal()
 	process, err := s.startCommand(c.words, extra, c.inFront, c.exits)
 	if err != nil {
 		return nil, err
 	}
 	c.process = process
-	c.suspender.Store(terminal.NewSuspender(process))
+	c.suspender.Store(terminal.NewSuspender(terminal.Stdin, process))
 	return process, nil
 }
 
@@ -59,13 +61,13 @@ func (c *command) suspended() { c.suspender.Load().Suspend() }
 // hasTerminal tells whether COMMAND, or the one before it, is in front of the terminal, or whatever that one has
 // left there when nobody else can be.
 func (c *command) hasTerminal() bool {
-	return c.process != nil && (terminal.Group() == c.process.PID() || c.inFront && c.suspender.Load() == nil)
+	return c.process != nil && (terminal.Group(terminal.Stdin) == c.process.PID() || c.inFront && c.suspender.Load() == nil)
 }
 
 // reclaimTerminal brings the harness's group back in front of the terminal: whoever started the harness goes on there.
 func (c *command) reclaimTerminal() {
 	if c.hasTerminal() {
-		terminal.Give(syscall.Getpgrp())
+		terminal.Give(terminal.Stdin, syscall.Getpgrp())
 	}
 }
 
@@ -115,10 +117,10 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 		return nil, err
 	}
 	for _, entry := range extra {
-		env.add(entry)
+		env.Add(entry)
 	}
 	s.closeInherited()
-	l := child.Launch{Path: file, Argv: command, Env: env.list(), Dir: s.Chdir, Files: []uintptr{0, 1, 2}, Keep: s.inherited}
+	l := child.Launch{Path: file, Argv: command, Env: env.List(), Dir: s.Chdir, Files: []uintptr{0, 1, 2}, Keep: s.inherited}
 	l.Sys = &syscall.SysProcAttr{Setpgid: true}
 	start := func() error {
 		p, err = s.children.StartCommand(l, exit)
@@ -154,11 +156,11 @@ func Stage(args []string) error {
 		return &Error{Subject: StageName, Problem: err.Error(), Next: "start it as envharness"}
 	}
 	runtime.LockOSThread()
-	terminal.Give(syscall.Getpgrp())
-	env := newEnviron(os.Environ())
+	terminal.Give(terminal.Stdin, syscall.Getpgrp())
+	env := environ.New(os.Environ())
 	for _, name := range []string{"LISTEN_PID", "WATCHDOG_PID"} {
-		if env.value(name) == strconv.Itoa(os.Getppid()) {
-			env.set(name, strconv.Itoa(os.Getpid()))
+		if env.Value(name) == strconv.Itoa(os.Getppid()) {
+			env.Set(name, strconv.Itoa(os.Getpid()))
 		}
 	}
 	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Chdir: args[2]}}, user: user}}
@@ -166,7 +168,7 @@ func Stage(args []string) error {
 		if err := s.chdir(); err != nil {
 			return err
 		}
-		err := syscall.Exec(args[3], args[4:], env.list())
-		return explainCommand(args[3], args[4:], env.list(), err)
+		err := syscall.Exec(args[3], args[4:], env.List())
+		return explainCommand(args[3], args[4:], env.List(), err)
 	})
 }

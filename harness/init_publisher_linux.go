@@ -19,8 +19,8 @@ const (
 	exportMost  = 30 * time.Second
 )
 
-// publisher makes what is announced follow what is wanted: it runs /export and keeps what is held there, and
-// it withdraws. One thing at a time, in a goroutine of its own, so that signals never wait for it.
+// publisher makes what is announced follow what is wanted: it runs /export, keeps its long-running
+// hooks running, and withdraws. One thing at a time, in a goroutine of its own, so that signals never wait for it.
 type publisher struct {
 	base  *startup
 	state *state // whose environment exports get, at the time they run
@@ -41,7 +41,7 @@ func newPublisher(s *startup, st *state) *publisher {
 }
 
 // begin begins with what start-up has announced, if it has.
-func (p *publisher) begin(hooks []held, announced bool) {
+func (p *publisher) begin(hooks []runningHook, announced bool) {
 	for _, h := range hooks {
 		p.add(p.supervise(h))
 	}
@@ -132,7 +132,7 @@ func (p *publisher) change(announced bool) error {
 	return nil
 }
 
-// export runs /export. When one of it fails, what is held already is ended again: all or nothing.
+// export runs /export. When a hook fails, those that run are ended again: all or nothing.
 func (p *publisher) export() error {
 	s := p.base.again(p.state.environment())
 	s.export()
@@ -153,7 +153,7 @@ func (p *publisher) add(h *child.Supervisor) {
 }
 
 // supervise keeps a long-running hook running.
-func (p *publisher) supervise(h held) *child.Supervisor {
+func (p *publisher) supervise(h runningHook) *child.Supervisor {
 	s := &child.Supervisor{
 		Path:    h.entry.path,
 		Run:     func() (child.Outcome, error) { return p.base.again(p.state.environment()).runExport(h.entry) },
@@ -166,7 +166,7 @@ func (p *publisher) supervise(h held) *child.Supervisor {
 	return s.Start(h.hook)
 }
 
-// withdraw tells held exporters to go, and when they have gone runs teardown. A failure of it is only told:
+// withdraw ends the long-running hooks, and then runs teardown. A failure of that is only logged:
 // there is nothing better to be done about it.
 func (p *publisher) withdraw() {
 	p.stopHooks()
@@ -180,7 +180,7 @@ func (p *publisher) withdraw() {
 	}
 }
 
-// stopHooks ends all held exporters at once and waits for them.
+// stopHooks ends all long-running hooks at once and waits for them.
 func (p *publisher) stopHooks() {
 	p.mu.Lock()
 	hooks := p.hooks
@@ -194,7 +194,7 @@ func (p *publisher) stopHooks() {
 	}
 }
 
-// exporters lists the held exporters for status.
+// exporters lists the long-running hooks for status.
 func (p *publisher) exporters() []control.ExporterStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()

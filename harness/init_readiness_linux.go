@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/internal/sdnotify"
 )
 
@@ -133,7 +134,7 @@ func (r *readiness) listen() {
 	if r.Init.Ready != ReadyNotify {
 		return
 	}
-	r.socket = &commandSocket{Socket: sdnotify.Listen(), upstream: newEnviron(r.Environ).value(sdnotify.Variable)}
+	r.socket = &commandSocket{Socket: sdnotify.Listen(), upstream: environ.New(r.Environ).Value(sdnotify.Variable)}
 	if r.socket.FD() < 0 {
 		r.Log.Warn("no notify socket could be opened, so the command cannot say that it is ready")
 		return

@@ -10,24 +10,39 @@ import (
 
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
+	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/phase"
 )
 
 // state is what the parts of a supervisor know together. Clients ask for it at any time, so all of it is behind mu.
 type state struct {
-	mu        sync.Mutex
-	phase     phase.Phase
-	pid       int               // COMMAND's, 0 while there is none
-	current   *startup          // what COMMAND gets
-	pushed    map[string][]byte // the newest output of each long-running hook of /environment
+	mu      sync.Mutex
+	phase   phase.Phase
+	pid     int               // COMMAND's, 0 while there is none
+	current *startup          // what COMMAND gets
+	pushed  map[string][]byte // the newest output of each long-running hook of /environment
+	refreshes
+	since    time.Time // when COMMAND was started last
+	restarts int
+	drained  bool
+	ready    bool
+	healthy  bool
+}
+
+// refreshes is when names were found, by name.
+type refreshes struct {
 	refreshed map[string]time.Time
-	drained   bool
-	ready     bool
-	healthy   bool
+	failed    map[string]time.Time // last
+	next      map[string]time.Time // of names with a time of their own
+	refresh   time.Time            // the next of all, or zero
 }
 
 func newState() *state {
-	return &state{pushed: map[string][]byte{}, refreshed: map[string]time.Time{}, healthy: true}
+	return &state{
+		pushed:    map[string][]byte{},
+		refreshes: refreshes{refreshed: map[string]time.Time{}, failed: map[string]time.Time{}, next: map[string]time.Time{}},
+		healthy:   true,
+	}
 }
 
 // phaseNow is the phase. The supervisor alone changes it.
@@ -75,6 +90,10 @@ func (st *state) start(ready bool, f func(*startup) (*child.Process, error)) ([]
 	}
 	st.phase, _ = st.phase.Next(phase.CommandStarted)
 	st.pid, st.ready, st.healthy = process.PID(), ready, true
+	if !st.since.IsZero() {
+		st.restarts++
+	}
+	st.since = time.Now()
 	return st.current.forCommand(), nil
 }
 
@@ -125,10 +144,10 @@ func (st *state) adopt(s *startup) bool {
 }
 
 // environment is what COMMAND gets and hooks see.
-func (st *state) environment() *environ {
+func (st *state) environment() *environ.Environ {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.current.env.clone()
+	return st.current.env.Clone()
 }
 
 // forCommand is what COMMAND is to have, sorted.
@@ -142,6 +161,13 @@ func (st *state) startup() *startup {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.current
+}
+
+// commandEnvironment is what COMMAND would be started with.
+func (st *state) commandEnvironment() *environ.Environ {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.current.commandEnviron()
 }
 
 func (st *state) decided() []Variable {
@@ -158,6 +184,63 @@ func (st *state) stamp(names iter.Seq[string]) {
 	for name := range names {
 		st.refreshed[name] = now
 	}
+}
+
+// fail records that names could not be found anew.
+func (st *state) fail(names iter.Seq[string]) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now := time.Now()
+	for name := range names {
+		st.failed[name] = now
+	}
+}
+
+// failEntries is fail for the names that entries gave before.
+func (st *state) failEntries(entries []string) {
+	for _, a := range st.startup().applied {
+		if slices.Contains(entries, a.entry.name) {
+			st.fail(a.evaluation.names)
+		}
+	}
+}
+
+// setNext records when names will be found anew, apart from the others; zero is never.
+func (st *state) setNext(names iter.Seq[string], at time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for name := range names {
+		st.next[name] = at
+	}
+}
+
+func (st *state) clearNext() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	clear(st.next)
+}
+
+// setRefresh records when all names will be found anew.
+func (st *state) setRefresh(at time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.refresh = at
+}
+
+// nextOf is when a name will be found anew, or zero. The caller holds the lock.
+func (st *state) nextOf(name string) time.Time {
+	own := st.next[name]
+	if own.IsZero() || !st.refresh.IsZero() && st.refresh.Before(own) {
+		return st.refresh
+	}
+	return own
+}
+
+// forHooks is the current start-up, to evaluate an entry with beside whatever else happens to it.
+func (st *state) forHooks() *startup {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return &startup{shared: st.current.shared, env: st.current.env.Clone(), ranks: st.current.ranks}
 }
 
 // push records what a long-running hook has printed.
@@ -193,8 +276,9 @@ func (st *state) status() control.Status {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	s := control.Status{Phase: st.phaseForPeople(), PID: st.pid, Ready: st.ready, Healthy: st.healthy, Names: []control.NameStatus{}, Exporters: []control.ExporterStatus{}}
+	s.Since, s.Restarts = st.since, st.restarts
 	for name, at := range st.refreshed {
-		s.Names = append(s.Names, control.NameStatus{Name: name, Refreshed: at})
+		s.Names = append(s.Names, control.NameStatus{Name: name, Refreshed: at, Failed: st.failed[name], Next: st.nextOf(name)})
 	}
 	slices.SortFunc(s.Names, func(a, b control.NameStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s
@@ -215,5 +299,5 @@ func (st *state) phaseForPeople() string {
 
 // forCommand is what COMMAND gets, in an order that tells two environments apart.
 func (s *startup) forCommand() []string {
-	return slices.Sorted(slices.Values(s.passedEnviron().list()))
+	return slices.Sorted(slices.Values(s.passedEnviron().List()))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/phase"
 	"github.com/envharness/envharness/harness/internal/terminal"
+	"github.com/envharness/envharness/harness/internal/threads"
 )
 
 // supervisor is the harness beside COMMAND: it waits for one thing after another, and nothing that it does
@@ -24,12 +25,12 @@ type supervisor struct {
 	base    *startup // what was resolved at the start, and what every later resolution is made from
 	signals chan syscall.Signal
 	state   *state
-	grace   *grace
 
 	command     *command
 	readiness   *readiness
 	publisher   *publisher
 	refresher   *refresher
+	renewer     *renewer
 	discoverers *discoverers
 	changes     *changes
 	control     *controller
@@ -60,11 +61,11 @@ func (h *Harness) supervise(words []string) error {
 func (v *supervisor) assemble(s *startup, words []string) {
 	v.base = s
 	v.state.setStartup(s)
-	v.grace = newGrace(v.Init.Grace)
 	v.command = newCommand(v.Init, words)
 	v.readiness = newReadiness(s, v.state)
 	v.publisher = newPublisher(s, v.state)
 	v.refresher = newRefresher(s, v.state, words)
+	v.renewer = newRenewer(s, v.state)
 	v.discoverers = newDiscoverers(s, v.state, words)
 	v.changes = newChanges(s, v.state)
 	v.control = newController(s, v.state, v.publisher)
@@ -94,17 +95,18 @@ func (v *supervisor) start() error {
 	if _, err := patiently(s, v.Init.Write, write); err != nil {
 		return err
 	}
+	s.writeTimeline(v.command.words[0]) // before COMMAND runs: its signals wait for nobody's disk
 	v.readiness.listen()
-	limitProcessors()
-	makeThreads(v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
+	threads.Limit()
+	threads.Make(4 + v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
 	if err := v.startCommand(); err != nil {
 		return err
 	}
 	s.started.Store(true)
-	s.writeTimeline(v.command.words[0])
 	v.publisher.begin(s.exporters, !v.Init.ExportWhenReady)
 	v.discoverers.keep(s.discoverers)
 	v.refresher.arm()
+	v.renewer.schedule(s)
 	return nil
 }
 
@@ -159,6 +161,12 @@ func (v *supervisor) wait() {
 		v.refresher.begin()
 	case r := <-v.refresher.results:
 		v.onRefreshed(r)
+	case n := <-v.renewer.expired:
+		v.renewer.begin(n)
+	case n := <-v.renewer.results:
+		v.onRenewed(n)
+	case err := <-v.changes.ran:
+		v.changes.executed(err)
 	case <-v.readiness.notified:
 		v.state.setReady(v.state.phaseNow() != phase.Restarting) // a COMMAND that is being stopped may still say so
 	case <-v.readiness.probes.ready:
@@ -167,9 +175,9 @@ func (v *supervisor) wait() {
 		v.onHealth(healthy)
 	case q := <-v.control.requests:
 		v.control.take(q)
-	case <-v.grace.withdrawal.C:
+	case <-v.command.grace.withdrawal.C:
 		v.happen(phase.WithdrawalLate)
-	case <-v.grace.timer.C:
+	case <-v.command.grace.timer.C:
 		v.happen(phase.GraceOver)
 	}
 }
@@ -200,13 +208,13 @@ func (v *supervisor) do(a phase.Action) {
 	case phase.ClearReady:
 		v.state.setReady(false)
 	case phase.BeginGrace:
-		v.grace.begin()
+		v.command.grace.begin()
 	case phase.EndGrace:
-		v.grace.timer.Stop()
+		v.command.grace.timer.Stop()
 	case phase.LimitWithdrawal:
-		v.grace.limitWithdrawal()
+		v.command.grace.limitWithdrawal()
 	case phase.LimitRest:
-		v.grace.short = true
+		v.command.grace.short = true
 	case phase.SendStop:
 		v.command.signal(v.command.stopSignal)
 	case phase.AbandonWithdrawal:
@@ -264,14 +272,30 @@ func (v *supervisor) onRefreshed(r refreshed) {
 		v.changes.gather()
 	}
 	v.refresher.arm()
+	v.renewer.schedule(r.startup)
+}
+
+// onRenewed takes over the values of one entry that were good for a time.
+func (v *supervisor) onRenewed(n *renewal) {
+	s := v.renewer.finish(n, v.command.words)
+	if s == nil {
+		return
+	}
+	v.discoverers.keep(s.discoverers)
+	if v.state.adopt(s) {
+		v.changes.gather()
+	}
 }
 
 // onChange does what is to follow when COMMAND has other values than it should.
 func (v *supervisor) onChange() {
-	if !v.changes.due() || v.state.phaseNow().IsStopping() || !v.changes.write() {
+	if !v.changes.due() || v.state.phaseNow().IsStopping() || !v.changes.write() || v.changes.delay() {
 		return
 	}
 	switch v.Init.OnChange {
+	case ChangeExec:
+		v.changes.execute()
+		return
 	case ChangeRestart:
 		v.restart()
 		return
@@ -311,6 +335,6 @@ func (v *supervisor) startAgain() {
 // end ends what is left, gently. It gives COMMAND's exit code.
 func (v *supervisor) end() error {
 	v.discoverers.stop()
-	v.base.children.EndRest(v.grace.endOfRest())
+	v.base.children.EndRest(v.command.grace.endOfRest())
 	return &ExitError{Code: v.Init.exitCode(v.command.status)}
 }

@@ -1,11 +1,19 @@
 package harness
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/harness/internal/environ"
+	"github.com/envharness/envharness/harness/internal/terminal"
+	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // Resolution is what a start-up resolved, in byte order of names.
@@ -19,19 +27,19 @@ type Resolution struct {
 }
 
 func (s *startup) resolution() Resolution {
-	inherited := newEnviron(s.Environ)
+	inherited := environ.New(s.Environ)
 	var r Resolution
-	for name := range s.commandEnviron().each {
+	for name := range s.commandEnviron().Each {
 		v, resolved := s.resolved[name]
 		if !resolved {
-			v = Variable{Name: name, Value: s.env.value(name), Source: s.sourceOf(name)}
+			v = Variable{Name: name, Value: s.env.Value(name), Source: s.sourceOf(name)}
 		}
 		r.All = append(r.All, v)
 		if _, fromFile := s.envFile[name]; !resolved && !fromFile {
 			continue
 		}
 		r.Decided = append(r.Decided, v)
-		if !inherited.has(name) || inherited.value(name) != v.Value {
+		if !inherited.Has(name) || inherited.Value(name) != v.Value {
 			r.Changed = append(r.Changed, v)
 		}
 	}
@@ -71,4 +79,52 @@ func ParseFormat(name string) (Format, error) { return envfmt.Parse(name) }
 // there is a variable that the format cannot carry, nothing is written, and the error names each of them.
 func WriteVariables(w io.Writer, f Format, vars []Variable, mask bool) error {
 	return envfmt.Write(w, f, vars, mask)
+}
+
+// elapsed is the time since the harness began.
+func (s *startup) elapsed() time.Duration { return time.Since(s.began) }
+
+func (s *startup) addSpan(span timeline.Span) {
+	if span.Phase != "" {
+		s.timeline.Spans = append(s.timeline.Spans, span)
+	}
+}
+
+// writeTimeline shows start-up as bars where the options ask for it. It fails no start-up, but for one that would
+// execute COMMAND with a thread that is stuck.
+func (s *startup) writeTimeline(command string) {
+	if s.plotted || !s.Timeline && s.TimelineSVG == "" {
+		return
+	}
+	s.plotted = true
+	s.timeline.Total, s.timeline.Command = s.elapsed(), command
+	if s.Timeline {
+		s.timeline.WriteText(s.Stderr, terminal.Width(s.Stderr))
+	}
+	if s.TimelineSVG == "" {
+		return
+	}
+	if err := s.plot(); err != nil {
+		s.Log.Warn("the timeline could not be written", "path", s.TimelineSVG, "problem", text.Reason(err))
+	}
+}
+
+// plot writes the picture. A start-up that was stopped already has a limit of its own, see endStuck.
+func (s *startup) plot() error {
+	var picture bytes.Buffer
+	if err := s.timeline.WriteSVG(&picture); err != nil {
+		return err
+	}
+	write := func() (struct{}, error) {
+		return struct{}{}, securefile.Write(s.TimelineSVG, picture.Bytes(), 0o644, nil)
+	}
+	if s.children.StoppedBy() != 0 {
+		_, err := write()
+		return err
+	}
+	_, err := patiently(s, s.TimelineSVG, write)
+	if late := new(Error); errors.As(err, &late) {
+		s.stuck = err
+	}
+	return err
 }

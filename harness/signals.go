@@ -82,13 +82,18 @@ func (s *Signals) deliver(ps *child.Children) {
 		go func() {
 			defer close(s.delivered)
 			for sig := range s.arrived {
-				s.handle(sig.(syscall.Signal), ps)
-				if ps.StoppedBy() != 0 {
-					s.stuck.Do(func() { go endStuck(ps, 128+int(ps.StoppedBy()), stopLimit, func() {}, func() bool { return false }) })
-				}
+				s.receive(sig.(syscall.Signal), ps)
 			}
 		}()
 	})
+}
+
+// receive lets a signal take effect.
+func (s *Signals) receive(sig syscall.Signal, ps *child.Children) {
+	s.handle(sig, ps)
+	if ps.StoppedBy() != 0 {
+		s.stuck.Do(func() { go endStuck(ps, 128+int(ps.StoppedBy()), stopLimit, func() {}, func() bool { return false }) })
+	}
 }
 
 // notForwarded are the signals that COMMAND does not get from the harness: those that no process can catch,

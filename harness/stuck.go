@@ -72,7 +72,7 @@ func (s *startup) tellStuck() {
 
 // patiently calls f, which may wait for somebody else: for the writer of a FIFO, for a file system that does not
 // answer. It gives up when start-up is stopped, and when the time of --timeout or --deadline is over; f then waits
-// on alone, until the process ends or is COMMAND.
+// on alone, until the process ends.
 func patiently[T any](s *startup, subject string, f func() (T, error)) (T, error) {
 	type result struct {
 		value T

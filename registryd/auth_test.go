@@ -1,9 +1,12 @@
 package registryd
 
 import (
+	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -12,9 +15,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
@@ -87,7 +92,7 @@ func refusedHere(t testing.TB, status int, url string) {
 		refused(t, status, ask(t, "GET", url+path, ""))
 	}
 	refused(t, status, ask(t, "PUT", url+"/environment/WEB", "x"))
-	refused(t, status, ask(t, "PUT", url+"/services/web/a", "{}"))
+	refused(t, status, ask(t, "PUT", url+"/services/web/a", `{"host":"h"}`))
 	require.Equal(t, 200, ask(t, "GET", url+"/healthz", "").status)
 	require.Equal(t, 200, ask(t, "GET", url+"/readyz", "").status)
 }
@@ -104,8 +109,8 @@ func TestAuth(t *testing.T) {
 			refused(t, 403, as(t, "web", "webpw", "GET", url+"/environment/OTHER", ""))
 			refused(t, 403, as(t, "web", "webpw", "PUT", url+"/environment/OTHER", "x"))
 			refused(t, 403, as(t, "web", "webpw", "GET", url+"/environment", ""))
-			refused(t, 403, as(t, "web", "webpw", "PUT", url+"/services/web/a", "{}"))
-			require.Equal(t, 200, as(t, "root", "rootpw", "PUT", url+"/services/web/a", "{}").status)
+			refused(t, 403, as(t, "web", "webpw", "PUT", url+"/services/web/a", `{"host":"h"}`))
+			require.Equal(t, 200, as(t, "root", "rootpw", "PUT", url+"/services/web/a", `{"host":"h"}`).status)
 			require.Equal(t, 200, as(t, "web", "webpw", "GET", url+"/", "").status)
 
 			client := login(t, url, "web", "webpw")
@@ -164,35 +169,138 @@ func TestChangedPassword(t *testing.T) {
 	refused(t, 401, as(t, "web", "newpw", "GET", url+"/environment/WEB", ""))
 }
 
-// TestGuessing: who fails too often has to wait, by either protocol; those who are known go on.
+// TestRevoked: what a user reads on ends when the user is gone, and nobody comes in by a token that is remembered.
+func TestRevoked(t *testing.T) {
+	t.Parallel()
+	url, _ := guarded(t, Options{})
+	root := login(t, url, "root", "rootpw")
+	_, err := root.UserGrantRole(t.Context(), "web", "root")
+	require.NoError(t, err)
+	require.Equal(t, 200, as(t, "root", "rootpw", "PUT", url+"/services/web/a?ttl=1h", `{"host":"h"}`).status)
+
+	watch := func(user, password string) (*http.Response, error) {
+		request := newRequest(t, "GET", url+"/watch", "")
+		request.SetBasicAuth(user, password)
+		return http.DefaultClient.Do(request)
+	}
+	open, err := watch("web", "webpw")
+	require.NoError(t, err)
+	defer open.Body.Close()
+	require.Equal(t, 200, open.StatusCode)
+	token, err := etcdClient(t, url).Authenticate(t.Context(), "web", "webpw")
+	require.NoError(t, err)
+	calls := metadata.AppendToOutgoingContext(t.Context(), rpctypes.TokenFieldNameGRPC, token.Token)
+	stream, err := etcdserverpb.NewWatchClient(etcdClient(t, url).ActiveConnection()).Watch(calls)
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{
+		CreateRequest: &etcdserverpb.WatchCreateRequest{Key: []byte("/"), RangeEnd: []byte("0")},
+	}}))
+	_, err = stream.Recv()
+	require.NoError(t, err)
+
+	_, err = root.UserChangePassword(t.Context(), "web", "newpw")
+	require.NoError(t, err)
+	again, err := watch("web", "webpw")
+	require.NoError(t, err)
+	again.Body.Close()
+	require.Equal(t, 401, again.StatusCode, "while the other one is open")
+	_, err = io.Copy(io.Discard, open.Body)
+	require.NoError(t, err)
+	_, err = stream.Recv()
+	require.Error(t, err)
+	fresh, err := watch("web", "newpw")
+	require.NoError(t, err)
+	fresh.Body.Close()
+	require.Equal(t, 200, fresh.StatusCode)
+}
+
+// TestNarrowedRole: who may see less than before is asked to come again, and sees less then.
+func TestNarrowedRole(t *testing.T) {
+	t.Parallel()
+	url, _ := guarded(t, Options{})
+	root := login(t, url, "root", "rootpw")
+	_, err := root.UserGrantRole(t.Context(), "web", "root")
+	require.NoError(t, err)
+	require.Equal(t, 200, as(t, "root", "rootpw", "PUT", url+"/services/web/a?ttl=1h", `{"host":"h"}`).status)
+	watch := func() string {
+		request := newRequest(t, "GET", url+"/watch", "")
+		request.SetBasicAuth("web", "webpw")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		t.Cleanup(func() { response.Body.Close() })
+		events := &events{bufio.NewScanner(response.Body)}
+		return events.next(t)
+	}
+	require.Contains(t, watch(), `"web"`)
+	_, err = root.UserRevokeRole(t.Context(), "web", "root")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return watch() == `current {"current":false,"reason":"this user may not do that"}`
+	}, patience, 50*time.Millisecond)
+}
+
+// TestUnknownUser: who logs in as somebody that there is not, learns that no sooner than that the password is
+// wrong.
+func TestUnknownUser(t *testing.T) {
+	url, _ := guarded(t, Options{})
+	took := map[string]time.Duration{}
+	for i := range 3 {
+		for _, user := range []string{"web", fmt.Sprint("nobody", i)} {
+			begin := time.Now()
+			refused(t, 401, as(t, user, fmt.Sprint("guess", i), "GET", url+"/environment/WEB", ""))
+			took[user[:3]] += time.Since(begin)
+		}
+	}
+	require.GreaterOrEqual(t, took["nob"], 3*failureTime)
+	require.GreaterOrEqual(t, took["web"], 3*failureTime)
+}
+
+// TestNoUsers: credentials that nobody has asked for are nobody's, so that all who send some are one.
+func TestNoUsers(t *testing.T) {
+	server, url := start(t, Options{})
+	for i := range 20 {
+		request := newRequest(t, "GET", url+"/watch", "")
+		request.SetBasicAuth("user", fmt.Sprint(i))
+		if i%2 == 0 {
+			request.Header.Set("Authorization", fmt.Sprint("Bearer ", i))
+		}
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		t.Cleanup(func() { response.Body.Close() })
+		require.Equal(t, 200, response.StatusCode)
+	}
+	require.Len(t, server.handler.mirrors.byCaller, 1)
+}
+
+// TestGuessing: who fails too often has to wait, by either protocol; everybody else of that place does not, and
+// those who are known go on.
 func TestGuessing(t *testing.T) {
 	url, _ := guarded(t, Options{})
 	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
-	var statuses []int
 	for i := range failuresAllowed {
-		statuses = append(statuses, as(t, "web", fmt.Sprint("guess", i), "GET", url+"/environment/WEB", "").status)
+		refused(t, 401, as(t, "web", fmt.Sprint("guess", i), "GET", url+"/environment/WEB", ""))
 	}
-	require.NotContains(t, statuses, 200)
-	last := as(t, "web", "guess", "GET", url+"/environment/WEB", "")
-	refused(t, 429, last)
-	require.NotEmpty(t, last.header.Get("Retry-After"))
-	refused(t, 429, as(t, "root", "rootpw", "GET", url+"/environment/WEB", ""))
-	_, err := etcdClient(t, url).Authenticate(t.Context(), "root", "rootpw")
-	require.ErrorContains(t, err, "too many failed logins")
-	require.Equal(t, "x", as(t, "web", "webpw", "GET", url+"/environment/WEB", "").body)
-	require.Contains(t, as(t, "web", "webpw", "GET", url+"/metrics", "").body, `envdiscoverd_refused_total{reason="attempts"}`)
-}
+	metrics := func() string { return as(t, "root", "rootpw", "GET", url+"/metrics", "").body }
+	require.NotContains(t, metrics(), `envdiscoverd_refused_total{reason="delayed"}`)
 
-func TestGuessingByEtcd(t *testing.T) {
-	url, _ := guarded(t, Options{})
-	client := etcdClient(t, url)
-	for range failuresAllowed {
-		_, err := client.Authenticate(t.Context(), "web", "guess")
-		require.ErrorIs(t, err, rpctypes.ErrAuthFailed)
+	guesses := make(chan error, 20)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	guesser := etcdClient(t, url)
+	for range cap(guesses) { // so many that some of them are refused
+		go func() {
+			_, err := guesser.Authenticate(ctx, "web", "guess")
+			guesses <- err
+		}()
 	}
-	_, err := client.Authenticate(t.Context(), "web", "webpw")
-	require.ErrorContains(t, err, "too many failed logins")
-	refused(t, 429, as(t, "web", "webpw", "GET", url+"/environment/WEB", ""))
+	require.ErrorContains(t, <-guesses, "too many failed logins")
+	require.Contains(t, metrics(), `envdiscoverd_refused_total{reason="delayed"}`)
+	require.Equal(t, "x", as(t, "web", "webpw", "GET", url+"/environment/WEB", "").body, "who is known")
+	_, err := etcdClient(t, url).Authenticate(t.Context(), "root", "rootpw")
+	require.NoError(t, err, "another user")
+	cancel()
+	_, err = etcdClient(t, url).Authenticate(t.Context(), "web", "webpw")
+	require.NoError(t, err, "it is later, and no refusal")
 }
 
 // TestExternalAuth: an etcd of somebody else's knows the users, too.

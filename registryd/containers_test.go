@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,42 +19,6 @@ import (
 	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
 )
-
-func TestBridgeNames(t *testing.T) {
-	b := &bridges{named: []string{"mine"}}
-	for name, is := range map[string]bool{
-		"docker0": true, "br-0123456789ab": true, "mine": true,
-		"docker1": false, "br-0123456789a": false, "br-0123456789abc": false, "br-0123456789aX": false,
-		"br-lan": false, "virbr0": false, "lxdbr0": false, "eth0": false, "br0": false, "": false,
-	} {
-		require.Equal(t, is, b.isDocker(name), name)
-	}
-}
-
-// TestSubnet: a peer that came in by a bridge and is not of its subnet is not answered.
-func TestSubnet(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	own := &subnetListener{listener, netip.MustParsePrefix("127.0.0.8/30")}
-	defer own.Close()
-	accepted := make(chan string, 2)
-	go func() {
-		for conn, err := own.Accept(); err == nil; conn, err = own.Accept() {
-			accepted <- peerOf(conn.RemoteAddr().String())
-		}
-	}()
-	for _, from := range []string{"127.0.0.1", "127.0.0.9"} {
-		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-		conn, err := dialer.Dial("tcp", listener.Addr().String())
-		require.NoError(t, err)
-		defer conn.Close()
-		if from == "127.0.0.1" {
-			_, err = conn.Read(make([]byte, 1))
-			require.Error(t, err)
-		}
-	}
-	require.Equal(t, "127.0.0.9", <-accepted)
-}
 
 // TestOtherNetworks has namespaces in place of other machines: one on the bridge, which is a container as far as
 // the kernel knows, and others that know the way to the bridge's address and are not on it.

@@ -15,12 +15,14 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sys/unix"
+
+	"github.com/envharness/envharness/registryd/node"
 )
 
 // TestKill kills the registry in the middle of writes by both protocols: what was acknowledged is there.
 func TestKill(t *testing.T) {
 	const writers, most, kills = 16, 10000, 3
-	process, url := startProcess(t, Options{Data: t.TempDir()})
+	process, url := startProcess(t, Options{Data: dataDirectory(t)})
 	client := etcdClient(t, url)
 	var next, acknowledged atomic.Int64
 	var written sync.Map
@@ -84,14 +86,14 @@ func TestFullDisk(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(disk, unix.MNT_DETACH)) })
 	process, url := startProcess(t, Options{Data: filepath.Join(disk, "data")})
 	client := etcdClient(t, url)
-	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a?ttl=2s", "{}").status)
+	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a?ttl=2s", `{"host":"h"}`).status)
 	lease, err := client.Grant(t.Context(), 3600)
 	require.NoError(t, err)
 
 	filler := filepath.Join(disk, "filler")
 	var stat unix.Statfs_t
 	require.NoError(t, unix.Statfs(disk, &stat))
-	room := int64(stat.Bavail)*stat.Bsize - reserveBytes - 4<<20
+	room := int64(stat.Bavail)*stat.Bsize - node.ReserveBytes - 4<<20
 	require.NoError(t, allocate(filler, room))
 
 	value, written := strings.Repeat("x", 100_000), 0
@@ -107,7 +109,7 @@ func TestFullDisk(t *testing.T) {
 	require.ErrorContains(t, err, "space exceeded")
 	_, err = client.Txn(t.Context()).Then(clientv3.OpPut("x", "y")).Commit()
 	require.ErrorContains(t, err, "space exceeded")
-	refused(t, 507, ask(t, "PUT", url+"/services/web/b", "{}"))
+	refused(t, 507, ask(t, "PUT", url+"/services/web/b", `{"host":"h"}`))
 	ready := ask(t, "GET", url+"/readyz", "")
 	require.Equal(t, 503, ready.status)
 	require.Contains(t, ready.reason, "disk is full")
@@ -127,7 +129,7 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, os.Truncate(filler, room/2)) // once there is room, all goes on by itself
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/ROOM", value).status)
 	require.Equal(t, 200, ask(t, "GET", url+"/readyz", "").status)
-	require.NoError(t, allocate(filler, 2*reserveBytes)) // when others take the rest too, etcd may end
+	require.NoError(t, allocate(filler, 2*node.ReserveBytes)) // when others take the rest too, etcd may end
 	require.NoError(t, os.Remove(filler))
 	process.Kill(t)
 	process.Start(t)
@@ -153,7 +155,7 @@ func TestQuota(t *testing.T) {
 	}
 	alarm(etcdserverpb.AlarmRequest_ACTIVATE)
 	refused(t, 507, ask(t, "PUT", url+"/environment/A", "x"))
-	refused(t, 507, ask(t, "PUT", url+"/services/web/a", "{}"))
+	refused(t, 507, ask(t, "PUT", url+"/services/web/a", `{"host":"h"}`))
 	ready := ask(t, "GET", url+"/readyz", "")
 	require.Equal(t, 503, ready.status)
 	require.Contains(t, ready.reason, "NOSPACE")

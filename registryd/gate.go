@@ -1,6 +1,7 @@
 package registryd
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,12 +10,15 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/envharness/envharness/registryd/listen"
+	"github.com/envharness/envharness/registryd/node"
 )
 
 // gate decides who gets in.
 type gate struct {
 	options Options
-	backend backend
+	node    node.Node
 	logins  *logins
 	metrics *metrics
 }
@@ -22,8 +26,8 @@ type gate struct {
 // browser refuses what only a browser sends that another web page told to: it runs on a trusted machine, and
 // must not do what that page wants.
 func (g *gate) browser(r *http.Request) error {
-	door := doorOf(r)
-	if !door.secure && !door.unix && !g.knownHost(r.Host) {
+	client := listen.ClientOf(r.Context())
+	if !client.Secure && !client.Unix && !g.knownHost(r.Host) {
 		g.metrics.refused("host")
 		return problem(http.StatusMisdirectedRequest, "this server is not called %q: use its address, or name it by --host", r.Host)
 	}
@@ -50,18 +54,32 @@ func (g *gate) knownHost(host string) bool {
 	return same("localhost") || slices.ContainsFunc(g.options.Hosts, same)
 }
 
-// enter checks who a request comes from and notes it in the request. Everyone who got here through an open door
-// is let in, unless credentials are asked for; those that are sent are checked in any case.
+// enter checks who a request comes from and notes it in the request. Everyone who got here is let in, unless
+// credentials are asked for; those that are sent are checked in any case.
 func (g *gate) enter(r *http.Request) (*http.Request, error) {
 	if err := g.certificate(r); err != nil {
 		return nil, err
 	}
+	who, err := g.identify(r)
+	return r.WithContext(withCaller(r.Context(), who)), err
+}
+
+// identify gives the caller whom etcd knows. Credentials that etcd has no use for are nobody's.
+func (g *gate) identify(r *http.Request) (caller, error) {
 	who := readCaller(r)
-	r = r.WithContext(withCaller(r.Context(), who))
 	if who.anonymous() {
-		return r, g.stranger(r)
+		return who, g.anonymous(r)
 	}
-	return r, g.login(r, who)
+	known, err := g.check(r.Context(), who)
+	switch {
+	case node.IsDenial(err):
+		return who, askForLogin("wrong user, password or token")
+	case err != nil || known:
+		return who, err
+	case g.options.Auth && !listen.ClientOf(r.Context()).Local:
+		return who, askForLogin("wrong user, password or token")
+	}
+	return caller{peer: who.peer}, nil
 }
 
 // certificate asks for the client's, if the server was given an authority for that.
@@ -73,17 +91,17 @@ func (g *gate) certificate(r *http.Request) error {
 	return problem(http.StatusForbidden, "a client needs a certificate here")
 }
 
-// stranger judges a caller without credentials. While etcd has no users yet, those on this machine may make
+// anonymous judges a caller without credentials. While etcd has no users yet, those on this machine may make
 // some.
-func (g *gate) stranger(r *http.Request) error {
+func (g *gate) anonymous(r *http.Request) error {
 	if !g.options.Auth {
 		return nil
 	}
-	enabled, err := g.backend.authEnabled(r.Context())
+	enabled, err := g.node.AuthEnabled(r.Context())
 	if err != nil {
 		return err
 	}
-	if !enabled && doorOf(r).local {
+	if !enabled && listen.ClientOf(r.Context()).Local {
 		return nil
 	}
 	g.metrics.refused("credentials")
@@ -105,54 +123,42 @@ func (g *gate) operator(r *http.Request) error {
 		}
 		return problem(http.StatusForbidden, "this etcd has one member and stays so: for a cluster run etcd, and --etcd in front of it")
 	case "Auth", "Maintenance":
-		if call == "AuthStatus" || call == "Status" || doorOf(r).local {
+		if call == "AuthStatus" || call == "Status" || listen.ClientOf(r.Context()).Local {
 			return nil
 		}
 	default:
 		return nil
 	}
-	enabled, err := g.backend.authEnabled(r.Context())
+	enabled, err := g.node.AuthEnabled(r.Context())
 	if err == nil && !enabled {
 		err = problem(http.StatusForbidden, "only the machine itself may do this, as long as etcd has no users")
 	}
 	return err
 }
 
-// login checks credentials.
-func (g *gate) login(r *http.Request, who caller) error {
-	err := g.check(r, who)
-	if isDenial(err) {
-		return askForLogin("wrong user, password or token")
-	}
-	return err
-}
-
-func (g *gate) check(r *http.Request, who caller) error {
+// check asks etcd whether credentials are good at this moment. It knows nobody while it has no users.
+func (g *gate) check(ctx context.Context, who caller) (known bool, err error) {
 	if who.user != "" {
-		token, err := g.logins.token(r.Context(), who)
-		if err == nil && token == "" {
-			return g.noUsers(r)
-		}
-		return err
+		token, err := g.logins.verified(ctx, who)
+		return token != "", err
 	}
-	enabled, err := g.backend.authEnabled(r.Context())
-	if err != nil {
-		return err
+	enabled, err := g.node.AuthEnabled(ctx)
+	if err != nil || !enabled {
+		return false, err
 	}
-	if !enabled {
-		return g.noUsers(r)
-	}
-	valid, err := g.backend.validToken(r.Context(), who.token)
+	valid, err := g.node.ValidToken(ctx, who.token)
 	if err == nil && !valid {
 		err = rpctypes.ErrInvalidAuthToken
 	}
-	return err
+	return true, err
 }
 
-// noUsers judges credentials that etcd has no use for.
-func (g *gate) noUsers(r *http.Request) error {
-	if !g.options.Auth || doorOf(r).local {
-		return nil
+// entitled reports whether a caller that was let in is let in still.
+func (g *gate) entitled(ctx context.Context, who caller) bool {
+	if who.anonymous() {
+		enabled, err := g.node.AuthEnabled(ctx)
+		return err == nil && !enabled
 	}
-	return rpctypes.ErrAuthFailed
+	known, err := g.check(ctx, who)
+	return err == nil && known
 }

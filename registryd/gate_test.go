@@ -98,7 +98,7 @@ func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
-	data := t.TempDir()
+	data := dataDirectory(t)
 	server, _ := start(t, Options{Data: data, Listen: []string{"unix:" + path}})
 	require.Equal(t, []string{"unix:" + path}, server.Addresses())
 	info, err := os.Stat(path)
@@ -115,7 +115,7 @@ func TestUnixSocket(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, response.Kvs, 1)
 
-	_, err = Start(t.Context(), Options{Data: t.TempDir(), Listen: []string{"unix:" + path}})
+	_, err = Start(t.Context(), Options{Data: dataDirectory(t), Listen: []string{"unix:" + path}})
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 	server.Close()
 	require.NoFileExists(t, path)
@@ -133,7 +133,7 @@ func TestStaleSocket(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "f")
 	require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
-	_, err = Start(t.Context(), Options{Data: t.TempDir(), Listen: []string{"unix:" + file}})
+	_, err = Start(t.Context(), Options{Data: dataDirectory(t), Listen: []string{"unix:" + file}})
 	require.Error(t, err)
 	require.FileExists(t, file)
 }
@@ -144,7 +144,7 @@ func TestForeignSocket(t *testing.T) {
 	served, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	defer served.Close()
-	_, err = Start(t.Context(), Options{Data: t.TempDir(), Listen: []string{"unix:" + path}})
+	_, err = Start(t.Context(), Options{Data: dataDirectory(t), Listen: []string{"unix:" + path}})
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 	_, err = os.Lstat(path)
 	require.NoError(t, err)

@@ -2,6 +2,7 @@ package registryd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net/http"
@@ -9,13 +10,19 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/envharness/envharness/registryd/listen"
+	"github.com/envharness/envharness/registryd/node"
 )
 
-// The calls of etcd's protocol that are open to those who have no token yet.
+// The calls of etcd's protocol that are open to those who have no token yet, and how large a call is.
 const (
 	mostLogin        = 64 << 10 // bytes of it
+	mostCall         = 2 << 20  // etcd takes 1.5 MiB
 	grpcAuthenticate = "/etcdserverpb.Auth/Authenticate"
 	grpcHealth       = "/grpc.health.v1.Health/"
 )
@@ -27,7 +34,7 @@ func isGRPC(r *http.Request) bool {
 
 // serveGRPC hands a call to etcd's own server.
 func (h *handler) serveGRPC(w http.ResponseWriter, r *http.Request) {
-	etcd := h.backend.grpc()
+	etcd := h.node.GRPC()
 	if etcd == nil {
 		refuseGRPC(w, codes.Unimplemented, "etcd clients go to etcd itself: this registry stands in front of it for HTTP only")
 		return
@@ -37,9 +44,7 @@ func (h *handler) serveGRPC(w http.ResponseWriter, r *http.Request) {
 		refuseGRPC(w, codes.PermissionDenied, "another web page may not call this")
 		return
 	}
-	if !sendsForLong(r.URL.Path) {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-	}
+	change := h.rights.change()
 	switch {
 	case strings.HasPrefix(r.URL.Path, grpcHealth):
 	case r.URL.Path == grpcAuthenticate:
@@ -51,13 +56,107 @@ func (h *handler) serveGRPC(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	etcd.ServeHTTP(w, r)
+	if goesOn(r.URL.Path) {
+		h.serveStream(w, r, etcd, change)
+		return
+	}
+	h.serveCall(w, r, etcd)
 }
 
-// sendsForLong knows the calls in which a client goes on to say more. All others are said at once.
-func sendsForLong(call string) bool {
-	return call == "/etcdserverpb.Watch/Watch" || call == "/etcdserverpb.Lease/LeaseKeepAlive"
+// goesOn knows the calls that last: a client goes on to say more, or to be told more. All others are said and
+// answered at once.
+func goesOn(call string) bool {
+	switch call {
+	case "/etcdserverpb.Watch/Watch", "/etcdserverpb.Lease/LeaseKeepAlive", "/etcdserverpb.Maintenance/Snapshot",
+		"/grpc.health.v1.Health/Watch":
+		return true
+	}
+	return false
 }
+
+// serveStream lets a call go on while its client takes what it is sent and may have it: etcd asks neither again.
+func (h *handler) serveStream(w http.ResponseWriter, r *http.Request, etcd http.Handler, change <-chan struct{}) {
+	ctx, cancel := h.whileEntitled(r.Context(), change, func() bool { return h.enterGRPC(r) == nil })
+	defer cancel()
+	etcd.ServeHTTP(&timedWriter{w, http.NewResponseController(w)}, r.WithContext(ctx))
+}
+
+// serveCall reads a call whole, so that a slow one holds up nobody, and counts its answer as one that is on its
+// way until the client has it.
+func (h *handler) serveCall(w http.ResponseWriter, r *http.Request, etcd http.Handler) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
+	_ = control.SetWriteDeadline(time.Now().Add(bodyTime + answerTime))
+	body, done, err := h.readCall(w, r, mostCall)
+	if err != nil {
+		refuseEntry(w, err)
+		return
+	}
+	defer done()
+	var gives []func()
+	defer func() {
+		for _, give := range gives {
+			give()
+		}
+	}()
+	ctx := node.WithRoom(r.Context(), func(size int) error {
+		give, ok := h.room.takeNow(listen.ClientOf(r.Context()), int64(size))
+		if !ok {
+			return errNoRoom
+		}
+		gives = append(gives, give) // etcd makes one answer, before ServeHTTP returns
+		return nil
+	})
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	etcd.ServeHTTP(w, r.WithContext(ctx))
+}
+
+func (h *handler) readCall(w http.ResponseWriter, r *http.Request, most int64) (body []byte, done func(), err error) {
+	head := make([]byte, 5) // of a message: whether it is compressed, and its length
+	r.Body = http.MaxBytesReader(w, r.Body, most)
+	n, err := io.ReadFull(r.Body, head)
+	if err != nil { // etcd says what is wrong
+		return head[:n], func() {}, nil
+	}
+	size := int64(binary.BigEndian.Uint32(head[1:]))
+	if size > most-int64(len(head)) {
+		return nil, nil, problem(http.StatusRequestEntityTooLarge, "%s", rpctypes.ErrRequestTooLarge.Error())
+	}
+	done, err = h.room.take(r.Context(), listen.ClientOf(r.Context()), size)
+	if err != nil {
+		return nil, nil, err
+	}
+	body = make([]byte, len(head)+int(size))
+	n, err = io.ReadFull(r.Body, body[copy(body, head):])
+	if err == nil {
+		_, err = io.Copy(io.Discard, r.Body)
+	}
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		done()
+		return nil, nil, problem(http.StatusBadRequest, "the call did not come whole")
+	}
+	return body[:len(head)+n], done, nil
+}
+
+// timedWriter cuts off a client that does not take what it is sent. It may take its time to be sent something.
+type timedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (w *timedWriter) Write(data []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(stuckTime))
+	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
+	return w.ResponseWriter.Write(data)
+}
+
+func (w *timedWriter) Flush() {
+	_ = w.control.SetWriteDeadline(time.Now().Add(stuckTime))
+	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
+	_ = w.control.Flush()
+}
+
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // enterGRPC is gate.enter for a call: its credentials are the token alone, and etcd checks it again.
 func (h *handler) enterGRPC(r *http.Request) error {
@@ -72,16 +171,16 @@ func (h *handler) enterGRPC(r *http.Request) error {
 		token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	}
 	if token == "" {
-		return h.gate.stranger(r)
+		return h.gate.anonymous(r)
 	}
-	enabled, err := h.backend.authEnabled(r.Context())
+	enabled, err := h.node.AuthEnabled(r.Context())
 	if err != nil {
 		return err
 	}
 	if !enabled {
-		return h.gate.stranger(r)
+		return h.gate.anonymous(r)
 	}
-	valid, err := h.backend.validToken(r.Context(), token)
+	valid, err := h.node.ValidToken(r.Context(), token)
 	if err == nil && !valid {
 		err = rpctypes.ErrInvalidAuthToken // in etcd's words, on which its clients log in again
 	}
@@ -94,29 +193,44 @@ func (h *handler) authenticateGRPC(w http.ResponseWriter, r *http.Request, etcd 
 		refuseGRPC(w, codes.PermissionDenied, err.Error())
 		return
 	}
-	if err := readAhead(w, r); err != nil {
-		refuseGRPC(w, codes.InvalidArgument, err.Error())
-		return
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime))
+	body, done, err := h.readCall(w, r, mostLogin)
+	if err == nil {
+		defer done()
+		err = h.countLogin(w, r, etcd, body)
 	}
-	err := h.store.logins.attempt(r.Context(), peerOf(r.RemoteAddr), func() error {
+	if err != nil && !node.IsDenial(err) {
+		refuseEntry(w, err)
+	}
+}
+
+// countLogin gives a denial that etcd has told already, and other errors that are to be told.
+func (h *handler) countLogin(w http.ResponseWriter, r *http.Request, etcd http.Handler, body []byte) error {
+	user, err := loginUser(body)
+	if err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return h.store.logins.attempt(r.Context(), listen.ClientOf(r.Context()).Peer, user, func() error {
 		etcd.ServeHTTP(w, r)
 		if w.Header().Get("Grpc-Status") == strconv.Itoa(int(codes.InvalidArgument)) {
 			return rpctypes.ErrAuthFailed
 		}
 		return nil
 	})
-	if refused := new(refusal); errors.As(err, &refused) {
-		refuseGRPC(w, codes.ResourceExhausted, refused.reason)
-	}
 }
 
-// readAhead takes the whole of a short call, so that a slow client does not hold up those who log in after it.
-func readAhead(w http.ResponseWriter, r *http.Request) error {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime))
-	r.Body = http.MaxBytesReader(w, r.Body, mostLogin)
-	body, err := readBody(r)
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return err
+// loginUser reads who logs in.
+func loginUser(body []byte) (string, error) {
+	const head = 5
+	if len(body) < head || body[0] != 0 {
+		return "", problem(http.StatusBadRequest, "a login comes whole and not compressed")
+	}
+	login := new(etcdserverpb.AuthenticateRequest)
+	if err := proto.Unmarshal(body[head:], login); err != nil {
+		return "", problem(http.StatusBadRequest, "this is no login")
+	}
+	return login.Name, nil
 }
 
 func refuseEntry(w http.ResponseWriter, err error) {
@@ -144,6 +258,8 @@ func grpcCode(status int) codes.Code {
 		return codes.PermissionDenied
 	case http.StatusTooManyRequests:
 		return codes.ResourceExhausted
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		return codes.InvalidArgument
 	}
 	return codes.Unavailable
 }

@@ -2,8 +2,8 @@ package registryd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/registryd/listen"
+	"github.com/envharness/envharness/registryd/node"
+	"github.com/envharness/envharness/registryd/page"
 )
 
 // What a request may take: the size of its body, the time to send that, and the time for an answer.
@@ -27,28 +30,34 @@ const (
 // prints the body, and that would become the value of a variable.
 const ErrorHeader = "Envdiscover-Error"
 
-// handler answers all requests of all doors.
+// handler answers all requests of all listeners.
 type handler struct {
-	backend backend
-	store   *store
-	gate    *gate
-	mirrors *mirrors
-	metrics *metrics
-	page    http.Handler
-	log     *slog.Logger
+	node      node.Node
+	store     *store
+	gate      *gate
+	rights    *rights
+	room      *room
+	snapshots *snapshots
+	mirrors   *mirrors
+	metrics   *metrics
+	page      *page.Page
+	log       *slog.Logger
 
 	life context.Context // of watches
 	end  context.CancelFunc
 }
 
-func newHandler(options Options, b backend, keys layout.Layout, d *doors) *handler {
-	h := &handler{backend: b, log: options.Log, metrics: newMetrics(b, d.guests)}
+func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.Listeners) *handler {
+	h := &handler{node: n, log: options.Log, rights: newRights(), room: newRoom(mostInFlight, mostInFlightEach)}
 	h.life, h.end = context.WithCancel(context.Background())
-	logins := newLogins(b, h.metrics)
-	h.store = &store{client: b.client(), keys: keys, logins: logins, log: options.Log}
-	h.gate = &gate{options: options, backend: b, logins: logins, metrics: h.metrics}
-	h.mirrors = newMirrors(h.life, h.store)
-	h.page = newPage(options)
+	h.metrics = newMetrics(n, l.Connections)
+	logins := newLogins(n, h.metrics)
+	h.store = newStore(n.Client(), keys, logins, options.Log)
+	h.gate = &gate{options: options, node: n, logins: logins, metrics: h.metrics}
+	h.snapshots = newSnapshots(h.store)
+	h.mirrors = newMirrors(h.life, h.store, h.rights)
+	h.page = page.New(page.Options{Containers: options.Containers, Insecure: options.Insecure})
+	go h.rights.follow(h.life, n)
 	return h
 }
 
@@ -113,9 +122,19 @@ func (h *handler) route(w *reply, r *http.Request, path []string) error {
 	case path[0] == "metrics" && len(path) == 1:
 		return get(func(w http.ResponseWriter, r *http.Request) error { h.metrics.ServeHTTP(w, r); return nil })
 	case len(path) == 1:
-		return get(func(w http.ResponseWriter, r *http.Request) error { h.page.ServeHTTP(w, r); return nil })
+		return get(func(w http.ResponseWriter, r *http.Request) error { return h.pageFile(w, r, path[0]) })
 	}
 	return problem(http.StatusNotFound, "there is nothing at this path")
+}
+
+func (h *handler) pageFile(w http.ResponseWriter, r *http.Request, name string) error {
+	content, kind := h.page.File(name)
+	if content == nil {
+		return problem(http.StatusNotFound, "there is nothing at this path")
+	}
+	w.Header().Set("Content-Security-Policy", page.Policy)
+	w.Header().Set("Content-Type", kind)
+	return h.send(w, r, content)
 }
 
 // segments takes a path apart. Each part is unescaped by itself, so a name may have a slash, written %2F; the
@@ -150,11 +169,6 @@ func allow(r *http.Request, method string, answer func() error) error {
 	return notAllowed(method)
 }
 
-func notAllowed(methods ...string) error {
-	return &refusal{status: http.StatusMethodNotAllowed, reason: "the method is none of " + strings.Join(methods, ", "),
-		header: http.Header{"Allow": methods}}
-}
-
 // setSafeHeaders keeps other web pages from using an answer: nothing allows them to read it, and nothing in it is
 // taken for a script, a style or a page.
 func setSafeHeaders(header http.Header) {
@@ -163,19 +177,6 @@ func setSafeHeaders(header http.Header) {
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
-}
-
-// refusal is an error that is told to the client.
-type refusal struct {
-	status int
-	reason string
-	header http.Header
-}
-
-func (e *refusal) Error() string { return e.reason }
-
-func problem(status int, format string, args ...any) error {
-	return &refusal{status: status, reason: fmt.Sprintf(format, args...)}
 }
 
 // refuse tells what went wrong, in the header alone.
@@ -226,16 +227,62 @@ func (r *reply) Write(data []byte) (int, error) {
 // Unwrap lets http.ResponseController find the connection.
 func (r *reply) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// readBody reads all of it.
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(r.Body)
+// readBody reads all of it. Its room is given back by done, once it is no longer needed.
+func (h *handler) readBody(r *http.Request) (body []byte, done func(), err error) {
+	size := r.ContentLength
+	if size < 0 || size > mostBody {
+		size = mostBody
+	}
+	done, err = h.room.take(r.Context(), listen.ClientOf(r.Context()), size)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err = io.ReadAll(r.Body)
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, problem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+		err = problem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+	} else if err != nil {
+		err = problem(http.StatusBadRequest, "the body did not come whole")
 	}
 	if err != nil {
-		return nil, problem(http.StatusBadRequest, "the body did not come whole")
+		done()
+		return nil, nil, err
 	}
-	return body, nil
+	return body, done, nil
+}
+
+// send writes an answer that is this client's alone.
+func (h *handler) send(w http.ResponseWriter, r *http.Request, data []byte) error {
+	done, err := h.room.take(r.Context(), listen.ClientOf(r.Context()), int64(len(data)))
+	if err != nil {
+		return err
+	}
+	defer done()
+	return writeAnswer(w, data)
+}
+
+// sendShared writes an answer that others may be reading too.
+func (h *handler) sendShared(w http.ResponseWriter, r *http.Request, a *sharedAnswer) error {
+	done, err := a.read(r.Context(), h.room)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return writeAnswer(w, a.data)
+}
+
+func writeAnswer(w http.ResponseWriter, data []byte) error {
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	_, err := w.Write(data)
+	return err
+}
+
+func (h *handler) sendJSON(w http.ResponseWriter, r *http.Request, answer any) error {
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return h.send(w, r, append(data, '\n'))
 }
 
 // queryDuration reads ?name=10s; a bare number is seconds. 0 when it is not there.

@@ -2,6 +2,7 @@ package registryd
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -17,10 +18,18 @@ func (h *handler) healthz(w http.ResponseWriter) error {
 func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
-	health := h.backend.health(ctx)
+	health := h.node.Health(ctx)
+	status := http.StatusOK
 	if !health.Ready {
+		status = http.StatusServiceUnavailable
 		w.Header().Set(ErrorHeader, headerText(strings.Join(health.Problem, "; ")))
-		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	return writeJSON(w, health)
+	data, err := json.Marshal(health)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, err = w.Write(append(data, '\n'))
+	return err
 }

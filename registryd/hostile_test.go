@@ -74,20 +74,6 @@ func hostileHTTP2(t *testing.T, conn net.Conn, turn int) {
 	}
 }
 
-func TestTooManyConnections(t *testing.T) {
-	g := &guests{most: 5, each: 3, byPeer: map[string]int{}}
-	for range 3 {
-		require.True(t, g.enter("a"))
-	}
-	require.False(t, g.enter("a"))
-	require.True(t, g.enter("b"))
-	require.True(t, g.enter("c"))
-	require.False(t, g.enter("d"))
-	g.leave("a")
-	require.True(t, g.enter("d"))
-	require.Equal(t, 5, g.count())
-}
-
 func TestLargeHead(t *testing.T) {
 	_, url := start(t, Options{})
 	request := newRequest(t, "GET", url+"/environment", "", "X-Large", strings.Repeat("x", 200<<10))
@@ -130,9 +116,9 @@ func (e *events) next(t testing.TB) string {
 
 func TestWatch(t *testing.T) {
 	_, url := start(t, Options{})
-	require.Equal(t, 200, ask(t, "PUT", url+"/services/db/a?ttl=1h", `{"user":"u","password":"secret"}`).status)
+	require.Equal(t, 200, ask(t, "PUT", url+"/services/db/a?ttl=1h", `{"host":"h","user":"u","password":"secret"}`).status)
 	all, web := watchEvents(t, url+"/watch"), watchEvents(t, url+"/watch?service=web")
-	require.Equal(t, `service {"service":"db","instances":[{"id":"a","service":"db","state":"passing","has_credentials":true}]}`, all.next(t))
+	require.Equal(t, `service {"service":"db","instances":[{"id":"a","service":"db","host":"h","state":"passing","has_credentials":true}]}`, all.next(t))
 	require.Equal(t, `values []`, all.next(t))
 	require.Equal(t, `current {"current":true}`, all.next(t))
 	const empty = `service {"service":"web","instances":[]}`
@@ -141,8 +127,8 @@ func TestWatch(t *testing.T) {
 
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/A", "secret").status)
 	require.Equal(t, `values ["A"]`, all.next(t))
-	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a?ttl=1h", `{}`).status)
-	const one = `service {"service":"web","instances":[{"id":"a","service":"web","state":"passing"}]}`
+	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a?ttl=1h", `{"host":"h"}`).status)
+	const one = `service {"service":"web","instances":[{"id":"a","service":"web","host":"h","state":"passing"}]}`
 	require.Equal(t, one, all.next(t))
 	require.Equal(t, one, web.next(t))
 	require.Equal(t, 204, ask(t, "DELETE", url+"/services/web/a", "").status)
@@ -161,7 +147,7 @@ func TestCanary(t *testing.T) {
 	note := func(a answer) {
 		fmt.Fprintln(&seen, a.body, a.reason, a.header)
 	}
-	instance := `{"user":"` + canary + `","password":"` + canary + `","unknown":"` + canary + `"}`
+	instance := `{"host":"h","user":"` + canary + `","password":"` + canary + `","unknown":"` + canary + `"}`
 	note(ask(t, "PUT", url+"/environment/A", canary))
 	note(ask(t, "PUT", url+"/environment/A?ttl="+"x", canary))
 	note(ask(t, "PUT", url+"/environment/A-", canary))

@@ -5,15 +5,17 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/envharness/envharness/registryd/listen"
+	"github.com/envharness/envharness/registryd/node"
 )
 
-// caller is who a request comes from, as etcd will be told. The zero caller is nobody in particular.
+// caller is who a request comes from, as etcd is told. The zero caller is nobody in particular.
 type caller struct {
 	token          string // one of etcd's, or
 	user, password string
@@ -35,7 +37,7 @@ func callerOf(ctx context.Context) caller {
 
 // readCaller reads basic authentication, or a token of etcd's as Bearer or, as etcd itself takes it, alone.
 func readCaller(r *http.Request) caller {
-	peer := peerOf(r.RemoteAddr)
+	peer := listen.ClientOf(r.Context()).Peer
 	if user, password, ok := r.BasicAuth(); ok {
 		return caller{user: user, password: password, peer: peer}
 	}
@@ -52,103 +54,106 @@ func readCaller(r *http.Request) caller {
 // The tokens that are remembered. etcd forgets one that is not used for five minutes.
 const (
 	mostLogins   = 1024
-	loginsAtOnce = 2 // hashing a password is slow on purpose
+	loginsAtOnce = 2                      // hashing a password is slow on purpose
+	failureTime  = 300 * time.Millisecond // is what a failed login takes at least, whatever etcd found
 )
 
 // logins turns users and passwords into tokens of etcd's, and remembers them: etcd takes a tenth of a second to
-// check a password.
+// check a password. Many who log in as one user at a time are one login.
 type logins struct {
-	backend  backend
+	node     node.Node
 	metrics  *metrics
 	attempts *attempts
 	turns    chan struct{}
+	flights  batches[loginKey, string]
 
 	lock   sync.Mutex
-	tokens map[[sha256.Size]byte]string
+	tokens map[loginKey]string
 }
 
-func newLogins(b backend, m *metrics) *logins {
+func newLogins(n node.Node, m *metrics) *logins {
 	return &logins{
-		backend:  b,
+		node:     n,
 		metrics:  m,
 		attempts: newAttempts(),
 		turns:    make(chan struct{}, loginsAtOnce),
-		tokens:   map[[sha256.Size]byte]string{},
+		tokens:   map[loginKey]string{},
 	}
 }
 
-// key is what a login is remembered by: its password is not.
-func (c caller) key() [sha256.Size]byte {
+// loginKey is what a login is remembered by: its password is not.
+type loginKey [sha256.Size]byte
+
+func (c caller) key() loginKey {
 	user := sha256.Sum256([]byte(c.user))
 	password := sha256.Sum256([]byte(c.password))
 	return sha256.Sum256(append(user[:], password[:]...))
 }
 
-// token gives what etcd is told of a caller; nothing of nobody, and nothing when etcd asks for no users.
+// token gives what etcd is told of a caller; nothing of nobody, and nothing when etcd asks for no users. One that
+// is remembered may have ended: see verified.
 func (l *logins) token(ctx context.Context, c caller) (string, error) {
 	if c.user == "" {
 		return c.token, nil
 	}
-	l.lock.Lock()
-	token := l.tokens[c.key()]
-	l.lock.Unlock()
-	if token != "" {
+	if token := l.remembered(c); token != "" {
 		return token, nil
 	}
 	return l.authenticate(ctx, c)
 }
 
-func (l *logins) authenticate(ctx context.Context, c caller) (token string, err error) {
-	err = l.attempt(ctx, c.peer, func() error {
-		response, err := l.backend.client().Authenticate(ctx, c.user, c.password)
-		if err == nil {
-			token = response.Token
+// verified is token, of which etcd says that it is good at this moment.
+func (l *logins) verified(ctx context.Context, c caller) (string, error) {
+	token, err := l.token(ctx, c)
+	if err != nil || token == "" {
+		return token, err
+	}
+	valid, err := l.node.ValidToken(ctx, token)
+	switch {
+	case err != nil || valid:
+		return token, err
+	case l.forget(c, token):
+		return l.authenticate(ctx, c)
+	}
+	return "", rpctypes.ErrInvalidAuthToken
+}
+
+func (l *logins) remembered(c caller) string {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return l.tokens[c.key()]
+}
+
+func (l *logins) authenticate(ctx context.Context, c caller) (string, error) {
+	key := c.key()
+	return l.flights.join(ctx, key, func(ctx context.Context) (token string, err error) {
+		if token := l.remembered(c); token != "" { // since this one waits
+			return token, nil
 		}
-		return err
+		err = l.attempt(ctx, c.peer, c.user, func() error {
+			response, err := l.node.Client().Authenticate(ctx, c.user, c.password)
+			if err == nil {
+				token = response.Token
+			}
+			return err
+		})
+		if errors.Is(err, rpctypes.ErrAuthNotEnabled) {
+			return "", nil
+		}
+		if err == nil {
+			l.remember(key, token)
+		}
+		return token, err
 	})
-	if errors.Is(err, rpctypes.ErrAuthNotEnabled) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
+}
+
+func (l *logins) remember(key loginKey, token string) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	if len(l.tokens) >= mostLogins {
 		clear(l.tokens)
 	}
-	l.tokens[c.key()] = token
-	return token, nil
-}
-
-// attempt lets a peer log in, unless it failed too often. Few do so at a time, which also keeps a peer from
-// failing a hundred times at once.
-func (l *logins) attempt(ctx context.Context, peer string, login func() error) error {
-	select {
-	case l.turns <- struct{}{}:
-		defer func() { <-l.turns }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if wait := l.attempts.wait(peer); wait > 0 {
-		l.metrics.refused("attempts")
-		return tooMany(wait)
-	}
-	err := login()
-	if isDenial(err) {
-		l.attempts.failed(peer)
-		l.metrics.refused("login")
-	}
-	return err
-}
-
-func tooMany(wait time.Duration) error {
-	seconds := strconv.Itoa(int(wait/time.Second) + 1)
-	return &refusal{
-		status: http.StatusTooManyRequests,
-		reason: "too many failed logins, try again in " + seconds + " s",
-		header: http.Header{"Retry-After": {seconds}},
-	}
+	l.tokens[key] = token
 }
 
 // forget drops a token that etcd does not know any more, and reports whether the caller can have another.
@@ -164,61 +169,36 @@ func (l *logins) forget(c caller, token string) bool {
 	return true
 }
 
-// How often a peer may fail to log in.
-const (
-	failuresAllowed = 5
-	failuresWindow  = time.Minute
-	mostPeers       = 10000
-)
-
-// attempts counts failed logins by peer.
-type attempts struct {
-	lock   sync.Mutex
-	byPeer map[string]*failures
-}
-
-type failures struct {
-	count int
-	since time.Time
-}
-
-func newAttempts() *attempts { return &attempts{byPeer: map[string]*failures{}} }
-
-// wait is how long a peer that failed too often has to.
-func (a *attempts) wait(peer string) time.Duration {
-	a.lock.Lock()
-	defer a.lock.Unlock()
-	f := a.byPeer[peer]
-	if f == nil || f.count < failuresAllowed {
-		return 0
+// attempt lets somebody log in, later if that failed too often before. Few do so at a time, and one of each peer,
+// which also keeps a peer from failing a hundred times at once.
+func (l *logins) attempt(ctx context.Context, peer, user string, login func() error) error {
+	who := attemptKey{peer, sha256.Sum256([]byte(user))}
+	leave, err := l.attempts.enter(ctx, who, func() { l.metrics.refused("delayed") })
+	if err != nil {
+		l.metrics.refused("attempts")
+		return err
 	}
-	return max(0, time.Until(f.since.Add(failuresWindow)))
-}
-
-func (a *attempts) failed(peer string) {
-	a.lock.Lock()
-	defer a.lock.Unlock()
-	now := time.Now()
-	f := a.byPeer[peer]
-	if f == nil || now.Sub(f.since) > failuresWindow {
-		a.prune(now)
-		f = &failures{since: now}
-		a.byPeer[peer] = f
+	defer leave()
+	select {
+	case l.turns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	f.count++
-}
-
-// prune keeps the memory bounded.
-func (a *attempts) prune(now time.Time) {
-	if len(a.byPeer) < mostPeers {
-		return
-	}
-	for peer, f := range a.byPeer {
-		if now.Sub(f.since) > failuresWindow {
-			delete(a.byPeer, peer)
+	begin := time.Now()
+	err = login()
+	<-l.turns
+	if !node.IsDenial(err) {
+		if err == nil {
+			l.attempts.succeeded(who)
 		}
+		return err
 	}
-	if len(a.byPeer) >= mostPeers {
-		clear(a.byPeer)
+	l.attempts.failed(who)
+	l.metrics.refused("login")
+	leave()
+	select {
+	case <-time.After(time.Until(begin.Add(failureTime))):
+	case <-ctx.Done():
 	}
+	return err
 }

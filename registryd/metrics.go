@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/envharness/envharness/registryd/node"
 )
 
 // metrics are this server's own, and those of the etcd in it. None has a name, let alone a value, as a label.
@@ -16,7 +18,7 @@ type metrics struct {
 	watches  prometheus.Gauge
 }
 
-func newMetrics(b backend, g *guests) *metrics {
+func newMetrics(n node.Node, connections func() int) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "envdiscoverd_http_requests_total", Help: "Answered requests, but for etcd's own protocol.",
@@ -28,13 +30,13 @@ func newMetrics(b backend, g *guests) *metrics {
 			Name: "envdiscoverd_watches", Help: "Readers of /watch.",
 		}),
 	}
-	connections := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "envdiscoverd_connections", Help: "Open connections of clients.",
-	}, func() float64 { return float64(g.count()) })
+	}, func() float64 { return float64(connections()) })
 	own := prometheus.NewRegistry()
-	own.MustRegister(m.requests, m.refusals, m.watches, connections)
+	own.MustRegister(m.requests, m.refusals, m.watches, open)
 	all := prometheus.Gatherers{own}
-	if b.grpc() != nil {
+	if n.GRPC() != nil {
 		all = append(all, prometheus.DefaultGatherer) // where etcd puts its own
 	}
 	m.Handler = promhttp.HandlerFor(all, promhttp.HandlerOpts{})

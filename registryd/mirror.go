@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/registryd/node"
 )
 
 // gatherTime is how long changes are gathered before those who watch are told of them together.
@@ -25,29 +27,37 @@ const gatherTime = 50 * time.Millisecond
 // takes nothing for stuckTime is cut off before.
 const rememberedChanges = int64(4 * stuckTime / gatherTime)
 
+// mostMirrors bounds how many callers watch at a time. One caller may do so as often as it likes.
+const mostMirrors = 100
+
 // mirrors keeps one mirror for each caller who watches: however many watch, etcd is asked once, and with the
 // rights of that caller.
 type mirrors struct {
-	life  context.Context
-	store *store
+	life   context.Context
+	store  *store
+	rights *rights
+	behind *behind
 
 	lock     sync.Mutex
 	byCaller map[caller]*mirror
 }
 
-func newMirrors(life context.Context, s *store) *mirrors {
-	return &mirrors{life: life, store: s, byCaller: map[caller]*mirror{}}
+func newMirrors(life context.Context, s *store, r *rights) *mirrors {
+	return &mirrors{life: life, store: s, rights: r, behind: newBehind(), byCaller: map[caller]*mirror{}}
 }
 
 // join gives the mirror of a caller, which goes on until everyone has left it.
-func (ms *mirrors) join(who caller) (m *mirror, leave func()) {
+func (ms *mirrors) join(who caller) (m *mirror, leave func(), err error) {
 	ms.lock.Lock()
 	defer ms.lock.Unlock()
 	who.peer = ""
 	m = ms.byCaller[who]
 	if m == nil {
+		if len(ms.byCaller) >= mostMirrors {
+			return nil, nil, problem(http.StatusServiceUnavailable, "more than %d users watch already", mostMirrors)
+		}
 		ctx, end := context.WithCancel(withCaller(ms.life, who))
-		m = newMirror(ms.store, end)
+		m = newMirror(ms, end)
 		ms.byCaller[who] = m
 		go m.run(ctx)
 	}
@@ -59,7 +69,7 @@ func (ms *mirrors) join(who caller) (m *mirror, leave func()) {
 			m.end()
 			delete(ms.byCaller, who)
 		}
-	})
+	}), nil
 }
 
 // mirror is a copy of what one caller may see: every service's instances without credentials, and the names of
@@ -67,11 +77,13 @@ func (ms *mirrors) join(who caller) (m *mirror, leave func()) {
 // than what it has, however slow it is.
 type mirror struct {
 	store   *store
+	rights  *rights
+	behind  *behind
 	end     context.CancelFunc
 	readers int // of mirrors
 
 	lock      sync.Mutex
-	news      bool          // there are changes that are not published
+	unsent    bool          // there are changes that are not published
 	change    int64         // the newest
 	changed   chan struct{} // closed at the next
 	services  map[string]*mirrored
@@ -87,7 +99,7 @@ type mirrored struct {
 	at        int64
 	dirty     bool
 	instances map[string]mirroredInstance
-	encoded   []byte // of a discovery.Snapshot
+	event     *event
 }
 
 // mirroredInstance is kept as it is told, because one of many changes at a time.
@@ -96,9 +108,11 @@ type mirroredInstance struct {
 	lease   clientv3.LeaseID
 }
 
-func newMirror(s *store, end context.CancelFunc) *mirror {
+func newMirror(ms *mirrors, end context.CancelFunc) *mirror {
 	return &mirror{
-		store:    s,
+		store:    ms.store,
+		rights:   ms.rights,
+		behind:   ms.behind,
 		end:      end,
 		changed:  make(chan struct{}),
 		services: map[string]*mirrored{},
@@ -114,6 +128,9 @@ func (m *mirror) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errRights) {
+			continue // read anew, with the rights of now
+		}
 		m.outage(err)
 		if backoff.Wait(ctx) != nil {
 			return
@@ -126,16 +143,27 @@ func (m *mirror) outage(err error) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	m.denied = nil
-	if isDenial(err) || errors.As(err, new(*refusal)) {
+	if node.IsDenial(err) || errors.As(err, new(*refusal)) || errors.As(err, new(*crowdError)) {
 		m.denied = err
+		m.forget()
 	}
 	m.current = false
 	m.publish()
 	m.currentAt = m.change
 }
 
+var errRights = errors.New("users or roles of etcd have changed")
+
+// forget drops what the caller may not see any more.
+func (m *mirror) forget() {
+	clear(m.services)
+	clear(m.values)
+	m.valuesAt = 0
+}
+
 // follow reads all and then every change, until that breaks.
 func (m *mirror) follow(ctx context.Context, good func()) error {
+	rights := m.rights.change()
 	services, values := m.store.keys.ServicesPrefix(), m.store.keys.ValuesPrefix()
 	state, err := call(ctx, m.store, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return m.store.client.Txn(ctx).Then(
@@ -150,12 +178,12 @@ func (m *mirror) follow(ctx context.Context, good func()) error {
 	good()
 	m.replace(state.Responses[0].GetResponseRange().Kvs, state.Responses[1].GetResponseRange().Kvs)
 	_, err = asCaller(ctx, m.store, func(ctx context.Context) (any, error) {
-		return nil, m.watch(ctx, services, values, state.Header.Revision+1)
+		return nil, m.watch(ctx, services, values, state.Header.Revision+1, rights)
 	})
 	return err
 }
 
-func (m *mirror) watch(ctx context.Context, services, values string, revision int64) error {
+func (m *mirror) watch(ctx context.Context, services, values string, revision int64, rights <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	from := []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithRev(revision)}
@@ -169,6 +197,8 @@ func (m *mirror) watch(ctx context.Context, services, values string, revision in
 		select {
 		case response, ok = <-ofServices:
 		case response, ok = <-ofValues:
+		case <-rights:
+			return errRights
 		case <-timer.C:
 			m.tell()
 			waiting = false
@@ -226,7 +256,7 @@ func (m *mirror) take(events []*clientv3.Event) {
 func (m *mirror) tell() {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	if m.news {
+	if m.unsent {
 		m.publish()
 	}
 }
@@ -236,7 +266,7 @@ func (m *mirror) put(kv *mvccpb.KeyValue) {
 	key := string(kv.Key)
 	if name, err := m.store.keys.ValueName(key); err == nil {
 		if _, known := m.values[name]; !known {
-			m.valuesAt, m.news = m.change+1, true
+			m.valuesAt, m.unsent = m.change+1, true
 		}
 		m.values[name] = clientv3.LeaseID(kv.Lease)
 		return
@@ -255,7 +285,7 @@ func (m *mirror) put(kv *mvccpb.KeyValue) {
 	if err != nil { // it was decoded from JSON
 		return
 	}
-	service.dirty, m.news = true, true
+	service.dirty, m.unsent = true, true
 	service.instances[in.ID] = mirroredInstance{encoded, clientv3.LeaseID(kv.Lease)}
 }
 
@@ -272,7 +302,7 @@ func shown(in discovery.Instance) discovery.Instance {
 func (m *mirror) drop(key string) {
 	if name, err := m.store.keys.ValueName(key); err == nil {
 		delete(m.values, name)
-		m.valuesAt, m.news = m.change+1, true
+		m.valuesAt, m.unsent = m.change+1, true
 		return
 	}
 	in, err := m.store.keys.Decode(key, []byte("{}")) // the key alone says which it was
@@ -281,38 +311,39 @@ func (m *mirror) drop(key string) {
 	}
 	if service := m.services[in.Service]; service != nil {
 		delete(service.instances, in.ID)
-		service.dirty, m.news = true, true
+		service.dirty, m.unsent = true, true
 	}
 }
 
 // publish numbers what has changed and wakes the readers.
 func (m *mirror) publish() {
 	m.change++
-	m.news = false
+	m.unsent = false
 	for name, service := range m.services {
 		if !service.dirty && len(service.instances) == 0 && service.at < m.change-rememberedChanges {
 			delete(m.services, name)
 		}
 		if service.dirty {
 			service.dirty, service.at = false, m.change
-			service.encoded = encodeService(name, service.instances)
+			m.behind.replaced(service.event)
+			service.event = newEvent(name, service.instances)
 		}
 	}
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
 
-// encodeService writes a discovery.Snapshot, sorted by ID.
-func encodeService(name string, instances map[string]mirroredInstance) []byte {
+// newEvent writes a discovery.Snapshot, sorted by ID, as readers are sent it.
+func newEvent(name string, instances map[string]mirroredInstance) *event {
 	quoted, _ := json.Marshal(name) // any string can be encoded
 	var encoded bytes.Buffer
-	fmt.Fprintf(&encoded, `{"service":%s,"instances":[`, quoted)
+	fmt.Fprintf(&encoded, "event: service\ndata: {\"service\":%s,\"instances\":[", quoted)
 	for i, id := range slices.Sorted(maps.Keys(instances)) {
 		if i > 0 {
 			encoded.WriteByte(',')
 		}
 		encoded.Write(instances[id].encoded)
 	}
-	encoded.WriteString("]}")
-	return encoded.Bytes()
+	encoded.WriteString("]}\n\n")
+	return &event{data: encoded.Bytes(), readers: map[*stream]bool{}}
 }

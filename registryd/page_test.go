@@ -90,7 +90,7 @@ func TestPage(t *testing.T) {
 
 	t.Run("a masked value is not there", func(t *testing.T) {
 		require.Equal(t, 204, ask(t, "PUT", url+"/environment/DATABASE_URL", "canary-value").status)
-		require.Equal(t, 200, ask(t, "PUT", url+"/services/db/db-1?ttl=1h", `{"user":"u","password":"canary-password"}`).status)
+		require.Equal(t, 200, ask(t, "PUT", url+"/services/db/db-1?ttl=1h", `{"host":"h","user":"u","password":"canary-password"}`).status)
 		see(t, ctx, `document.querySelector("[data-value=DATABASE_URL]") !== null && document.querySelector("[data-id=db-1]") !== null`)
 		require.NotContains(t, evaluate(t, ctx, everything), "canary")
 		for row, secret := range map[string]string{"[data-value=DATABASE_URL]": "canary-value", "[data-id=db-1]": "u:canary-password"} {
@@ -120,7 +120,7 @@ func TestPage(t *testing.T) {
 
 // TestPageReconnects: what came and went while the registry was away is shown once it is back.
 func TestPageReconnects(t *testing.T) {
-	process, url := startProcess(t, Options{Data: t.TempDir()})
+	process, url := startProcess(t, Options{Data: dataDirectory(t)})
 	put := func(id string) {
 		require.Equal(t, 200, ask(t, "PUT", url+"/services/"+id+"/"+id+"?ttl=1h", `{"host":"h"}`).status)
 	}
@@ -147,7 +147,7 @@ func TestPageLooks(t *testing.T) {
 		"/services/web/web-7f9c-1?ttl=90s":                 `{"host":"10.0.0.5","ports":{"http":{"number":8080},"metrics":{"number":9100}},"tags":["blue","eu-west"],"metadata":{"container":"shop-web-1"}}`,
 		"/services/web/web-7f9c-2?ttl=120s":                `{"host":"10.0.0.6","ports":{"http":{"number":8080}},"state":"starting","tags":["blue"],"metadata":{"container":"shop-web-2"}}`,
 		"/services/postgres/db-1?ttl=60s":                  `{"host":"fd00::12","ports":{"postgresql":{"number":5432}},"user":"shop","password":"hidden","shard":"s0","critical":true}`,
-		"/services/stats/host-1:9f8e7d6c5b4a/8125?ttl=30s": `{}`,
+		"/services/stats/host-1:9f8e7d6c5b4a/8125?ttl=30s": `{"host":"h"}`,
 		"/services/mail/mail-1?ttl=1h":                     `{"host":"a-rather-long-host-name.production.internal.example.com","ports":{"smtp":{"number":25}},"state":"failing"}`,
 	} {
 		status := ask(t, "PUT", url+path, body).status

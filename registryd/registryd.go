@@ -36,6 +36,9 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/internal/failure"
+	"github.com/envharness/envharness/registryd/listen"
+	"github.com/envharness/envharness/registryd/node"
 )
 
 // DefaultPort is where the registry is found: HARNESS.md's DOCKERD offers it to containers.
@@ -46,7 +49,8 @@ const finishTime = 2 * time.Second
 
 // Options say what a Server serves, where and for whom.
 type Options struct {
-	// Data is the directory of the embedded etcd. It is made if need be, with mode 0700.
+	// Data is the directory of the embedded etcd. It is made if need be, with mode 0700; one that is there
+	// already must belong to this user and be closed to others.
 	Data string
 
 	// Etcd is the URL of an etcd to stand in front of, etcd:// or etcds://HOSTS/PREFIX, in place of Data. It
@@ -86,18 +90,18 @@ type Options struct {
 
 // Server is a registry that serves. It is an http.Handler too: of a caller that is trusted as loopback is.
 type Server struct {
-	options Options
-	backend backend
-	handler *handler
-	http    *http.Server
-	doors   *doors
+	options   Options
+	node      node.Node
+	handler   *handler
+	http      *http.Server
+	listeners *listen.Listeners
 
 	closing sync.Once
 	failed  chan error
 }
 
-// Start opens the data, listens, and serves from then on. ctx is for the start alone; the caller closes the
-// Server.
+// Start opens the data, listens, and serves from then on. ctx is for the start alone, and its error is told when
+// it ends; the caller closes the Server.
 func Start(ctx context.Context, options Options) (_ *Server, err error) {
 	if options.Log == nil {
 		options.Log = slog.Default()
@@ -109,11 +113,11 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{options: options, failed: make(chan error, 1)}
-	if s.doors, err = openDoors(options); err != nil { // before etcd: a mistake is told at once
+	if s.listeners, err = listen.Open(options.listen()); err != nil { // before etcd: a mistake is told at once
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
-		s.doors.close()
+		s.listeners.Close()
 		return nil, err
 	}
 	s.serve()
@@ -124,21 +128,21 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 func (s *Server) open(ctx context.Context) (err error) {
 	prefix := layout.DefaultPrefix
 	if s.options.Etcd != "" {
-		s.backend, prefix, err = openExternal(s.options.Etcd, s.options.Log)
+		s.node, prefix, err = node.OpenExternal(s.options.Etcd, s.options.Log)
 	} else {
-		s.backend, err = openEmbedded(ctx, s.options.Data, s.options.Log)
+		s.node, err = node.OpenEmbedded(ctx, s.options.Data, s.options.Log)
 	}
 	if err != nil {
 		return err
 	}
-	s.handler = newHandler(s.options, s.backend, layout.Native(prefix), s.doors)
+	s.handler = newHandler(s.options, s.node, layout.Native(prefix), s.listeners)
 	return nil
 }
 
 func (s *Server) serve() {
 	s.http = newHTTPServer(s.handler, s.options.Log)
-	s.doors.serve(s.http, s.fail)
-	if failed := s.backend.failed(); failed != nil {
+	s.listeners.Serve(s.http, s.fail)
+	if failed := s.node.Failed(); failed != nil {
 		go func() {
 			if err, ok := <-failed; ok {
 				s.fail(err)
@@ -156,7 +160,7 @@ func (s *Server) fail(err error) {
 }
 
 // Addresses are where the server listens, as Listen has them; bridges of containers are not among them.
-func (s *Server) Addresses() []string { return s.doors.addresses() }
+func (s *Server) Addresses() []string { return s.listeners.Addresses() }
 
 // ServeHTTP answers a request as one from loopback.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
@@ -174,14 +178,14 @@ func (s *Server) Wait(ctx context.Context) error {
 // Close stops listening, lets calls under way finish for two seconds, and closes etcd. It may be called twice.
 func (s *Server) Close() {
 	s.closing.Do(func() {
-		s.doors.close()
+		s.listeners.Close()
 		s.handler.close()
 		ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 		defer cancel()
 		if s.http.Shutdown(ctx) != nil {
 			s.http.Close()
 		}
-		s.backend.close()
+		s.node.Close()
 	})
 }
 
@@ -198,21 +202,16 @@ func (o Options) check() error {
 	return nil
 }
 
-// Error is a failure that an operator can do something about.
-type Error struct {
-	Problem string
-	Next    string // what to do
-	Err     error  // may be nil
-}
-
-func (e *Error) Error() string {
-	if e.Err == nil {
-		return e.Problem
+// listen are the options of package listen.
+func (o Options) listen() listen.Options {
+	return listen.Options{
+		Listen: o.Listen, Listeners: o.Listeners,
+		Containers: o.Containers, Bridges: o.Bridges, Port: DefaultPort,
+		Auth: o.Auth, Insecure: o.Insecure,
+		Cert: o.Cert, Key: o.Key, CA: o.CA,
+		Log: o.Log,
 	}
-	return e.Problem + ": " + e.Err.Error()
 }
 
-func (e *Error) Unwrap() error { return e.Err }
-
-// Hint is what to do.
-func (e *Error) Hint() string { return e.Next }
+// Error is a failure that an operator can do something about.
+type Error = failure.Error

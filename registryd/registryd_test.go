@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	spreadTime = time.Second
 	testservers.Main(m)
 }
 
@@ -97,11 +99,14 @@ func startProcess(t testing.TB, options Options) (*testservers.Process, string) 
 	return process, "http://" + address
 }
 
+// dataDirectory is one that is not there yet.
+func dataDirectory(t testing.TB) string { return filepath.Join(t.TempDir(), "data") }
+
 // start runs a registry in this process and gives its URL.
 func start(t testing.TB, options Options) (*Server, string) {
 	t.Helper()
 	if options.Data == "" && options.Etcd == "" {
-		options.Data = t.TempDir()
+		options.Data = dataDirectory(t)
 	}
 	if len(options.Listen) == 0 {
 		options.Listen = []string{"127.0.0.1:0"}
@@ -193,26 +198,12 @@ func TestOneLine(t *testing.T) {
 	require.Equal(t, `no \n "quotes" \u00e9 \x00`, headerText("no \n \"quotes\" é \x00"))
 }
 
-func TestPeers(t *testing.T) {
-	for remote, peer := range map[string]string{
-		"10.0.0.5:1234":            "10.0.0.5",
-		"[::ffff:10.0.0.5]:1234":   "10.0.0.5",
-		"[2001:db8:1:2:3::4]:1234": "2001:db8:1:2::/64",
-		"[::1]:1234":               "::1",
-		"[fe80::1%eth0]:1":         "fe80::/64",
-		"@":                        "unix",
-		"":                         "unix",
-	} {
-		require.Equal(t, peer, peerOf(remote), remote)
-	}
-}
-
 // TestStart tells mistakes before anything is served.
 func TestStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	data := t.TempDir()
+	data := dataDirectory(t)
 	start(t, Options{Data: data})
 	c := testservers.NewCertificates(t)
 	for name, test := range map[string]struct {
@@ -221,7 +212,7 @@ func TestStart(t *testing.T) {
 		hint    string
 	}{
 		"no data":          {Options{}, "data directory", ""},
-		"data and etcd":    {Options{Data: t.TempDir(), Etcd: "etcd://localhost"}, "data directory", ""},
+		"data and etcd":    {Options{Data: dataDirectory(t), Etcd: "etcd://localhost"}, "data directory", ""},
 		"data in use":      {Options{Data: data}, data, "another envdiscoverd"},
 		"address in use":   {Options{Listen: []string{taken.Addr().String()}}, taken.Addr().String(), "another process"},
 		"no such address":  {Options{Listen: []string{"198.51.100.1:0"}}, "198.51.100.1", "no such address"},
@@ -233,7 +224,7 @@ func TestStart(t *testing.T) {
 		"missing cert":     {Options{Cert: "/nowhere/cert", Key: "/nowhere/key"}, "/nowhere/cert", ""},
 		"login in the URL": {Options{Etcd: "etcd://root:hidden@localhost"}, "has a login", "leave it out"},
 		"no etcd URL":      {Options{Etcd: "ftp://x"}, "unknown engine", ""},
-		"long path":        {Options{Data: t.TempDir() + "/" + strings.Repeat("x", 100)}, "too long", ""},
+		"long path":        {Options{Data: dataDirectory(t) + "/" + strings.Repeat("x", 100)}, "too long", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := test.options
@@ -242,7 +233,7 @@ func TestStart(t *testing.T) {
 				options.Listen = []string{"127.0.0.1:0"}
 			}
 			if options.Data == "" && options.Etcd == "" && name != "no data" {
-				options.Data = t.TempDir()
+				options.Data = dataDirectory(t)
 			}
 			server, err := Start(t.Context(), options)
 			if err == nil {
@@ -287,7 +278,7 @@ func TestStop(t *testing.T) {
 
 // TestStopFinishes lets a call that is under way come to its end.
 func TestStopFinishes(t *testing.T) {
-	data := t.TempDir()
+	data := dataDirectory(t)
 	server, url := start(t, Options{Data: data})
 	conn, err := net.Dial("tcp", server.Addresses()[0])
 	require.NoError(t, err)
@@ -321,7 +312,7 @@ func TestStopFinishes(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	data := t.TempDir()
+	data := dataDirectory(t)
 	server, url := start(t, Options{Data: data})
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/KEPT", "yes").status)
 	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a?ttl=1h", `{"host":"h"}`).status)

@@ -2,17 +2,12 @@ package registryd
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"strconv"
-	"time"
+	"slices"
+	"strings"
 
-	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/envharness/envharness/discovery"
@@ -27,7 +22,7 @@ func (h *handler) listServices(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, names)
+	return h.sendJSON(w, r, names)
 }
 
 func (h *handler) getService(w http.ResponseWriter, r *http.Request, service string) error {
@@ -43,17 +38,15 @@ func (h *handler) getService(w http.ResponseWriter, r *http.Request, service str
 	if err != nil {
 		return err
 	}
-	q := discovery.Query{All: all, Shard: query.Get("shard"), Tags: query["tag"]}
-	snapshot, err := h.store.service(r.Context(), service, q)
+	tags := slices.Compact(slices.Sorted(slices.Values(query["tag"])))
+	answer, err := h.snapshots.read(r.Context(), snapshotKey{
+		service: service, all: all, shard: query.Get("shard"), tags: strings.Join(tags, "\x00"), credentials: credentials,
+	})
 	if err != nil {
 		return err
 	}
-	if !credentials {
-		for i, in := range snapshot.Instances {
-			snapshot.Instances[i] = withoutCredentials(in)
-		}
-	}
-	return writeJSON(w, snapshot)
+	w.Header().Set("Content-Type", "application/json")
+	return h.sendShared(w, r, answer)
 }
 
 // withoutCredentials is an instance for everyone to see. Fields that this version does not know may be secrets.
@@ -85,19 +78,25 @@ func (h *handler) putInstance(w http.ResponseWriter, r *http.Request, service, i
 	if err != nil {
 		return err
 	}
-	body, err := readBody(r)
+	body, done, err := h.readBody(r)
 	if err != nil {
 		return err
 	}
+	defer done()
 	in, err := readInstance(body, service, id)
 	if err != nil {
 		return err
 	}
-	granted, err := h.store.announce(r.Context(), in, ttl)
+	records, err := h.store.keys.Encode(in)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, map[string]string{"service": service, "id": id, "ttl": granted.String()})
+	stands, err := h.store.write(r.Context(), records[0].Key, records[0].Value, ttl, readCondition(r))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Etag", etag(stands.revision))
+	return h.sendJSON(w, r, map[string]string{"service": service, "id": id, "ttl": stands.ttl.String()})
 }
 
 // readInstance reads the body; the path says which instance it is.
@@ -108,6 +107,9 @@ func readInstance(body []byte, service, id string) (discovery.Instance, error) {
 	}
 	if in.Service != "" && in.Service != service || in.ID != "" && in.ID != id {
 		return in, problem(http.StatusBadRequest, "service and id of the body are not those of the path")
+	}
+	if in.Host == "" && in.PrivateHost == "" {
+		return in, problem(http.StatusBadRequest, "the instance has no host, so nobody can reach it")
 	}
 	in.Service, in.ID = service, id
 	return in.Normalize()
@@ -121,7 +123,7 @@ func (h *handler) deleteInstance(w http.ResponseWriter, r *http.Request, service
 	if err != nil {
 		return err
 	}
-	if found, err := h.store.delete(r.Context(), records[0].Key); err != nil {
+	if found, err := h.store.delete(r.Context(), records[0].Key, readCondition(r)); err != nil {
 		return err
 	} else if !found {
 		return problem(http.StatusNotFound, "there is no such instance")
@@ -131,7 +133,7 @@ func (h *handler) deleteInstance(w http.ResponseWriter, r *http.Request, service
 }
 
 func (s *store) services(ctx context.Context) ([]string, error) {
-	response, err := s.readAll(ctx, s.keys.ServicesPrefix(), clientv3.WithKeysOnly())
+	response, err := s.get(ctx, s.keys.ServicesPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, err
 	}
@@ -142,79 +144,10 @@ func (s *store) services(ctx context.Context) ([]string, error) {
 	return layout.Services(s.keys, s.log, found), nil
 }
 
-func (s *store) service(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
-	prefix, err := s.keys.ServicePrefix(service)
-	if err != nil {
-		return discovery.Snapshot{}, err
-	}
-	response, err := s.readAll(ctx, prefix)
-	if err != nil {
-		return discovery.Snapshot{}, err
-	}
-	all := layout.Decode(s.keys, s.log, records(response.Kvs))
-	return discovery.NewSnapshot(service, strconv.FormatInt(response.Header.Revision, 10), q, all), nil
-}
-
-func (s *store) readAll(ctx context.Context, prefix string, options ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	return call(ctx, s, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.client.Get(ctx, prefix, append(options, clientv3.WithPrefix())...)
-	})
-}
-
 func records(kvs []*mvccpb.KeyValue) []layout.Record {
 	all := make([]layout.Record, len(kvs))
 	for i, kv := range kvs {
 		all[i] = layout.Record{Key: string(kv.Key), Value: kv.Value}
 	}
 	return all
-}
-
-// announce writes an instance's record on a lease, or renews it if it is there as it should be: then nobody who
-// watches hears of it. It gives the TTL as granted.
-//
-// The lease's ID is made from the record's key and the TTL, so that a repeat finds it without any memory here,
-// and every other registrant of that ID has another lease: the newest PUT wins, and a client's registration then
-// ends with a conflict, as between clients.
-func (s *store) announce(ctx context.Context, in discovery.Instance, ttl time.Duration) (time.Duration, error) {
-	records, err := s.keys.Encode(in)
-	if err != nil {
-		return 0, err
-	}
-	key, value := records[0].Key, string(records[0].Value)
-	lease := leaseOf(key, wholeSeconds(ttl))
-	return call(ctx, s, func(ctx context.Context) (time.Duration, error) {
-		granted, err := s.grant(ctx, lease, wholeSeconds(ttl))
-		if err != nil {
-			return 0, err
-		}
-		standing := s.client.Txn(ctx).
-			If(clientv3.Compare(clientv3.LeaseValue(key), "=", lease), clientv3.Compare(clientv3.Value(key), "=", value)).
-			Else(clientv3.OpPut(key, value, clientv3.WithLease(lease)))
-		_, err = standing.Commit()
-		return granted, err
-	})
-}
-
-// grant renews a lease, or makes it.
-func (s *store) grant(ctx context.Context, lease clientv3.LeaseID, seconds int64) (time.Duration, error) {
-	for {
-		renewed, err := s.client.KeepAliveOnce(ctx, lease)
-		if err == nil {
-			return time.Duration(renewed.TTL) * time.Second, nil
-		}
-		if !errors.Is(err, rpctypes.ErrLeaseNotFound) {
-			return 0, err
-		}
-		made, err := etcdserverpb.NewLeaseClient(s.client.ActiveConnection()).
-			LeaseGrant(ctx, &etcdserverpb.LeaseGrantRequest{ID: int64(lease), TTL: seconds})
-		if err = rpctypes.Error(err); errors.Is(err, rpctypes.ErrLeaseExist) { // by another request, meanwhile
-			continue
-		}
-		return time.Duration(made.GetTTL()) * time.Second, err
-	}
-}
-
-func leaseOf(key string, seconds int64) clientv3.LeaseID {
-	sum := sha256.Sum256([]byte(strconv.FormatInt(seconds, 10) + " " + key))
-	return clientv3.LeaseID(binary.BigEndian.Uint64(sum[:])>>1 | 1)
 }

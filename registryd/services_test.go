@@ -31,7 +31,7 @@ func TestServices(t *testing.T) {
 	require.Equal(t, 200, put.status, put.reason)
 	require.JSONEq(t, `{"service":"web","id":"b","ttl":"1h0m0s"}`, put.body)
 	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a", `{"host":"10.0.0.6","state":"failing"}`).status)
-	require.Equal(t, 200, ask(t, "PUT", url+"/services/db/a", `{}`).status)
+	require.Equal(t, 200, ask(t, "PUT", url+"/services/db/a", `{"host":"h"}`).status)
 	require.Equal(t, "[\"db\",\"web\"]\n", ask(t, "GET", url+"/services", "").body)
 
 	ids := func(query string) string {
@@ -114,7 +114,7 @@ func TestServiceNames(t *testing.T) {
 
 func TestInstanceRunsOut(t *testing.T) {
 	_, url := start(t, Options{})
-	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a?ttl=1s", `{}`).status)
+	require.Equal(t, 200, ask(t, "PUT", url+"/services/web/a?ttl=1s", `{"host":"h"}`).status)
 	require.Eventually(t, func() bool {
 		return len(snapshotOf(t, url+"/services/web").Instances) == 0
 	}, patience, 50*time.Millisecond)

@@ -3,19 +3,18 @@ package registryd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
+	"sync/atomic"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
-	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/layout"
 )
+
+// readsAtOnce is how many answers of etcd may be on their way: each can be of many megabytes.
+const readsAtOnce = 4
 
 // store asks etcd on behalf of a caller, whom the context names.
 type store struct {
@@ -23,6 +22,13 @@ type store struct {
 	keys   layout.Layout
 	logins *logins
 	log    *slog.Logger
+
+	reads    chan struct{}
+	shortest atomic.Int64 // the TTL in seconds that etcd raises shorter ones to, once that is known
+}
+
+func newStore(client *clientv3.Client, keys layout.Layout, logins *logins, log *slog.Logger) *store {
+	return &store{client: client, keys: keys, logins: logins, log: layout.Quiet(log), reads: make(chan struct{}, readsAtOnce)}
 }
 
 // call lets ask talk to etcd as the caller, for a bounded time.
@@ -56,51 +62,15 @@ func withToken(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, token)
 }
 
-// refusalOf says by which status and words an error is told. Words are ours or etcd's own: neither has a value.
-func refusalOf(err error) *refusal {
-	var told *refusal
-	var known rpctypes.EtcdError
-	switch {
-	case errors.As(err, &told):
-		return told
-	case isDenial(err):
-		return denial(err)
-	case errors.Is(err, discovery.ErrInvalid):
-		return &refusal{status: http.StatusBadRequest, reason: err.Error()}
-	case errors.Is(err, rpctypes.ErrNoSpace):
-		return &refusal{status: http.StatusInsufficientStorage, reason: "no room is left for data, see /readyz"}
-	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
-		return &refusal{status: http.StatusServiceUnavailable, reason: "etcd does not answer"}
-	case errors.As(err, &known):
-		return &refusal{status: http.StatusServiceUnavailable, reason: known.Error()}
-	}
-	return &refusal{status: http.StatusServiceUnavailable, reason: fmt.Sprintf("etcd cannot be asked: %s", status.Code(err))}
-}
-
-// denial tells a stranger, who may log in, from somebody who may not do this.
-func denial(err error) *refusal {
-	if errors.Is(err, rpctypes.ErrPermissionDenied) {
-		return &refusal{status: http.StatusForbidden, reason: "this user may not do that"}
-	}
-	return askForLogin("etcd asks for a user")
-}
-
-func askForLogin(reason string) *refusal {
-	return &refusal{
-		status: http.StatusUnauthorized,
-		reason: reason,
-		header: http.Header{"Www-Authenticate": {`Basic realm="envdiscoverd", charset="UTF-8"`}},
-	}
-}
-
-func isDenial(err error) bool {
-	for _, denial := range []error{
-		rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound,
-		rpctypes.ErrInvalidAuthToken, rpctypes.ErrInvalidAuthMgmt,
-	} {
-		if errors.Is(err, denial) {
-			return true
+// get reads a key or a range, in turn with others.
+func (s *store) get(ctx context.Context, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return call(ctx, s, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		select {
+		case s.reads <- struct{}{}:
+			defer func() { <-s.reads }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
-	}
-	return false
+		return s.client.Get(ctx, key, options...)
+	})
 }

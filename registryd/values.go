@@ -1,13 +1,13 @@
 package registryd
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/envharness/envharness/discovery"
@@ -29,7 +29,7 @@ func (h *handler) value(w http.ResponseWriter, r *http.Request, name string) err
 	case http.MethodGet, http.MethodHead:
 		return h.getValue(w, r, key)
 	case http.MethodPost, http.MethodPut:
-		return h.putValue(w, r, name, key)
+		return h.putValue(w, r, key)
 	case http.MethodDelete:
 		return h.deleteValue(w, r, key)
 	}
@@ -50,17 +50,27 @@ func (h *handler) getValue(w http.ResponseWriter, r *http.Request, key string) e
 	_ = control.SetWriteDeadline(time.Now().Add(wait + bodyTime))
 	ctx, cancel := h.untilClosed(r.Context())
 	defer cancel()
-	value, found, err := h.store.getValue(ctx, key, wait)
+	kv, err := h.store.getValue(ctx, key, wait)
 	if err != nil {
 		return err
 	}
-	if !found {
+	if kv == nil {
 		return problem(http.StatusNotFound, "there is no such value")
 	}
+	return h.sendValue(w, r, kv)
+}
+
+func (h *handler) sendValue(w http.ResponseWriter, r *http.Request, kv *mvccpb.KeyValue) error {
+	w.Header().Set("Etag", etag(kv.ModRevision))
+	switch c := readCondition(r); {
+	case c.hasMatch && !c.of(kv.ModRevision):
+		return errCondition
+	case c.unchanged(kv.ModRevision):
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", fmt.Sprint(len(value)))
-	_, err = w.Write(value)
-	return err
+	return h.send(w, r, kv.Value)
 }
 
 // untilClosed gives a context that also ends when the server stops.
@@ -70,7 +80,7 @@ func (h *handler) untilClosed(ctx context.Context) (context.Context, context.Can
 	return ctx, func() { stop(); cancel() }
 }
 
-func (h *handler) putValue(w http.ResponseWriter, r *http.Request, name, key string) error {
+func (h *handler) putValue(w http.ResponseWriter, r *http.Request, key string) error {
 	query, err := queryOf(r, "ttl")
 	if err != nil {
 		return err
@@ -79,16 +89,22 @@ func (h *handler) putValue(w http.ResponseWriter, r *http.Request, name, key str
 	if err != nil {
 		return err
 	}
-	value, err := readBody(r)
+	value, done, err := h.readBody(r)
 	if err != nil {
 		return err
 	}
+	defer done()
 	if len(value) > discovery.MaxValue {
 		return problem(http.StatusRequestEntityTooLarge, "the value has %d bytes, %d is the most a variable holds", len(value), discovery.MaxValue)
 	}
-	if err := h.store.putValue(r.Context(), key, value, ttl); err != nil {
+	if bytes.IndexByte(value, 0) >= 0 {
+		return problem(http.StatusBadRequest, "the value has a NUL byte, which no variable holds")
+	}
+	stands, err := h.store.write(r.Context(), key, value, ttl, readCondition(r))
+	if err != nil {
 		return err
 	}
+	w.Header().Set("Etag", etag(stands.revision))
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -97,7 +113,7 @@ func (h *handler) deleteValue(w http.ResponseWriter, r *http.Request, key string
 	if _, err := queryOf(r); err != nil {
 		return err
 	}
-	if found, err := h.store.delete(r.Context(), key); err != nil {
+	if found, err := h.store.delete(r.Context(), key, readCondition(r)); err != nil {
 		return err
 	} else if !found {
 		return problem(http.StatusNotFound, "there is no such value")
@@ -114,46 +130,34 @@ func (h *handler) listValues(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, names)
+	return h.sendJSON(w, r, names)
 }
 
-func writeJSON(w http.ResponseWriter, answer any) error {
-	data, err := json.Marshal(answer)
+// getValue reads a value, and waits for it if it is not there; nil when it does not come.
+func (s *store) getValue(ctx context.Context, key string, wait time.Duration) (*mvccpb.KeyValue, error) {
+	response, err := s.get(ctx, key)
 	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(append(data, '\n'))
-	return err
-}
-
-// getValue reads a value, and waits for it if it is not there.
-func (s *store) getValue(ctx context.Context, key string, wait time.Duration) (value []byte, found bool, err error) {
-	response, err := call(ctx, s, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.client.Get(ctx, key)
-	})
-	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if len(response.Kvs) > 0 {
-		return response.Kvs[0].Value, true, nil
+		return response.Kvs[0], nil
 	}
 	if wait == 0 {
-		return nil, false, nil
+		return nil, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	value, err = asCaller(waiting, s, func(ctx context.Context) ([]byte, error) {
+	kv, err := asCaller(waiting, s, func(ctx context.Context) (*mvccpb.KeyValue, error) {
 		return s.awaitPut(ctx, key, response.Header.Revision+1)
 	})
 	if waiting.Err() != nil {
-		return nil, false, ctx.Err()
+		return nil, ctx.Err()
 	}
-	return value, err == nil, err
+	return kv, err
 }
 
 // awaitPut blocks until somebody writes key.
-func (s *store) awaitPut(ctx context.Context, key string, revision int64) ([]byte, error) {
+func (s *store) awaitPut(ctx context.Context, key string, revision int64) (*mvccpb.KeyValue, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes := s.client.Watch(clientv3.WithRequireLeader(ctx), key, clientv3.WithRev(revision), clientv3.WithFilterDelete())
@@ -162,39 +166,14 @@ func (s *store) awaitPut(ctx context.Context, key string, revision int64) ([]byt
 			return nil, err
 		}
 		if len(response.Events) > 0 {
-			return response.Events[len(response.Events)-1].Kv.Value, nil
+			return response.Events[len(response.Events)-1].Kv, nil
 		}
 	}
 	return nil, context.DeadlineExceeded
 }
 
-func (s *store) putValue(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	_, err := call(ctx, s, func(ctx context.Context) (any, error) {
-		if ttl == 0 {
-			return s.client.Put(ctx, key, string(value))
-		}
-		lease, err := s.client.Grant(ctx, wholeSeconds(ttl))
-		if err != nil {
-			return nil, err
-		}
-		_, err = s.client.Put(ctx, key, string(value), clientv3.WithLease(lease.ID))
-		return nil, err
-	})
-	return err
-}
-
-// wholeSeconds is a TTL as etcd takes it, never less than asked.
-func wholeSeconds(ttl time.Duration) int64 { return int64((ttl + time.Second - 1) / time.Second) }
-
-func (s *store) delete(ctx context.Context, key string) (found bool, err error) {
-	return call(ctx, s, func(ctx context.Context) (bool, error) {
-		response, err := s.client.Delete(ctx, key)
-		return err == nil && response.Deleted > 0, err
-	})
-}
-
 func (s *store) listValues(ctx context.Context) ([]string, error) {
-	response, err := s.readAll(ctx, s.keys.ValuesPrefix(), clientv3.WithKeysOnly())
+	response, err := s.get(ctx, s.keys.ValuesPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func TestValues(t *testing.T) {
 
 	refused(t, 404, ask(t, "GET", value, ""))
 	refused(t, 404, ask(t, "DELETE", value, ""))
-	for _, body := range []string{"one", "", "line\nline\n", "\x00\xff", strings.Repeat("x", discovery.MaxValue), `{"a":1}`, "a=b&c=%20"} {
+	for _, body := range []string{"one", "", "line\nline\n", "\x01\xff", strings.Repeat("x", discovery.MaxValue), `{"a":1}`, "a=b&c=%20"} {
 		for _, kind := range []string{"", "application/x-www-form-urlencoded", "application/json", "multipart/form-data; boundary=x", "nonsense"} {
 			for _, method := range []string{"POST", "PUT"} {
 				put := ask(t, method, value, body, "Content-Type", kind)
@@ -50,6 +50,7 @@ func TestValueErrors(t *testing.T) {
 	}{
 		"too long":       {"PUT", "/environment/A", strings.Repeat("x", discovery.MaxValue+1), 413},
 		"far too long":   {"POST", "/environment/A", strings.Repeat("x", 1<<20+1), 413},
+		"NUL":            {"PUT", "/environment/A", "a\x00b", 400},
 		"method":         {"PATCH", "/environment/A", "x", 405},
 		"list's method":  {"POST", "/environment", "x", 405},
 		"ttl":            {"PUT", "/environment/A?ttl=soon", "x", 400},

@@ -36,28 +36,38 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := h.untilClosed(r.Context())
+	who, change := callerOf(r.Context()), h.rights.change()
+	if !h.gate.entitled(r.Context(), who) { // any more
+		return askForLogin("wrong user, password or token")
+	}
+	ctx, cancel := h.whileEntitled(r.Context(), change, func() bool { return h.gate.entitled(h.life, who) })
 	defer cancel()
-	m, leave := h.mirrors.join(callerOf(ctx))
+	m, leave, err := h.mirrors.join(who)
+	if err != nil {
+		return err
+	}
 	defer leave()
 	h.metrics.watches.Inc()
 	defer h.metrics.watches.Dec()
 	w.Header().Set("Content-Type", "text/event-stream")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // it is read to see whether the client is there
-	s := &stream{ctx: ctx, w: w, mirror: m, only: query.Get("service"), all: !query.Has("service")}
+	s := &stream{ctx: ctx, w: w, control: http.NewResponseController(w), mirror: m, only: query.Get("service"), all: !query.Has("service")}
+	defer s.drop()
 	s.run(leases)
 	return nil
 }
 
 // stream is one reader of a mirror.
 type stream struct {
-	ctx    context.Context
-	w      http.ResponseWriter
-	mirror *mirror
-	all    bool
-	only   string // the service that is asked for, unless all
+	ctx     context.Context
+	w       http.ResponseWriter
+	control *http.ResponseController
+	mirror  *mirror
+	all     bool
+	only    string // the service that is asked for, unless all
 
-	seen   int64 // change
+	seen   int64    // change
+	events []*event // that are to be sent, before
 	buffer bytes.Buffer
 	turn   int // of the leases
 }
@@ -74,7 +84,7 @@ func (s *stream) run(leases bool) {
 	}
 	for {
 		changed := s.gather()
-		if leases && s.buffer.Len() > 0 {
+		if leases && s.buffer.Len()+len(s.events) > 0 {
 			s.addLeases()
 		}
 		if s.send() != nil {
@@ -94,13 +104,35 @@ func (s *stream) run(leases bool) {
 
 // send writes what was gathered.
 func (s *stream) send() error {
-	control := http.NewResponseController(s.w)
-	_ = control.SetWriteDeadline(time.Now().Add(stuckTime))
-	if _, err := s.w.Write(s.buffer.Bytes()); err != nil {
+	for len(s.events) > 0 {
+		next := s.events[0]
+		if err := s.write(next.data); err != nil {
+			return err
+		}
+		s.mirror.behind.read(next, s)
+		s.events = s.events[1:]
+	}
+	if err := s.write(s.buffer.Bytes()); err != nil {
 		return err
 	}
-	s.buffer.Reset()
-	return control.Flush()
+	s.buffer = bytes.Buffer{}
+	return s.control.Flush()
+}
+
+func (s *stream) write(data []byte) error {
+	_ = s.control.SetWriteDeadline(time.Now().Add(stuckTime))
+	_, err := s.w.Write(data)
+	return err
+}
+
+// cut ends a write that is under way.
+func (s *stream) cut() { _ = s.control.SetWriteDeadline(time.Now()) }
+
+// drop lets go of what was not sent.
+func (s *stream) drop() {
+	for _, event := range s.events {
+		s.mirror.behind.read(event, s)
+	}
 }
 
 // gather takes what is newer than what was sent, and gives a channel that is closed when there is more.
@@ -109,7 +141,7 @@ func (s *stream) gather() <-chan struct{} {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	if service := m.services[s.only]; !s.all && service != nil && service.at > s.seen {
-		s.add("service", service.encoded)
+		s.take(service.event)
 	}
 	if s.all {
 		s.gatherServices()
@@ -132,7 +164,7 @@ func (s *stream) gather() <-chan struct{} {
 func (s *stream) gatherServices() {
 	for _, service := range s.mirror.services {
 		if service.at > s.seen && (s.seen > 0 || len(service.instances) > 0) {
-			s.add("service", service.encoded)
+			s.take(service.event)
 		}
 	}
 }
@@ -147,18 +179,19 @@ func (s *stream) addCurrent() {
 		state["reason"] = "etcd cannot be asked; this is the last known"
 	}
 	if _, known := m.services[s.only]; m.current && !s.all && !known {
-		s.add("service", encodeService(s.only, nil))
+		s.take(newEvent(s.only, nil))
 	}
 	s.addJSON("current", state)
 }
 
-func (s *stream) add(event string, data []byte) {
-	fmt.Fprintf(&s.buffer, "event: %s\ndata: %s\n\n", event, data)
+func (s *stream) take(e *event) {
+	s.mirror.behind.take(e, s)
+	s.events = append(s.events, e)
 }
 
 func (s *stream) addJSON(event string, data any) {
 	if encoded, err := json.Marshal(data); err == nil {
-		s.add(event, encoded)
+		fmt.Fprintf(&s.buffer, "event: %s\ndata: %s\n\n", event, encoded)
 	}
 }
 

@@ -18,7 +18,7 @@ func (c *call) inBackground() bool { return c.getenv(backgroundVariable) != "" }
 
 // goToBackground starts this same command line in a session of its own and returns once it has announced the
 // service. It holds the registration for --pid, else for this process's parent, and keeps stderr alone.
-func (c *call) goToBackground() error {
+func (c *call) goToBackground(process *int) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (c *call) goToBackground() error {
 	}
 	defer ready.Close()
 	words := slices.Clone(c.words)
-	if !c.IsSet("pid") {
+	if process == nil {
 		words = append([]string{"--pid=" + strconv.Itoa(os.Getppid())}, words...)
 	}
 	cmd := exec.Command(self, words...)
@@ -60,6 +60,6 @@ func (c *call) tellForeground() {
 	pipe := os.NewFile(uintptr(fd), "foreground")
 	defer pipe.Close()
 	if _, err := pipe.Write([]byte{'\n'}); err != nil {
-		c.log.Debug("nobody waits in the foreground", "error", err)
+		c.Log.Debug("nobody waits in the foreground", "error", err)
 	}
 }

@@ -2,39 +2,41 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
-	urfave "github.com/urfave/cli/v2"
-
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/exporters/service"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func checkCommand() command {
-	return command{
-		name:      "check",
-		arguments: "http|tcp|exec TARGET [-- ARG...]",
-		least:     2,
-		most:      -1,
-		summary:   "look once whether a URL, a HOST:PORT or a program is well",
-		flags: func() []urfave.Flag {
-			return []urfave.Flag{bounded("timeout", "for `D` at most", service.DefaultTimeout)}
-		},
-		run: check,
+func (p *program) checkCommand() cli.Command {
+	timeout := service.DefaultTimeout
+	return cli.Command{
+		Name:      "check",
+		Arguments: "http|tcp|exec TARGET [-- ARG...]",
+		Least:     2,
+		Most:      -1,
+		Summary:   "look once whether a URL, a HOST:PORT or a program is well",
+		Example:   "envdiscover check http http://127.0.0.1:8080/healthz",
+		Options:   []cli.Option{{Name: "timeout", Argument: "D", Usage: "for D at most", Target: &timeout}},
+		Alone:     true,
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.check(ctx, timeout) }),
 	}
 }
 
-func check(ctx context.Context, c *call) error {
-	kind, target := c.Args().First(), c.Args().Get(1)
-	if kind != "exec" && c.NArg() > 2 {
-		return c.misuse("%q is one argument too many", c.Args().Get(2))
+func (c *call) check(ctx context.Context, timeout time.Duration) error {
+	kind := c.Args[0]
+	if kind != "exec" && len(c.Args) > 2 {
+		return c.Misuse("%q is one argument too many", c.Args[2])
 	}
-	probe, err := c.probe(kind, target)
+	probe, err := c.probe(kind, c.Args[1])
 	if err != nil {
 		return err
 	}
-	timeout := c.Duration("timeout")
 	if timeout == 0 {
-		return c.misuse("--timeout cannot be 0")
+		return c.Misuse("--timeout cannot be 0")
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -42,7 +44,11 @@ func check(ctx context.Context, c *call) error {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("no answer after %s: %w", timeout, err)
 		}
-		return &failure{err: fmt.Errorf("check %s: %w", kind, err), code: exitFailure}
+		hint := ""
+		if kind == "http" && errors.Is(err, driver.ErrSpeaksTLS) {
+			hint = "write https://"
+		}
+		return failed(fmt.Errorf("check %s: %w", kind, err), exitFailure, hint)
 	}
 	return nil
 }
@@ -54,7 +60,7 @@ func (c *call) probe(kind, target string) (service.Probe, error) {
 	case "tcp":
 		return service.TCP(target)
 	case "exec":
-		return service.Exec(target, c.Args().Slice()[2:]...)
+		return service.Exec(target, c.Args[2:]...)
 	}
-	return nil, c.misuse("a check is http, tcp or exec, not %q", kind)
+	return nil, c.Misuse("a check is http, tcp or exec, not %q", kind)
 }

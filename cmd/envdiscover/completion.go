@@ -5,41 +5,47 @@ import (
 	"fmt"
 	"strings"
 
-	urfave "github.com/urfave/cli/v2"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func completionCommand() command {
-	return command{
-		name:      "completion",
-		arguments: "bash|zsh",
-		least:     1,
-		most:      1,
-		summary:   "complete commands: eval \"$(envdiscover completion bash)\"",
-		flags:     func() []urfave.Flag { return nil },
-		run:       completion,
+func (p *program) completionCommand() cli.Command {
+	return cli.Command{
+		Name:      "completion",
+		Arguments: "bash|zsh",
+		Least:     1,
+		Most:      1,
+		Summary:   "complete commands in bash or zsh",
+		About:     "Prints what completes commands, their options, services and values in bash or zsh.",
+		Example:   `eval "$(envdiscover completion bash)"`,
+		Alone:     true,
+		Run:       p.runs(func(_ context.Context, c *call) error { return c.completion() }),
 	}
 }
 
-func completion(_ context.Context, c *call) error {
+func (c *call) completion() error {
 	var text string
-	switch shell := c.Args().First(); shell {
+	switch shell := c.Args[0]; shell {
 	case "bash":
-		text = bashCompletion()
+		text = bashCompletion(c.commandLine())
 	case "zsh":
-		text = "autoload -Uz bashcompinit && bashcompinit\n" + bashCompletion()
+		text = "autoload -Uz bashcompinit && bashcompinit\n" + bashCompletion(c.commandLine())
 	default:
-		return c.misuse("completions are for bash and zsh, not for %q", shell)
+		return c.Misuse("completions are for bash and zsh, not for %q", shell)
 	}
 	_, err := c.stdout.Write([]byte(text))
 	return err
 }
 
 // bashCompletion completes commands, their options, and names, which it asks the registry for.
-func bashCompletion() string {
+func bashCompletion(line *cli.Program) string {
 	var names, cases strings.Builder
-	for _, c := range commands() {
-		names.WriteString(" " + c.name)
-		fmt.Fprintf(&cases, "\t%s) options='%s' words=%s ;;\n", c.name, optionsOf(c), completedBy(c))
+	for _, c := range line.Commands {
+		names.WriteString(" " + c.Name)
+		var options []string
+		for _, o := range line.Table(c) {
+			options = append(options, "--"+o.Name)
+		}
+		fmt.Fprintf(&cases, "\t%s) options='%s' words=%s ;;\n", c.Name, strings.Join(options, " "), completedBy(c))
 	}
 	return fmt.Sprintf(`_envdiscover() {
 	local word=${COMP_WORDS[COMP_CWORD]} options='' words=''
@@ -63,24 +69,16 @@ complete -F _envdiscover envdiscover
 `, strings.TrimSpace(names.String()), cases.String())
 }
 
-func optionsOf(c command) string {
-	var options []string
-	for _, f := range append(c.flags(), commonFlags()...) {
-		options = append(options, "--"+f.Names()[0])
-	}
-	return strings.Join(options, " ")
-}
-
 // completedBy tells what a command's first argument is.
-func completedBy(c command) string {
+func completedBy(c cli.Command) string {
 	switch {
-	case strings.HasPrefix(c.arguments, "NAME"):
+	case strings.HasPrefix(c.Arguments, "NAME"):
 		return "values"
-	case strings.HasPrefix(c.arguments, "SERVICE"):
+	case strings.HasPrefix(c.Arguments, "SERVICE"):
 		return "services"
-	case c.name == "check":
+	case c.Name == "check":
 		return "'http tcp exec'"
-	case c.name == "completion":
+	case c.Name == "completion":
 		return "'bash zsh'"
 	}
 	return "''"

@@ -5,57 +5,64 @@ import (
 	"os/exec"
 	"time"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/exporters/director"
+	"github.com/envharness/envharness/internal/cli"
 )
 
 // directTimeout is how long one run of the director's PROGRAM may take.
 const directTimeout = 30 * time.Second
 
-func directCommand() command {
-	return command{
-		name:      "direct",
-		arguments: "SERVICE --value NAME -- PROGRAM [ARG...]",
-		least:     1,
-		most:      -1,
-		summary:   "make a value of each snapshot by PROGRAM, one in the cluster",
-		flags: func() []urfave.Flag {
-			return append([]urfave.Flag{
-				&urfave.StringFlag{Name: "value", Usage: "`NAME` of the value that PROGRAM prints"},
-				bounded("ttl", "another takes over `D` after a death", discovery.DefaultTTL),
-				bounded("timeout", "`D` for one run of PROGRAM; 0 is none", directTimeout),
-			}, append(queryFlags(), allFlag(), waitFlag())...)
-		},
-		run: direct,
+// directing is the options of direct.
+type directing struct {
+	value        string
+	ttl, timeout time.Duration
+	wait         time.Duration
+}
+
+func (p *program) directCommand() cli.Command {
+	d, s := &directing{ttl: discovery.DefaultTTL, timeout: directTimeout}, &selection{}
+	own := []cli.Option{
+		{Name: "value", Argument: "NAME", Usage: "of the value that PROGRAM prints", Target: &d.value},
+		{Name: "ttl", Argument: "D", Usage: "another takes over D after a death", Target: &d.ttl},
+		{Name: "timeout", Argument: "D", Usage: "for one run of PROGRAM; 0 is none", Target: &d.timeout},
+	}
+	return cli.Command{
+		Name:      "direct",
+		Arguments: "SERVICE --value NAME -- PROGRAM [ARG...]",
+		Least:     1,
+		Most:      -1,
+		Summary:   "make a value of each snapshot by PROGRAM, one in the cluster",
+		Example:   "envdiscover direct db --value DATABASE_URL -- ./primary",
+		Options:   append(append(own, s.options()...), s.allOption(), waitOption(&d.wait)),
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.direct(ctx, d, s.query()) }),
 	}
 }
 
-func direct(ctx context.Context, c *call) error {
-	words := c.Args().Slice()[1:]
+func (c *call) direct(ctx context.Context, d *directing, query discovery.Query) error {
+	words := c.Args[1:]
 	switch {
-	case c.String("value") == "":
-		return c.misuse("--value NAME is missing")
+	case d.value == "":
+		return c.Misuse("--value NAME is missing")
 	case len(words) == 0:
-		return c.misuse("PROGRAM is missing")
+		return c.Misuse("PROGRAM is missing")
 	}
 	if _, err := exec.LookPath(words[0]); err != nil {
 		return err
 	}
-	ctx, registry, end, err := c.openHeld(ctx)
+	ctx, registry, end, err := c.openHeld(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer end()
-	d := director.Director{
-		Service:  c.Args().First(),
-		Query:    c.query(),
-		Value:    c.String("value"),
-		TTL:      c.Duration("ttl"),
-		Direct:   director.Program{Words: words, Stderr: c.stderr, Timeout: c.Duration("timeout")}.Direct,
+	run := director.Director{
+		Service:  c.Args[0],
+		Query:    query,
+		Value:    d.value,
+		TTL:      d.ttl,
+		Direct:   director.Program{Words: words, Stderr: c.stderr, Timeout: d.timeout}.Direct,
 		Standing: func() error { return c.notify("READY=1") },
-		Log:      c.log,
+		Log:      c.Log,
 	}
-	return c.patiently(ctx, func(ctx context.Context) error { return d.Run(ctx, registry) })
+	return patiently(ctx, d.wait, func(ctx context.Context) error { return run.Run(ctx, registry) })
 }

@@ -6,18 +6,20 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func enginesCommand() command {
-	return command{
-		name:    "engines",
-		summary: "show the URLs of registries, and what each engine promises",
-		flags:   func() []urfave.Flag { return []urfave.Flag{jsonFlag()} },
-		run:     printEngines,
+func (p *program) enginesCommand() cli.Command {
+	asJSON := false
+	return cli.Command{
+		Name:    "engines",
+		Summary: "show the URLs of registries, and what each engine promises",
+		Example: "envdiscover engines",
+		Options: []cli.Option{jsonOption(&asJSON)},
+		Alone:   true,
+		Run:     p.runs(func(_ context.Context, c *call) error { return c.printEngines(asJSON) }),
 	}
 }
 
@@ -30,8 +32,8 @@ type engineAsJSON struct {
 	Options  []discovery.Option `json:"options"`
 }
 
-func printEngines(_ context.Context, c *call) error {
-	if c.Bool("json") {
+func (c *call) printEngines(asJSON bool) error {
+	if asJSON {
 		return c.printJSON(allAsJSON())
 	}
 	var text strings.Builder

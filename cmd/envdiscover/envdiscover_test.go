@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -170,24 +171,25 @@ func ownTLS(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("KEY", certificates.ClientKey)
 }
 
-// TestHelpFitsAScreen looks at the help of every command and topic.
+// TestHelpFitsAScreen looks at the help of every command and topic. Each begins with a sentence and an example.
 func TestHelpFitsAScreen(t *testing.T) {
-	pages := [][]string{nil}
-	for _, c := range commands() {
-		pages = append(pages, []string{c.name})
-		if hasTopics(c) {
-			for _, topic := range topicTitles {
-				pages = append(pages, []string{c.name, topic.topic})
-			}
-		}
-	}
-	for _, page := range pages {
-		var text strings.Builder
-		require.NoError(t, (&program{stdout: &text}).help(page))
+	var text strings.Builder
+	line := (&program{stdout: &text, lookupEnv: os.LookupEnv}).commandLine()
+	for _, page := range line.Pages() {
+		text.Reset()
+		require.NoError(t, line.Run(page))
 		lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
-		require.LessOrEqual(t, len(lines), 24, "%v", page)
+		require.LessOrEqual(t, len(lines), 24, "%v:\n%s", page, text.String())
 		for _, line := range lines {
 			require.LessOrEqual(t, len([]rune(line)), 80, "%v: %s", page, line)
 		}
+		if len(page) < 3 { // of a command, not a topic
+			require.Regexp(t, `^[A-Z].*\n(.*\n)?\n  (eval "\$\()?envdiscover .*\n\nusage: envdiscover `, text.String())
+		}
 	}
+}
+
+// TestOptionsAreDescribedOnce: the tables of all commands are sound.
+func TestOptionsAreDescribedOnce(t *testing.T) {
+	require.NoError(t, (&program{}).commandLine().Check())
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/cli"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // The exit codes.
@@ -25,29 +27,22 @@ func isSilent(err error) bool {
 	return ok
 }
 
-// failure is an error with an exit code or a hint of its own.
-type failure struct {
-	err  error
-	hint string
-	code int // 0: that of err
+// failed gives an error an exit code or a hint of its own.
+func failed(err error, code int, hint string) error {
+	return &failure.Error{Problem: err.Error(), Next: hint, Code: code, Err: err}
 }
 
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
-func (f *failure) Hint() string  { return f.hint }
-
 func exitCode(err error) int {
-	var coded *failure
-	if errors.As(err, &coded) && coded.code != 0 {
-		return coded.code
-	}
 	var quiet silent
-	switch {
-	case errors.As(err, &quiet):
+	if errors.As(err, &quiet) {
 		return quiet.code
-	case errors.As(err, new(*cli.UsageError)):
-		return exitUsage
-	case errors.Is(err, discovery.ErrInvalid), errors.Is(err, discovery.ErrUnknownEngine):
+	}
+	var coded *failure.Error
+	if errors.As(err, &coded) && coded.Code != 0 {
+		return coded.Code
+	}
+	switch {
+	case cli.IsMisuse(err), errors.Is(err, discovery.ErrInvalid), errors.Is(err, discovery.ErrUnknownEngine):
 		return exitUsage
 	case errors.Is(err, discovery.ErrNotFound), errors.Is(err, discovery.ErrNoInstance):
 		return exitNothing
@@ -56,32 +51,23 @@ func exitCode(err error) int {
 }
 
 // explain adds the next step to an error that has none.
-func explain(err error) error {
-	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+func (p *program) explain(err error) error {
+	if failure.Hint(err) != "" {
 		return err
 	}
-	return &failure{err: err, hint: hintFor(err)}
+	return failed(err, 0, p.hintFor(err))
 }
 
-func hintFor(err error) string {
+// hintFor tells what can be done by this program.
+func (p *program) hintFor(err error) string {
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "certificate signed by unknown authority"):
-		return "name the authority that signed it: ?ca=FILE in the registry's URL"
-	case strings.Contains(text, "first record does not look like a TLS handshake"):
-		return "the server speaks without TLS: write the URL's scheme without its last s"
-	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"):
-		return "the server wants a client's certificate: ?cert=FILE&key=FILE in the registry's URL"
-	case strings.Contains(text, "certificate is"), strings.Contains(text, "certificate has expired"), strings.Contains(text, "doesn't contain any IP SANs"):
-		return "the certificate must be for the host in the URL; if it is for another name, add ?server-name=NAME"
 	case errors.Is(err, discovery.ErrUnknownEngine):
 		return "see them by: envdiscover engines"
-	case discovery.Hint(err) != "":
-		return discovery.Hint(err)
 	case errors.Is(err, discovery.ErrDenied):
 		return "give user and password by ?user-file=FILE in the registry's URL, or in ENVDISCOVER_USER and ENVDISCOVER_PASSWORD"
 	case errors.Is(err, discovery.ErrUnavailable):
-		return "see whether the registry runs there and can be reached from here; --wait 30s gives it time"
+		return "see whether the registry runs there and can be reached from here" + p.may("wait", "; --wait 30s gives it time")
 	case errors.Is(err, discovery.ErrUnsupported):
 		return "see what each engine can do by: envdiscover engines"
 	case errors.Is(err, discovery.ErrConflict):
@@ -89,11 +75,20 @@ func hintFor(err error) string {
 	case errors.Is(err, discovery.ErrUnknownScheme):
 		return "name one of its ports by --scheme"
 	case errors.Is(err, discovery.ErrNoInstance):
-		return "see all of them, in every state: envdiscover instances --all SERVICE; --wait 30s waits for one"
+		return "see all of them, in every state: envdiscover instances --all SERVICE" +
+			p.may("default", "; --wait 30s waits for one") + p.may("count", "; --timeout 5m waits longer")
 	case errors.Is(err, discovery.ErrNotFound):
-		return "see what there is by: envdiscover ls; --wait 30s waits for it, --default VALUE does without"
+		return "see what there is by: envdiscover ls" + p.may("default", "; --wait 30s waits for it, --default VALUE does without")
 	case strings.Contains(text, "unknown query key"), strings.Contains(text, "use registry"):
 		return "see the form of URLs and their options by: envdiscover engines"
+	}
+	return ""
+}
+
+// may gives the words if the command that runs has the option.
+func (p *program) may(option, words string) string {
+	if slices.ContainsFunc(p.current.Options, func(o cli.Option) bool { return o.Name == option }) {
+		return words
 	}
 	return ""
 }

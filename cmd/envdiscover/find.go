@@ -6,18 +6,25 @@ import (
 	"errors"
 	"time"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-// findFlags are the options of what finds one text, a value or an address.
-func findFlags() []urfave.Flag {
-	return []urfave.Flag{
-		&urfave.DurationFlag{Name: "wait", Usage: "`D` until it is there, or the registry is"},
-		&urfave.StringFlag{Name: "default", Usage: "print `V` when nothing is found"},
-		&urfave.StringFlag{Name: "default-on-error", Usage: "print `V` when the registry cannot be asked"},
-		&urfave.BoolFlag{Name: "follow", Usage: "hold: print each new one and say READY=1 behind it"},
+// finder is the options of what finds one text, a value or an address.
+type finder struct {
+	wait           time.Duration
+	def            *string // when nothing is found
+	defaultOnError *string
+	follow         bool
+	raw            bool
+}
+
+func (f *finder) options() []cli.Option {
+	return []cli.Option{
+		{Name: "wait", Argument: "D", Usage: "until it is there, or the registry is", Target: &f.wait},
+		{Name: "default", Argument: "V", Usage: "print V when nothing is found", Target: &f.def},
+		{Name: "default-on-error", Argument: "V", Usage: "print V when the registry cannot be asked", Target: &f.defaultOnError},
+		{Name: "follow", Usage: "hold: print each new one and say READY=1 behind it", Target: &f.follow},
 	}
 }
 
@@ -71,13 +78,13 @@ func findings[T any](ctx context.Context, watch func(context.Context) (<-chan T,
 }
 
 // find asks, as the options say: once, until there is an answer, or for ever.
-func (c *call) find(ctx context.Context, q question) error {
-	a := &answer{call: c, about: q.about, follow: c.Bool("follow")}
-	switch wait := c.Duration("wait"); {
-	case a.follow:
-		return a.hold(ctx, q, wait)
-	case wait > 0:
-		return a.await(ctx, q, wait)
+func (c *call) find(ctx context.Context, f *finder, q question) error {
+	a := &answer{call: c, finder: f, about: q.about}
+	switch {
+	case f.follow:
+		return a.hold(ctx, q)
+	case f.wait > 0:
+		return a.await(ctx, q)
 	}
 	text, err := q.once(ctx)
 	return a.settle(finding{text: text, err: err})
@@ -86,16 +93,16 @@ func (c *call) find(ctx context.Context, q question) error {
 // answer is what was printed so far.
 type answer struct {
 	*call
-	about  string
-	follow bool
+	*finder
+	about string
 
 	last  []byte
 	given bool
 }
 
 // await takes the first text that is found in time, else what the last finding says.
-func (a *answer) await(ctx context.Context, q question, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+func (a *answer) await(ctx context.Context, q question) error {
+	ctx, cancel := context.WithTimeout(ctx, a.wait)
 	defer cancel()
 	var last finding
 	for f := range q.watch(ctx) {
@@ -107,15 +114,15 @@ func (a *answer) await(ctx context.Context, q question, wait time.Duration) erro
 }
 
 // hold prints every new text until it is told to end.
-func (a *answer) hold(ctx context.Context, q question, wait time.Duration) error {
-	ctx, stop, err := a.heldContext(ctx)
+func (a *answer) hold(ctx context.Context, q question) error {
+	ctx, stop, err := a.heldContext(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	patience := time.NewTimer(wait)
+	patience := time.NewTimer(a.wait)
 	defer patience.Stop()
-	impatient := wait == 0
+	impatient := a.wait == 0
 	var last finding
 	findings := q.watch(ctx)
 	for {
@@ -149,16 +156,16 @@ func (a *answer) settle(f finding) error {
 	switch {
 	case f.err == nil:
 		return a.print(f.text)
-	case nothing && a.IsSet("default"):
-		return a.print([]byte(a.String("default")))
+	case nothing && a.def != nil:
+		return a.print([]byte(*a.def))
 	case a.given && nothing:
-		a.log.Warn("it is gone, the last one stays", "name", a.about)
+		a.Log.Warn("it is gone, the last one stays", "name", a.about)
 		return nil
 	case a.given && errors.Is(f.err, discovery.ErrUnavailable):
 		return nil
-	case !nothing && exitCode(f.err) != exitUsage && a.IsSet("default-on-error"):
-		a.log.Warn("the default stands for what cannot be read", "name", a.about, "error", f.err)
-		return a.print([]byte(a.String("default-on-error")))
+	case !nothing && exitCode(f.err) != exitUsage && a.defaultOnError != nil:
+		a.Log.Warn("the default stands for what cannot be read", "name", a.about, "error", f.err)
+		return a.print([]byte(*a.defaultOnError))
 	}
 	return f.err
 }
@@ -169,7 +176,7 @@ func (a *answer) print(text []byte) error {
 		return nil
 	}
 	a.last, a.given = bytes.Clone(text), true
-	if !a.Bool("raw") && !bytes.HasSuffix(text, []byte("\n")) {
+	if !a.raw && !bytes.HasSuffix(text, []byte("\n")) {
 		text = append(bytes.Clone(text), '\n')
 	}
 	if _, err := a.stdout.Write(text); err != nil {

@@ -3,33 +3,32 @@ package main
 import (
 	"context"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func getCommand() command {
-	return command{
-		name:      "get",
-		arguments: "NAME",
-		least:     1,
-		most:      1,
-		summary:   "print a value",
-		flags: func() []urfave.Flag {
-			return append(findFlags(), &urfave.BoolFlag{Name: "raw", Usage: "the bytes alone, no newline behind them"})
-		},
-		run: get,
+func (p *program) getCommand() cli.Command {
+	f := &finder{}
+	return cli.Command{
+		Name:      "get",
+		Arguments: "NAME",
+		Least:     1,
+		Most:      1,
+		Summary:   "print a value",
+		Example:   "envdiscover get DATABASE_URL --wait 30s",
+		Options:   append(f.options(), cli.Option{Name: "raw", Usage: "the bytes alone, no newline behind them", Target: &f.raw}),
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.get(ctx, f) }),
 	}
 }
 
-func get(ctx context.Context, c *call) error {
+func (c *call) get(ctx context.Context, f *finder) error {
 	registry, values, err := c.openValues(ctx)
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
-	name := c.Args().First()
-	return c.find(ctx, question{
+	name := c.Args[0]
+	return c.find(ctx, f, question{
 		about: name,
 		once: func(ctx context.Context) ([]byte, error) {
 			return values.Get(ctx, name)

@@ -11,21 +11,20 @@ import (
 )
 
 // heldContext gives the life of a command that holds: until TERM, INT or HUP, or until the process ends that it
-// is there for: --pid, else the parent, if there is one to be seen. A second signal is not waited with.
-func (c *call) heldContext(ctx context.Context) (context.Context, context.CancelFunc, error) {
+// is there for: process, else the parent, if there is one to be seen. A second signal is not waited with.
+func (c *call) heldContext(ctx context.Context, process *int) (context.Context, context.CancelFunc, error) {
 	ctx, stop := endBySignal(ctx)
-	pid, given := c.Int("pid"), c.IsSet("pid")
-	if !given {
-		pid = os.Getppid()
-	}
-	if !given && pid == 0 { // the parent is outside of this PID namespace
+	pid := os.Getppid()
+	if process != nil {
+		pid = *process
+	} else if pid == 0 { // the parent is outside of this PID namespace
 		return ctx, stop, nil
 	}
 	ctx, cancel, err := service.WithProcess(ctx, pid)
 	if err != nil {
 		stop()
-		if given {
-			err = c.misuse("--pid: %v", err)
+		if process != nil {
+			err = c.Misuse("--pid: %v", err)
 		}
 		return nil, nil, err
 	}
@@ -33,8 +32,8 @@ func (c *call) heldContext(ctx context.Context) (context.Context, context.Cancel
 }
 
 // openHeld opens the registry for a command that holds, until heldContext ends. end closes it.
-func (c *call) openHeld(ctx context.Context) (held context.Context, r discovery.Registry, end func(), err error) {
-	held, stop, err := c.heldContext(ctx)
+func (c *call) openHeld(ctx context.Context, process *int) (held context.Context, r discovery.Registry, end func(), err error) {
+	held, stop, err := c.heldContext(ctx, process)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -120,6 +120,9 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 		if cmd.Wait() == nil {
 			withdrawn++
 		}
-		require.Empty(t, run(t, url, "services"), "TERM after %d ms", 2*i)
+		services := envdiscover(url, "services")
+		out, _ := services.Output()
+		require.Empty(t, string(out), "TERM after %d ms", 2*i)
+		require.Equal(t, exitNothing, services.ProcessState.ExitCode())
 	}
 }

@@ -8,40 +8,39 @@ import (
 	"slices"
 	"strings"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func instancesCommand() command {
-	return command{
-		name:      "instances",
-		arguments: "SERVICE",
-		least:     1,
-		most:      1,
-		summary:   "list the instances of a service that pass",
-		flags: func() []urfave.Flag {
-			return append(queryFlags(), allFlag(), jsonFlag(), waitFlag())
-		},
-		run: instances,
+func (p *program) instancesCommand() cli.Command {
+	l, s := &lister{}, &selection{}
+	return cli.Command{
+		Name:      "instances",
+		Arguments: "SERVICE",
+		Least:     1,
+		Most:      1,
+		Summary:   "list the instances of a service that pass",
+		Example:   "envdiscover instances web --all",
+		Options:   slices.Concat(s.options(), []cli.Option{s.allOption()}, l.options()),
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.instances(ctx, l, s.query()) }),
 	}
 }
 
-func instances(ctx context.Context, c *call) error {
+func (c *call) instances(ctx context.Context, l *lister, query discovery.Query) error {
 	registry, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
 	var snapshot discovery.Snapshot
-	err = c.patiently(ctx, func(ctx context.Context) error {
-		snapshot, err = registry.Instances(ctx, c.Args().First(), c.query())
+	err = patiently(ctx, l.wait, func(ctx context.Context) error {
+		snapshot, err = registry.Instances(ctx, c.Args[0], query)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := c.printInstances(snapshot); err != nil {
+	if err := c.printInstances(snapshot, l.json); err != nil {
 		return err
 	}
 	if len(snapshot.Instances) == 0 {
@@ -51,8 +50,8 @@ func instances(ctx context.Context, c *call) error {
 }
 
 // printInstances writes JSON with all there is, or a table, which has no credentials.
-func (c *call) printInstances(s discovery.Snapshot) error {
-	if c.Bool("json") {
+func (c *call) printInstances(s discovery.Snapshot, asJSON bool) error {
+	if asJSON {
 		return c.printJSON(s)
 	}
 	if len(s.Instances) == 0 {

@@ -2,27 +2,43 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
+	"strings"
+	"time"
 
-	urfave "github.com/urfave/cli/v2"
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func lsCommand() command {
-	return command{
-		name:      "ls",
-		arguments: "[GLOB]",
-		most:      1,
-		summary:   "list the names of the values (that match GLOB, as DB_*)",
-		flags:     func() []urfave.Flag { return []urfave.Flag{jsonFlag(), waitFlag()} },
-		run:       ls,
+// lister is the options of what lists names.
+type lister struct {
+	json bool
+	wait time.Duration
+}
+
+func (l *lister) options() []cli.Option {
+	return []cli.Option{jsonOption(&l.json), waitOption(&l.wait)}
+}
+
+func (p *program) lsCommand() cli.Command {
+	l := &lister{}
+	return cli.Command{
+		Name:      "ls",
+		Arguments: "[GLOB]",
+		Most:      1,
+		Summary:   "list the names of the values (that match GLOB, as DB_*)",
+		Example:   "envdiscover ls 'DB_*'",
+		Options:   l.options(),
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.ls(ctx, l) }),
 	}
 }
 
-func ls(ctx context.Context, c *call) error {
-	glob := c.Args().First()
+func (c *call) ls(ctx context.Context, l *lister) error {
+	glob := strings.Join(c.Args, "")
 	if _, err := path.Match(glob, ""); err != nil {
-		return c.misuse("%q is no glob", glob)
+		return c.Misuse("%q is no glob", glob)
 	}
 	registry, values, err := c.openValues(ctx)
 	if err != nil {
@@ -30,7 +46,7 @@ func ls(ctx context.Context, c *call) error {
 	}
 	defer registry.Close()
 	var names []string
-	err = c.patiently(ctx, func(ctx context.Context) error {
+	err = patiently(ctx, l.wait, func(ctx context.Context) error {
 		names, err = values.List(ctx)
 		return err
 	})
@@ -43,11 +59,12 @@ func ls(ctx context.Context, c *call) error {
 			return !matched
 		})
 	}
-	if err := c.printNames(names); err != nil {
+	if err := c.printNames(names, l.json); err != nil || len(names) > 0 {
 		return err
 	}
-	if glob != "" && len(names) == 0 {
+	if glob != "" {
 		return silent{exitNothing}
 	}
-	return nil
+	return failed(fmt.Errorf("list values: %w: there are none at this prefix", discovery.ErrNotFound), 0,
+		"values stand below PREFIX/environment/, where PREFIX is the path of the registry's URL: see whether it is the right one")
 }

@@ -7,12 +7,6 @@ import (
 	"os"
 )
 
-// Set by the linker, see the Makefile.
-var (
-	version = "devel"
-	commit  = "unknown"
-)
-
 func main() {
 	os.Exit(newProgram().run(os.Args[1:]))
 }

@@ -9,7 +9,7 @@ func (p *program) notify(message string) error {
 	}
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: p.notifySocket, Net: "unixgram"})
 	if err != nil {
-		return &failure{err: err, hint: "NOTIFY_SOCKET names no socket that listens; unset it to go without"}
+		return failed(err, 0, "NOTIFY_SOCKET names no socket that listens; unset it to go without")
 	}
 	defer conn.Close()
 	_, err = conn.Write([]byte(message))

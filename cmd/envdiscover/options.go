@@ -4,80 +4,72 @@ import (
 	"slices"
 	"time"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/cli"
 )
 
-// inVariables are the options that have a variable ENVDISCOVER_… too. The others have none on purpose: USER,
+// hasVariable tells whether an option has a variable ENVDISCOVER_… too. The others have none on purpose: USER,
 // PASSWORD and TOKEN are the credentials for the registry, and Kubernetes puts variables such as
 // ENVDISCOVER_PORT into every container beside a service called envdiscover.
-func inVariables() []string {
-	return []string{
+func hasVariable(option string) bool {
+	return slices.Contains([]string{
 		"url", "wait", "log-level", "log-format",
 		"host", "private-host", "interface", "ttl", "shard", "interval", "rise", "fall", "eventually",
-	}
-}
-
-// variable looks up the variable of an option.
-func (p *program) variable(name string) (string, bool) {
-	for _, option := range inVariables() {
-		if cli.Variable("ENVDISCOVER", option) == name {
-			value := p.getenv(name)
-			return value, value != ""
-		}
-	}
-	return "", false
+	}, option)
 }
 
 // The groups that the help shows options in.
 const (
-	topicRegistry = "registry"
 	topicService  = "service"
 	topicAddress  = "address"
 	topicCheck    = "check"
 	topicHold     = "hold"
+	topicRegistry = "registry"
 )
 
-// commonFlags are the options of every command.
-func commonFlags() []urfave.Flag {
-	return []urfave.Flag{
-		&urfave.StringFlag{Name: "url", Category: topicRegistry, Usage: "`URL` of the registry, else what DOCKERD names"},
-		&urfave.StringFlag{Name: "log-level", Category: topicRegistry, Usage: "`debug|info|warn|error`", Value: "warn"},
-		&urfave.StringFlag{Name: "log-format", Category: topicRegistry, Usage: "`text|json`", Value: cli.LogText},
-		&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Category: topicRegistry, Usage: "show this"},
-		&urfave.BoolFlag{Name: "version", Category: topicRegistry, Usage: "show version, commit and Go version"},
+func topics() []cli.Topic {
+	return []cli.Topic{
+		{Name: topicService, Title: "what is announced"},
+		{Name: topicAddress, Title: "where it can be reached"},
+		{Name: topicCheck, Title: "how it is"},
+		{Name: topicHold, Title: "how long it is announced"},
+		{Name: topicRegistry, Title: "which registry, log"},
 	}
 }
 
-// waitFlag is for commands that ask once.
-func waitFlag() urfave.Flag {
-	return &urfave.DurationFlag{Name: "wait", Usage: "`D` for a registry that is away"}
+// urlOption is for every command that asks a registry.
+func (p *program) urlOption() cli.Option {
+	return cli.Option{Name: "url", Argument: "URL", Topic: topicRegistry, Usage: "of the registry", Target: &p.url, Default: "what DOCKERD names, else this machine's"}
 }
 
-func jsonFlag() urfave.Flag {
-	return &urfave.BoolFlag{Name: "json", Usage: "print JSON"}
+// waitOption is for commands that ask once.
+func waitOption(wait *time.Duration) cli.Option {
+	return cli.Option{Name: "wait", Argument: "D", Usage: "for a registry that is away", Target: wait}
 }
 
-// queryFlags choose among a service's instances.
-func queryFlags() []urfave.Flag {
-	return []urfave.Flag{
-		&urfave.StringFlag{Name: "shard", Usage: "only those of shard `NAME`"},
-		&urfave.StringSliceFlag{Name: "tag", Usage: "only those with tag `NAME`; repeatable"},
+func jsonOption(json *bool) cli.Option {
+	return cli.Option{Name: "json", Usage: "print JSON", Target: json}
+}
+
+// selection chooses among a service's instances.
+type selection struct {
+	shard string
+	tags  []string
+	all   bool
+}
+
+func (s *selection) options() []cli.Option {
+	return []cli.Option{
+		{Name: "shard", Argument: "NAME", Usage: "only those of shard NAME", Target: &s.shard},
+		{Name: "tag", Argument: "NAME", Usage: "only those with tag NAME; repeatable", Target: &s.tags},
 	}
 }
 
-// allFlag asks for those that do not pass, too.
-func allFlag() urfave.Flag {
-	return &urfave.BoolFlag{Name: "all", Usage: "those that do not pass, too"}
+// allOption asks for those that do not pass, too.
+func (s *selection) allOption() cli.Option {
+	return cli.Option{Name: "all", Usage: "those that do not pass, too", Target: &s.all}
 }
 
-func (c *call) query() discovery.Query {
-	return discovery.Query{Shard: c.String("shard"), Tags: slices.Clone(c.StringSlice("tag")), All: c.Bool("all")}
-}
-
-// bounded is a duration option with a default.
-func bounded(name, usage string, value time.Duration) urfave.Flag {
-	return &urfave.DurationFlag{Name: name, Usage: usage, Value: value}
+func (s *selection) query() discovery.Query {
+	return discovery.Query{Shard: s.shard, Tags: slices.Clone(s.tags), All: s.all}
 }

@@ -20,8 +20,8 @@ func (c *call) printJSON(v any) error {
 }
 
 // printNames writes one name a line, or a JSON array.
-func (c *call) printNames(names []string) error {
-	if c.Bool("json") {
+func (c *call) printNames(names []string, asJSON bool) error {
+	if asJSON {
 		if names == nil {
 			names = []string{}
 		}

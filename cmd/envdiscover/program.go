@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	"github.com/envharness/envharness/internal/cli"
 )
 
 // program is what a run of envdiscover sees of the world.
@@ -14,6 +16,10 @@ type program struct {
 	terminal       bool // stdout is one, so a person reads it
 	lookupEnv      func(string) (string, bool)
 	notifySocket   string // of sd_notify(3), or empty
+
+	url     string      // of the registry, if an option names one
+	words   []string    // the command line, without the program's name
+	current cli.Command // the one that runs
 }
 
 // newProgram looks at the world. NOTIFY_SOCKET is taken out of the environment: what envdiscover starts is not

@@ -23,7 +23,7 @@ func (c *call) open(ctx context.Context) (discovery.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engines.Open(ctx, url, discovery.WithLog(c.log), discovery.WithGetenv(c.getenv))
+	return engines.Open(ctx, url, discovery.WithLog(c.Log), discovery.WithGetenv(c.getenv))
 }
 
 // openValues is open for a registry that keeps values.
@@ -43,15 +43,13 @@ func (c *call) openValues(ctx context.Context) (discovery.Registry, discovery.Va
 // registryURL is --url, ENVDISCOVER_URL, or where envdiscoverd of this machine is: DOCKERD, else loopback if it
 // answers there, else the gateway of a container's bridge.
 func (c *call) registryURL(ctx context.Context) (string, error) {
-	if url := c.String("url"); url != "" {
+	if url := c.url; url != "" {
 		return url, nil
 	}
 	if dockerd := c.getenv("DOCKERD"); dockerd != "" {
 		if strings.Contains(dockerd, "/") {
-			return "", &failure{
-				err:  discovery.Mark(discovery.ErrInvalid, fmt.Errorf("DOCKERD %q is no HOST or HOST:PORT", dockerd)),
-				hint: "write the host alone, as DOCKERD=10.0.0.1; a URL goes in ENVDISCOVER_URL, as etcd://10.0.0.1:2379",
-			}
+			err := discovery.Mark(discovery.ErrInvalid, fmt.Errorf("DOCKERD %q is no HOST or HOST:PORT", dockerd))
+			return "", failed(err, 0, "write the host alone, as DOCKERD=10.0.0.1; a URL goes in ENVDISCOVER_URL, as etcd://10.0.0.1:2379")
 		}
 		return "etcd://" + withPort(dockerd), nil
 	}
@@ -64,10 +62,8 @@ func (c *call) registryURL(ctx context.Context) (string, error) {
 	if _, gateway := address.Offers(); gateway != "" {
 		return "etcd://" + gateway, nil
 	}
-	return "", &failure{
-		err:  discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("no registry: ENVDISCOVER_URL and DOCKERD are unset, and none answers at %s", loopback)),
-		hint: "name one, as ENVDISCOVER_URL=etcd://10.0.0.1:2379, or start envdiscoverd here; envdiscover engines lists the URLs",
-	}
+	err = discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("no registry: ENVDISCOVER_URL and DOCKERD are unset, and none answers at %s", loopback))
+	return "", failed(err, 0, "name one, as ENVDISCOVER_URL=etcd://10.0.0.1:2379, or start envdiscoverd here; envdiscover engines lists the URLs")
 }
 
 func withPort(host string) string {
@@ -77,9 +73,8 @@ func withPort(host string) string {
 	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(address.DockerdPort))
 }
 
-// patiently tries until the registry can be asked, for as long as --wait says.
-func (c *call) patiently(ctx context.Context, try func(context.Context) error) error {
-	wait := c.Duration("wait")
+// patiently tries until the registry can be asked, for as long as wait; once if that is 0.
+func patiently(ctx context.Context, wait time.Duration, try func(context.Context) error) error {
 	if wait == 0 {
 		return try(ctx)
 	}

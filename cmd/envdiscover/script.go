@@ -20,11 +20,8 @@ func (p *program) unfoldScript(words []string) ([]string, error) {
 	}
 	command, err := p.readScript(words[0])
 	if err != nil {
-		return nil, &failure{
-			err:  fmt.Errorf("script %s: %w", words[0], err),
-			hint: "a script is #!/usr/bin/envdiscover and one command on the lines below, as: url db --scheme postgresql",
-			code: exitUsage,
-		}
+		return nil, failed(fmt.Errorf("script %s: %w", words[0], err), exitUsage,
+			"a script is #!/usr/bin/envdiscover and one command on the lines below, as: url db --scheme postgresql")
 	}
 	return append(command, words[1:]...), nil
 }

@@ -2,32 +2,40 @@ package main
 
 import (
 	"context"
+	"fmt"
 
-	urfave "github.com/urfave/cli/v2"
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func servicesCommand() command {
-	return command{
-		name:    "services",
-		summary: "list the names of the services that have an instance",
-		flags:   func() []urfave.Flag { return []urfave.Flag{jsonFlag(), waitFlag()} },
-		run:     services,
+func (p *program) servicesCommand() cli.Command {
+	l := &lister{}
+	return cli.Command{
+		Name:    "services",
+		Summary: "list the names of the services that have an instance",
+		Example: "envdiscover services",
+		Options: l.options(),
+		Run:     p.runs(func(ctx context.Context, c *call) error { return c.services(ctx, l) }),
 	}
 }
 
-func services(ctx context.Context, c *call) error {
+func (c *call) services(ctx context.Context, l *lister) error {
 	registry, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
 	var names []string
-	err = c.patiently(ctx, func(ctx context.Context) error {
+	err = patiently(ctx, l.wait, func(ctx context.Context) error {
 		names, err = registry.Services(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return c.printNames(names)
+	if err := c.printNames(names, l.json); err != nil || len(names) > 0 {
+		return err
+	}
+	return failed(fmt.Errorf("list services: %w: nothing is registered at this prefix", discovery.ErrNotFound), 0,
+		"see whether the prefix, the path of the registry's URL, is the right one, and ?layout= that of who registers")
 }

@@ -5,50 +5,49 @@ import (
 	"errors"
 	"slices"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func urlCommand() command {
-	return command{
-		name:      "url",
-		arguments: "SERVICE",
-		least:     1,
-		most:      1,
-		summary:   "print the address of one instance that passes",
-		flags: func() []urfave.Flag {
-			return append(append([]urfave.Flag{
-				&urfave.StringFlag{Name: "scheme", Usage: "`SCHEME` of the URL, and name of the port", Value: "http"},
-				&urfave.StringFlag{Name: "path", Usage: "`PATH` of the URL, with a query if you like"},
-				&urfave.BoolFlag{Name: "private", Usage: "by its private host and ports"},
-			}, queryFlags()...), findFlags()...)
-		},
-		run: printURL,
+func (p *program) urlCommand() cli.Command {
+	a, s, f := &addresser{scheme: "http"}, &selection{}, &finder{}
+	own := []cli.Option{
+		{Name: "scheme", Argument: "SCHEME", Usage: "of the URL, and name of the port", Target: &a.scheme},
+		{Name: "path", Argument: "PATH", Usage: "of the URL, with a query if you like", Target: &a.path},
+		{Name: "private", Usage: "by its private host and ports", Target: &a.private},
+	}
+	return cli.Command{
+		Name:      "url",
+		Arguments: "SERVICE",
+		Least:     1,
+		Most:      1,
+		Summary:   "print the address of one instance that passes",
+		Example:   "envdiscover url db --scheme postgresql --path /app",
+		Options:   slices.Concat(own, s.options(), f.options()),
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.printURL(ctx, a, s.query(), f) }),
 	}
 }
 
-func printURL(ctx context.Context, c *call) error {
+func (c *call) printURL(ctx context.Context, a *addresser, query discovery.Query, f *finder) error {
 	registry, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
-	service := c.Args().First()
-	a := &addresser{scheme: c.String("scheme"), path: c.String("path"), private: c.Bool("private")}
-	return c.find(ctx, question{
+	service := c.Args[0]
+	return c.find(ctx, f, question{
 		about: service,
 		once: func(ctx context.Context) ([]byte, error) {
-			snapshot, err := registry.Instances(ctx, service, c.query())
+			snapshot, err := registry.Instances(ctx, service, query)
 			if err != nil {
 				return nil, err
 			}
-			f := a.find(snapshot)
-			return f.text, f.err
+			found := a.find(snapshot)
+			return found.text, found.err
 		},
 		watch: func(ctx context.Context) <-chan finding {
 			watch := func(ctx context.Context) (<-chan discovery.Snapshot, error) {
-				return registry.Watch(ctx, service, c.query())
+				return registry.Watch(ctx, service, query)
 			}
 			return findings(ctx, watch, a.find)
 		},
@@ -67,7 +66,7 @@ type addresser struct {
 func (a *addresser) find(s discovery.Snapshot) finding {
 	url, err := a.url(s)
 	if errors.Is(err, discovery.ErrInvalid) { // what an instance says of itself is no misuse
-		err = &failure{err: err, code: exitFailure}
+		err = failed(err, exitFailure, "")
 	}
 	return finding{text: []byte(url), err: err, stale: s.Stale}
 }

@@ -5,45 +5,50 @@ import (
 	"fmt"
 	"time"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 )
 
-func waitCommand() command {
-	return command{
-		name:      "wait",
-		arguments: "SERVICE",
-		least:     1,
-		most:      1,
-		summary:   "wait until so many instances of a service pass",
-		flags: func() []urfave.Flag {
-			return append([]urfave.Flag{
-				&urfave.IntFlag{Name: "count", Usage: "`N` instances", Value: 1},
-				bounded("timeout", "wait for `D` at most", time.Minute),
-			}, queryFlags()...)
-		},
-		run: wait,
+// waiter is the options of wait.
+type waiter struct {
+	count   int
+	timeout time.Duration
+}
+
+func (p *program) waitCommand() cli.Command {
+	w, s := &waiter{count: 1, timeout: time.Minute}, &selection{}
+	own := []cli.Option{
+		{Name: "count", Argument: "N", Usage: "instances", Target: &w.count},
+		{Name: "timeout", Argument: "D", Usage: "wait for D at most", Target: &w.timeout},
+	}
+	return cli.Command{
+		Name:      "wait",
+		Arguments: "SERVICE",
+		Least:     1,
+		Most:      1,
+		Summary:   "wait until so many instances of a service pass",
+		Example:   "envdiscover wait web --count 2",
+		Options:   append(own, s.options()...),
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.waitFor(ctx, w, s.query()) }),
 	}
 }
 
-func wait(ctx context.Context, c *call) error {
-	if c.Int("count") < 1 {
-		return c.misuse("--count cannot be less than 1")
+func (c *call) waitFor(ctx context.Context, w *waiter, query discovery.Query) error {
+	if w.count < 1 {
+		return c.Misuse("--count cannot be less than 1")
 	}
 	registry, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
-	service, timeout := c.Args().First(), c.Duration("timeout")
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	watch := func(ctx context.Context) (<-chan discovery.Snapshot, error) {
-		return registry.Watch(ctx, service, c.query())
+		return registry.Watch(ctx, c.Args[0], query)
 	}
-	last := finding{err: discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("the registry was not asked in %s", timeout))}
-	for f := range findings(ctx, watch, func(s discovery.Snapshot) finding { return c.enough(s, timeout) }) {
+	last := finding{err: discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("the registry was not asked in %s", w.timeout))}
+	for f := range findings(ctx, watch, func(s discovery.Snapshot) finding { return w.enough(s) }) {
 		if !f.stale {
 			last = f
 		}
@@ -55,11 +60,10 @@ func wait(ctx context.Context, c *call) error {
 }
 
 // enough judges a snapshot.
-func (c *call) enough(s discovery.Snapshot, timeout time.Duration) finding {
-	count := c.Int("count")
-	if len(s.Instances) >= count {
+func (w *waiter) enough(s discovery.Snapshot) finding {
+	if len(s.Instances) >= w.count {
 		return finding{stale: s.Stale}
 	}
-	err := fmt.Errorf("%w enough: %d of %d pass after %s", discovery.ErrNoInstance, len(s.Instances), count, timeout)
+	err := fmt.Errorf("%w enough: %d of %d pass after %s", discovery.ErrNoInstance, len(s.Instances), w.count, w.timeout)
 	return finding{stale: s.Stale, err: &discovery.Error{Op: "wait for", Name: s.Service, Err: err}}
 }

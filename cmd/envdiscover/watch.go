@@ -4,36 +4,36 @@ import (
 	"context"
 	"encoding/json"
 	"os/exec"
-
-	urfave "github.com/urfave/cli/v2"
+	"time"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/cli"
 	"github.com/envharness/envharness/internal/follow"
 )
 
-func watchCommand() command {
-	return command{
-		name:      "watch",
-		arguments: "SERVICE [-- PROGRAM [ARG...]]",
-		least:     1,
-		most:      -1,
-		summary:   "print each snapshot as JSON, or run PROGRAM with it on stdin",
-		flags: func() []urfave.Flag {
-			return append(queryFlags(), allFlag(), waitFlag())
-		},
-		run: watch,
+func (p *program) watchCommand() cli.Command {
+	s, wait := &selection{}, time.Duration(0)
+	return cli.Command{
+		Name:      "watch",
+		Arguments: "SERVICE [-- PROGRAM [ARG...]]",
+		Least:     1,
+		Most:      -1,
+		Summary:   "print each snapshot as JSON, or run PROGRAM with it on stdin",
+		Example:   "envdiscover watch web -- ./reload",
+		Options:   append(s.options(), s.allOption(), waitOption(&wait)),
+		Run:       p.runs(func(ctx context.Context, c *call) error { return c.watch(ctx, s.query(), wait) }),
 	}
 }
 
-func watch(ctx context.Context, c *call) error {
-	ctx, registry, end, err := c.openHeld(ctx)
+func (c *call) watch(ctx context.Context, query discovery.Query, wait time.Duration) error {
+	ctx, registry, end, err := c.openHeld(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer end()
 	var snapshots <-chan discovery.Snapshot
-	err = c.patiently(ctx, func(context.Context) error {
-		snapshots, err = registry.Watch(ctx, c.Args().First(), c.query())
+	err = patiently(ctx, wait, func(context.Context) error {
+		snapshots, err = registry.Watch(ctx, c.Args[0], query)
 		return err
 	})
 	if ctx.Err() != nil {
@@ -42,7 +42,7 @@ func watch(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if words := c.Args().Slice()[1:]; len(words) > 0 {
+	if words := c.Args[1:]; len(words) > 0 {
 		return c.runAtEach(ctx, snapshots, words)
 	}
 	for snapshot := range snapshots {
@@ -69,7 +69,7 @@ func (c *call) runAtEach(ctx context.Context, snapshots <-chan discovery.Snapsho
 	return follow.Each(ctx, snapshots, func(ctx context.Context, s discovery.Snapshot) (bool, error) {
 		if err := each.Run(ctx, s); err != nil {
 			if ctx.Err() == nil {
-				c.log.Warn("the program failed, it is run again", "program", words[0], "error", err)
+				c.Log.Warn("the program failed, it is run again", "program", words[0], "error", err)
 			}
 			return false, nil
 		}

@@ -2,28 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
-	urfave "github.com/urfave/cli/v2"
-
-	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/cli"
+	"github.com/envharness/envharness/internal/failure"
 	"github.com/envharness/envharness/registryd"
-)
-
-const (
-	usage  = "envdiscoverd [OPTION...]"
-	prefix = "ENVDISCOVERD" // of the variables that options are read from
 )
 
 // The exit codes.
@@ -34,60 +25,48 @@ const (
 
 // run does what the command line says and gives the exit code.
 func run(args []string) int {
-	report := cli.Reporter{Program: "envdiscoverd", W: os.Stderr, JSON: os.Getenv(prefix+"_LOG_FORMAT") == cli.LogJSON}
-	flags := allFlags()
-	app := cli.New("envdiscoverd", usage, flags, func(c *urfave.Context) error {
-		switch {
-		case c.Bool("help"):
-			return help(os.Stdout, flags, c.Args().First())
-		case c.Bool("version"):
-			_, err := fmt.Printf("envdiscoverd %s (%s, %s)\n", version, commit, runtime.Version())
-			return err
-		case c.NArg() > 0:
-			return &cli.UsageError{Problem: fmt.Sprintf("unexpected argument %q", c.Args().First()), Usage: usage}
-		}
-		if err := cli.FromVariables(c, prefix, os.LookupEnv); err != nil {
-			return err
-		}
-		report.JSON = c.String("log-format") == cli.LogJSON
-		log, err := cli.NewLogger(os.Stderr, "envdiscoverd", c.String("log-level"), c.String("log-format"))
-		if err != nil {
-			return &cli.UsageError{Problem: err.Error(), Usage: usage}
-		}
-		slog.SetDefault(log)
-		if err := checkExporter(c); err != nil {
-			return err
-		}
-		return serve(c, readOptions(c, log))
-	})
-	err := app.Run(append([]string{"envdiscoverd"}, args...))
+	line := commandLine()
+	err := line.Run(args)
 	if err == nil {
 		return 0
 	}
-	report.Report(hinted(err))
-	if errors.As(err, new(*cli.UsageError)) {
+	line.Report(err)
+	if cli.IsMisuse(err) {
 		return exitUsage
 	}
 	return exitFailure
 }
 
-// hinted finds the hint of an error that was wrapped.
-func hinted(err error) error {
-	var e interface {
-		error
-		Hint() string
+func commandLine() *cli.Program {
+	var options registryd.Options
+	docker := newExporting()
+	return &cli.Program{
+		Name:   "envdiscoverd",
+		Prefix: "ENVDISCOVERD",
+		Main: cli.Command{
+			About:   "Keeps one machine's values and services, by etcd v3, HTTP and a page.",
+			Example: "envdiscoverd --containers --docker",
+			Notes:   "Every option has a variable, as ENVDISCOVERD_DATA. Exit: 0, 1 failure, 2 usage.",
+			Options: append(registryOptions(&options), docker.options()...),
+			Run: func(c *cli.Call) error {
+				slog.SetDefault(c.Log)
+				if err := docker.check(c); err != nil {
+					return err
+				}
+				return serve(docker, complete(options, c.Log))
+			},
+		},
+		Topics:   topics(),
+		LogTopic: topicLog,
+		LogLevel: "info",
+		Stdout:   os.Stdout,
+		Stderr:   os.Stderr,
+		Lookup:   os.LookupEnv,
 	}
-	if errors.As(err, &e) {
-		return e
-	}
-	if hint := discovery.Hint(err); hint != "" {
-		return &registryd.Error{Problem: err.Error(), Next: hint}
-	}
-	return err
 }
 
 // serve runs the registry until a signal ends it.
-func serve(c *urfave.Context, options registryd.Options) error {
+func serve(docker *exporting, options registryd.Options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
@@ -95,15 +74,20 @@ func serve(c *urfave.Context, options registryd.Options) error {
 		return err
 	}
 	server, err := registryd.Start(ctx, options)
+	if err != nil && ctx.Err() != nil {
+		options.Log.Info("stopped while starting")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	exporter, err := newExporter(c, options.Log, ownURL(server, options))
+	exporter, err := docker.exporter(options.Log, ownURL(server, options))
 	if err != nil {
 		return err
 	}
 	stopExport := export(exporter)
+	options.Log.Info("memory", "limit", limitMemory())
 	announce(server, options)
 	err = server.Wait(ctx)
 	tellSystemd(daemon.SdNotifyStopping)
@@ -123,7 +107,7 @@ func activated() ([]net.Listener, error) {
 		return nil, fmt.Errorf("cannot take the sockets that systemd opened: %w", err)
 	}
 	if slices.ContainsFunc(listeners, isNoStream) {
-		return nil, &registryd.Error{
+		return nil, &failure.Error{
 			Problem: "systemd passed a socket that is none to listen at",
 			Next:    "use ListenStream= in the socket unit",
 		}

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -60,26 +59,31 @@ func TestHelp(t *testing.T) {
 	require.Empty(t, stderr)
 	require.LessOrEqual(t, strings.Count(stdout, "\n"), 24)
 	for line := range strings.SplitSeq(stdout, "\n") {
-		require.LessOrEqual(t, len([]rune(line)), 100, line)
+		require.LessOrEqual(t, len([]rune(line)), 80, line)
 	}
-	code, docker, _ := outcome("--help", "docker")
-	require.Equal(t, 0, code)
-	for _, flag := range allFlags() {
-		option := "  --" + flag.Names()[0] + " "
-		ofDocker := flag.(urfave.CategorizableFlag).GetCategory() == topicDocker
-		require.Equal(t, ofDocker, strings.Contains(docker, option), option)
-		require.Equal(t, !ofDocker, strings.Contains(stdout, option), option)
+	line := commandLine()
+	require.NoError(t, line.Check())
+	for _, topic := range topics() {
+		code, page, _ := outcome("--help", topic.Name)
+		require.Equal(t, 0, code)
+		for _, o := range line.Table(line.Main) {
+			require.Equal(t, o.Topic == topic.Name, strings.Contains(page, "  --"+o.Name+" ") || strings.Contains(page, "  --"+o.Name+","), o.Name)
+			require.Equal(t, o.Topic == "", strings.Contains(stdout, "  --"+o.Name+" "), o.Name)
+		}
 	}
 	code, _, stderr = outcome("--help", "dokcer")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, stderr, `no help on "dokcer"`)
+	require.Contains(t, stderr, "did you mean docker?")
 	code, stdout, _ = outcome("--version")
 	require.Equal(t, 0, code)
 	require.Contains(t, stdout, "envdiscoverd devel")
 }
 
 func TestMistakes(t *testing.T) {
-	data := t.TempDir()
+	data := filepath.Join(t.TempDir(), "data")
+	sockets := t.TempDir()
+	require.NoError(t, os.Chmod(sockets, 0o755))
 	for name, test := range map[string]struct {
 		args []string
 		code int
@@ -89,10 +93,11 @@ func TestMistakes(t *testing.T) {
 		"argument":       {[]string{"extra"}, exitUsage, `unexpected argument "extra"`},
 		"no such help":   {[]string{"--help", "me"}, exitUsage, `no help on "me"`},
 		"without docker": {[]string{"--realm", "x"}, exitUsage, "--realm is for --docker"},
-		"unreachable":    {[]string{"--docker", "--data", data, "--listen", "unix:" + data + "/s"}, exitFailure, "hint: add --listen"},
+		"unreachable":    {[]string{"--docker", "--data", data, "--listen", "unix:" + sockets + "/s"}, exitFailure, "hint: add --listen"},
 		"log level":      {[]string{"--log-level", "loud"}, exitUsage, "unknown log level"},
 		"open to all":    {[]string{"--data", data, "--listen", "0.0.0.0:0"}, exitFailure, "hint: add it, or say --insecure"},
 		"no directory":   {[]string{"--data", "/proc/nothing", "--listen", "127.0.0.1:0"}, exitFailure, "cannot open the data in /proc/nothing"},
+		"open directory": {[]string{"--data", sockets, "--listen", "127.0.0.1:0"}, exitFailure, "hint: if it is for nothing else: chmod 700 " + sockets},
 		"unknown engine": {[]string{"--etcd", "ftp://x", "--listen", "127.0.0.1:0"}, exitFailure, "unknown engine"},
 		"data and etcd":  {[]string{"--data", data, "--etcd", "etcd://x", "--listen", "127.0.0.1:0"}, exitFailure, "either"},
 	} {
@@ -109,7 +114,7 @@ func TestMistakes(t *testing.T) {
 
 // TestService is what systemd does: it waits for READY, finds what was kept, and stops it by TERM.
 func TestService(t *testing.T) {
-	state, sockets := t.TempDir(), t.TempDir()
+	state, sockets := filepath.Join(t.TempDir(), "state"), t.TempDir()
 	notify := filepath.Join(sockets, "notify")
 	told, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
 	require.NoError(t, err)
@@ -161,6 +166,42 @@ func TestService(t *testing.T) {
 	}
 }
 
+// TestStopWhileStarting: TERM is no failure, whenever it comes.
+func TestStopWhileStarting(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for i := range 15 {
+		var stderr strings.Builder
+		cmd := command("--data", data, "--listen", "127.0.0.1:0")
+		cmd.Stderr = &stderr
+		require.NoError(t, cmd.Start())
+		time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		_ = cmd.Wait()
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		require.True(t, status.Exited() && status.ExitStatus() == 0 || status.Signaled() && status.Signal() == syscall.SIGTERM, "%v: %s", cmd.ProcessState, &stderr)
+		require.NotContains(t, stderr.String(), "error")
+	}
+}
+
+// TestDamagedData: a file that is not as it was is named in one line, and what to do in another.
+func TestDamagedData(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	address := testservers.FreeAddress(t)
+	stop := serving(t, data, address)
+	put(t, address, "A", "x")
+	stop()
+	logs, err := filepath.Glob(data + "/etcd/member/wal/*.wal")
+	require.NoError(t, err)
+	require.Len(t, logs, 1)
+	require.NoError(t, os.Truncate(logs[0], 300))
+	code, _, stderr := outcome("--data", data, "--listen", address)
+	require.Equal(t, exitFailure, code)
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	require.Len(t, lines, 2, stderr)
+	require.Contains(t, lines[0], logs[0]+" is damaged")
+	require.Contains(t, lines[1], "hint: restore the last snapshot")
+}
+
 // TestDocker announces a container in the registry that is in the same process.
 func TestDocker(t *testing.T) {
 	if exec.Command("docker", "version").Run() != nil {
@@ -179,7 +220,7 @@ func TestDocker(t *testing.T) {
 
 	address := testservers.FreeAddress(t)
 	process := testservers.StartProcess(t, "envdiscoverd", func() *exec.Cmd {
-		return command("--docker", "--variable", "SAYS", "--docker-allow", name, "--host-ip", "10.0.0.5", "--host-id", name, "--realm", name, "--data", t.TempDir(), "--listen", address)
+		return command("--docker", "--variable", "SAYS", "--docker-allow", name, "--host-ip", "10.0.0.5", "--host-id", name, "--realm", name, "--data", filepath.Join(t.TempDir(), "data"), "--listen", address)
 	}, func() error { return get("http://"+address+"/readyz", nil) })
 	require.NotNil(t, process)
 	var body string

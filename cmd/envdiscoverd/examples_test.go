@@ -38,7 +38,7 @@ func TestSocketActivation(t *testing.T) {
 	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	require.NoError(t, err)
 	defer stderr.Close()
-	cmd := activatedBySystemd(t, "--listen", address, "--listen", path, os.Args[0], "--data", t.TempDir())
+	cmd := activatedBySystemd(t, "--listen", address, "--listen", path, os.Args[0], "--data", filepath.Join(t.TempDir(), "data"))
 	cmd.Stderr = stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
@@ -63,7 +63,7 @@ func TestSocketActivation(t *testing.T) {
 // TestSocketOfAnotherKind is a unit with ListenDatagram=.
 func TestSocketOfAnotherKind(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	cmd := activatedBySystemd(t, "--datagram", "--listen", path, os.Args[0], "--data", t.TempDir())
+	cmd := activatedBySystemd(t, "--datagram", "--listen", path, os.Args[0], "--data", filepath.Join(t.TempDir(), "data"))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	require.NoError(t, cmd.Start())

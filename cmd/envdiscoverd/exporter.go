@@ -1,61 +1,69 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/exporters/docker"
 	"github.com/envharness/envharness/internal/cli"
+	"github.com/envharness/envharness/internal/failure"
 	"github.com/envharness/envharness/registryd"
 )
 
-// exporterFlags are the options of --docker.
-func exporterFlags() []urfave.Flag {
-	return []urfave.Flag{
-		&urfave.BoolFlag{Name: "docker", Category: topicDocker, Usage: "announce the services of this machine's containers"},
-		&urfave.StringFlag{Name: "registry", Category: topicDocker, Usage: "`URL` of the registry to announce them in (this one)"},
-		&urfave.StringFlag{Name: "variable", Category: topicDocker, Usage: "`NAME` of the variable that says what a container serves", Value: docker.DefaultVariable},
-		&urfave.StringFlag{Name: "host-ip", Category: topicDocker, Usage: "`ADDRESS` of this machine for others, or IPv4,IPv6 (the default route's)"},
-		&urfave.StringFlag{Name: "host-id", Category: topicDocker, Usage: "`NAME` of this machine in IDs (its host name)"},
-		&urfave.StringFlag{Name: "realm", Category: topicDocker, Usage: "`NAME` of the part of the fleet", Value: docker.DefaultRealm},
-		&urfave.StringFlag{Name: "prefix", Category: topicDocker, Usage: "`NAME` of the namespace in the registry (its layout's)"},
-		&urfave.StringFlag{Name: "docker-url", Category: topicDocker, Usage: "`URL` of the engine (DOCKER_HOST, else its usual socket)"},
-		&urfave.StringFlag{Name: "docker-health", Category: topicDocker, Usage: "`MODE` state or ignore: whether a HEALTHCHECK is the state", Value: docker.HealthState},
-		&urfave.StringSliceFlag{Name: "docker-allow", Category: topicDocker, Usage: "`GLOB` of names that containers may publish; repeatable (all)"},
+// exporting is what --docker is told.
+type exporting struct {
+	enabled bool
+	docker.Config
+}
+
+func newExporting() *exporting {
+	return &exporting{Config: docker.Config{Variable: docker.DefaultVariable, Realm: docker.DefaultRealm, DockerHealth: docker.HealthState}}
+}
+
+// options are those of --docker.
+func (e *exporting) options() []cli.Option {
+	return []cli.Option{
+		{Name: "docker", Topic: topicDocker, Usage: "announce the services of this machine's containers", Target: &e.enabled},
+		{Name: "registry", Argument: "URL", Topic: topicDocker, Usage: "of the registry to announce them in", Target: &e.RegistryURL, Default: "this one"},
+		{Name: "variable", Argument: "NAME", Topic: topicDocker, Usage: "of the variable that says what a container serves", Target: &e.Variable},
+		{Name: "host-ip", Argument: "ADDRESS", Topic: topicDocker, Usage: "of this machine for others, or IPv4,IPv6", Target: &e.HostIP, Default: "by the default route"},
+		{Name: "host-id", Argument: "NAME", Topic: topicDocker, Usage: "of this machine in IDs", Target: &e.HostID, Default: "its host name"},
+		{Name: "realm", Argument: "NAME", Topic: topicDocker, Usage: "of the part of the fleet", Target: &e.Realm},
+		{Name: "prefix", Argument: "NAME", Topic: topicDocker, Usage: "of the namespace in the registry", Target: &e.Prefix, Default: "its layout's"},
+		{Name: "docker-url", Argument: "URL", Topic: topicDocker, Usage: "of the engine", Target: &e.DockerURL, Default: "DOCKER_HOST, else its usual socket"},
+		{Name: "docker-health", Argument: "MODE", Topic: topicDocker, Usage: "state or ignore: whether a HEALTHCHECK is the state", Target: &e.DockerHealth},
+		{Name: "docker-allow", Argument: "GLOB", Topic: topicDocker, Usage: "of names that containers may publish; repeatable", Target: &e.DockerAllow, Default: "all"},
 	}
 }
 
-// newExporter makes the exporter that --docker asks for; nil without.
-func newExporter(c *urfave.Context, log *slog.Logger, registry string) (*docker.Exporter, error) {
-	if !c.Bool("docker") {
+// exporter makes the exporter that --docker asks for; nil without. It announces in own unless an option says
+// otherwise.
+func (e *exporting) exporter(log *slog.Logger, own string) (*docker.Exporter, error) {
+	if !e.enabled {
 		return nil, nil
 	}
-	if c.String("registry") != "" {
-		registry = c.String("registry")
-	}
-	if registry == "" {
-		return nil, &registryd.Error{
+	config := e.Config
+	config.Log = log
+	if config.RegistryURL = cmp.Or(config.RegistryURL, own); config.RegistryURL == "" {
+		return nil, &failure.Error{
 			Problem: "--docker cannot announce in this registry by itself, which has no plain TCP address on loopback",
 			Next:    "add --listen 127.0.0.1:7171, or give --registry etcds://HOST:7171?ca=FILE with the login in ENVDISCOVER_USER and ENVDISCOVER_PASSWORD",
 		}
 	}
-	return docker.New(docker.Config{
-		Variable:     c.String("variable"),
-		HostIP:       c.String("host-ip"),
-		HostID:       c.String("host-id"),
-		Realm:        c.String("realm"),
-		Prefix:       c.String("prefix"),
-		DockerURL:    c.String("docker-url"),
-		DockerHealth: c.String("docker-health"),
-		DockerAllow:  c.StringSlice("docker-allow"),
-		RegistryURL:  registry,
-		Log:          log,
-	})
+	return docker.New(config)
+}
+
+// check refuses options of --docker without it.
+func (e *exporting) check(c *cli.Call) error {
+	for _, o := range e.options() {
+		if c.Given(o.Name) && !e.enabled {
+			return c.Misuse("--%s is for --docker, which is not there", o.Name)
+		}
+	}
+	return nil
 }
 
 // ownURL is how the exporter reaches the registry that this process is; empty if it cannot.
@@ -85,14 +93,4 @@ func export(exporter *docker.Exporter) (stop func()) {
 		}
 	})
 	return func() { end(); wait.Wait() }
-}
-
-// checkExporter refuses options of --docker without it.
-func checkExporter(c *urfave.Context) error {
-	for _, flag := range exporterFlags() {
-		if name := flag.Names()[0]; c.IsSet(name) && !c.Bool("docker") {
-			return &cli.UsageError{Problem: fmt.Sprintf("--%s is for --docker, which is not there", name), Usage: usage}
-		}
-	}
-	return nil
 }

@@ -4,12 +4,6 @@ package main
 
 import "os"
 
-// Set by the linker, see the Makefile.
-var (
-	version = "devel"
-	commit  = "unknown"
-)
-
 func main() {
 	os.Exit(run(os.Args[1:]))
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/buildinfo"
 	"github.com/envharness/envharness/internal/cli"
 )
 
@@ -96,7 +96,7 @@ func (s subcommand) execute(name string, args []string, report *cli.Reporter) er
 			return help(os.Stdout, s, flags, c.Args().First())
 		}
 		if c.Bool("version") {
-			_, err := fmt.Printf("envharness %s (%s, %s)\n", version, commit, runtime.Version())
+			_, err := fmt.Printf("envharness %s\n", buildinfo.String())
 			return err
 		}
 		if err := cli.FromVariables(c, prefix, os.LookupEnv); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,7 @@ func readInitOptions(c *urfave.Context) (o harness.InitOptions, err error) {
 		"group":             &o.Group,
 		"refresh":           &o.Refresh,
 		"on-change":         &onChange,
+		"change-delay":      &o.Delay,
 		"write":             &o.Write,
 		"ready":             &o.Ready,
 		"health":            &o.Health,
@@ -38,7 +40,7 @@ func readInitOptions(c *urfave.Context) (o harness.InitOptions, err error) {
 	if !o.Enabled {
 		return o, needsInit(c)
 	}
-	for _, name := range []string{"grace", "refresh"} {
+	for _, name := range []string{"grace", "refresh", "change-delay"} {
 		if c.Duration(name) < 0 {
 			return o, usageError(c, "--%s cannot be negative", name)
 		}
@@ -52,7 +54,11 @@ func readInitOptions(c *urfave.Context) (o harness.InitOptions, err error) {
 	if o.ExpectExit, err = exitCodes(commaSeparated(c.StringSlice("expect-exit"))); err != nil {
 		return o, usageError(c, "--expect-exit: %v", err)
 	}
-	if o.OnChange, o.Signal, err = changePolicy(onChange); err != nil {
+	if path, isExec := strings.CutPrefix(onChange, string(harness.ChangeExec)+"="); isExec {
+		if o.OnChange, o.Exec = harness.ChangeExec, path; !strings.Contains(path, "/") {
+			return o, usageError(c, "--on-change: %q is no path: write ./%s for a file here", path, path)
+		}
+	} else if o.OnChange, o.Signal, err = changePolicy(onChange); err != nil {
 		return o, usageError(c, "--on-change: %v", err)
 	}
 	return o, nil
@@ -160,36 +166,60 @@ func changePolicy(word string) (harness.ChangePolicy, syscall.Signal, error) {
 	case harness.ChangeRestart, harness.ChangeExit, harness.ChangeNone:
 		return p, 0, nil
 	}
-	return "", 0, fmt.Errorf("%q is not restart, signal=SIG, exit or none", word)
+	return "", 0, fmt.Errorf("%q is not restart, signal=SIG, exec=PATH, exit or none", word)
 }
 
 // askCommand is one of the subcommands that talk to a running harness.
 func askCommand(signals *harness.Signals, request, summary, about string) subcommand {
+	flags := []urfave.Flag{
+		&urfave.StringFlag{Name: "socket", Category: string(asking), Usage: "`PATH`: reach the harness there", Value: harness.DefaultSocket},
+	}
+	usage := "envharness " + request + " [--socket PATH]"
+	if request == harness.RequestStatus {
+		flags = append(flags, &urfave.StringFlag{Name: "format", Category: inUsage})
+		usage += " [--format json|prometheus]"
+		about += " With --format prometheus it is for the textfile collector of the node exporter."
+	}
 	return subcommand{
-		usage:   "envharness " + request + " [--socket PATH]",
+		usage:   usage,
 		summary: summary,
 		about:   about + " It talks to a harness that runs with --init in this container, and exits 125 when there is none.",
-		flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "socket", Category: string(asking), Usage: "`PATH`: reach the harness there", Value: harness.DefaultSocket},
-		},
+		flags:   flags,
 		options: []topic{reporting},
 		run: func(c *urfave.Context, _ harness.Options) error {
 			if c.NArg() > 0 {
 				return usageError(c, "%s takes no arguments", request)
+			}
+			format := "json"
+			cli.Read(c, "format", &format)
+			if format != "json" && format != "prometheus" {
+				return usageError(c, "unknown format %q: known are json and prometheus", format)
 			}
 			signals.EndProcess()
 			socket := harness.DefaultSocket
 			cli.Read(c, "socket", &socket)
 			status, err := harness.Ask(socket, request)
 			if len(status) > 0 {
-				os.Stdout.Write(append(status, '\n'))
+				os.Stdout.Write(inFormat(format, status))
 			}
 			return err
 		},
 	}
 }
 
-const asking topic = "socket"
+// inFormat is a status as it is shown.
+func inFormat(format string, status []byte) []byte {
+	var s harness.Status
+	if format == "prometheus" && json.Unmarshal(status, &s) == nil {
+		return s.Prometheus()
+	}
+	return append(status, '\n')
+}
+
+const (
+	asking  topic = "socket"
+	inUsage       = "usage" // of what a subcommand's usage and text say
+)
 
 // needsInit refuses options, given on the command line, that have no meaning without --init. Variables may
 // well be set for all images alike.

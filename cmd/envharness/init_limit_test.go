@@ -145,18 +145,8 @@ func TestStuckStart(t *testing.T) {
 	t.Parallel()
 	t.Run("a file system", func(t *testing.T) {
 		t.Parallel()
-		need(t, "root")
-		dir := tree(t, nil)
-		fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-		if err != nil {
-			t.Skip("no /dev/fuse here")
-		}
-		mount := filepath.Join(dir, "stuck")
-		require.NoError(t, os.Mkdir(mount, 0o755))
-		if err := unix.Mount("stuck", mount, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fuse)); err != nil {
-			t.Skip("no FUSE here: ", err)
-		}
-		t.Cleanup(func() { unix.Close(fuse); unix.Unmount(mount, unix.MNT_DETACH) })
+		dir := tree(t, map[string]string{"stuck/.keep": ""})
+		stick(t, filepath.Join(dir, "stuck"))
 		for _, options := range [][]string{nil, {"--init", "--socket", "control"}} {
 			t.Run(fmt.Sprint(options), func(t *testing.T) {
 				words := append(append([]string{}, options...), "--environment", "stuck", "--export", "none")
@@ -169,6 +159,17 @@ func TestStuckStart(t *testing.T) {
 				require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
 				require.Equal(t, 143, wait(t, cmd).code)
 			})
+		}
+	})
+	t.Run("a picture", func(t *testing.T) {
+		t.Parallel()
+		dir := tree(t, map[string]string{"stuck/.keep": ""})
+		stick(t, filepath.Join(dir, "stuck"))
+		for code, options := range map[int][]string{125: nil, 0: {"--init", "--socket", "control"}} {
+			result := run(t, harness(t, dir, append(options, "--environment", "none", "--export", "none", "--timeout", "100ms",
+				"--timeline-svg", "stuck/picture", "true")...))
+			require.Equal(t, code, result.code, result.stderr)
+			require.Contains(t, result.stderr, "did not answer")
 		}
 	})
 	t.Run("a full stderr", func(t *testing.T) {
@@ -186,7 +187,7 @@ func TestStuckStart(t *testing.T) {
 		cmd := harness(t, dir, "--environment", "none", "--export", "export", "true")
 		cmd.Stderr = w
 		require.NoError(t, cmd.Start())
-		eventually(t, "it writes", func() bool { return strings.HasPrefix(statusOf(cmd.Process.Pid, "State"), "S") })
+		eventually(t, "it writes", func() bool { return waitsInWrite(cmd.Process.Pid) })
 		require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
 		require.Equal(t, 143, wait(t, cmd).code)
 	})
@@ -202,4 +203,53 @@ func TestStuckStart(t *testing.T) {
 			require.Equal(t, code, run(t, cmd).code)
 		}
 	})
+}
+
+// TestStuckWhileCommandRuns: what a refresh reads or writes on a file system that no longer answers keeps no signal
+// from COMMAND, and no stop. As PID 1 it would not see the mount.
+func TestStuckWhileCommandRuns(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string][]string{"a file": {"--write", "out/env"}, "a directory": {"--environment", "out"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"environment/A": changing, "A.value": "1\n", "out/.keep": ""}
+			s := outside.start(t, tree(t, files), append(options, "--environment", "environment", "--refresh", "50ms",
+				"--on-change", "signal=HUP", "probe", "watch", "log")...)
+			s.logs("start")
+			stick(t, s.path("out"))
+			s.set("A", "2")
+			if name == "a file" {
+				s.tells("did not answer")
+			}
+			s.signal(unix.SIGUSR1)
+			s.logsLine("USR1", 1)
+			s.stop()
+		})
+	}
+}
+
+// waitsInWrite tells whether a thread of a process waits for the reader of a pipe.
+func waitsInWrite(pid int) bool {
+	places, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))
+	for _, place := range places {
+		if where, _ := os.ReadFile(place); strings.Contains(string(where), "pipe_write") {
+			return true
+		}
+	}
+	return false
+}
+
+// stick mounts a file system that does not answer.
+func stick(t *testing.T, dir string) {
+	t.Helper()
+	need(t, "root")
+	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skip("no /dev/fuse here")
+	}
+	if err := unix.Mount("stuck", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fuse)); err != nil {
+		unix.Close(fuse)
+		t.Skip("no FUSE here: ", err)
+	}
+	t.Cleanup(func() { unix.Close(fuse); unix.Unmount(dir, unix.MNT_DETACH) })
 }

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
+
 	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/securefile"
+	"github.com/envharness/envharness/internal/text"
 )
 
 // installCommand is envharness install: for init containers beside an image that has no harness.
@@ -17,7 +24,34 @@ func installCommand() subcommand {
 			if c.NArg() != 1 || c.Args().First() == "" {
 				return usageError(c, "one DEST is needed, a directory or a file")
 			}
-			return harness.Install(c.Args().First())
+			return install(c.Args().First())
 		},
 	}
+}
+
+// install copies the program that runs to dest, or into dest when that is a directory, for everybody to execute. It is
+// there as a whole or not at all.
+func install(dest string) error {
+	failed := func(err error, next string) error {
+		return &harness.Error{Subject: dest, Problem: "cannot install there: " + text.Reason(err), Next: next, Err: err}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return failed(err, "mount /proc in this container")
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		return failed(err, "mount /proc in this container")
+	}
+	target := dest
+	if info, err := os.Stat(dest); err == nil && info.IsDir() {
+		target = filepath.Join(dest, "envharness")
+	} else if strings.HasSuffix(dest, "/") {
+		return failed(unix.ENOTDIR, "make the directory first, or name a file")
+	}
+	unix.Umask(0) // this process does nothing else
+	if err := securefile.Write(target, program, 0o755, nil); err != nil {
+		return failed(err, "name a directory, or a file in one, that this user may write to")
+	}
+	return nil
 }

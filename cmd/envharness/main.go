@@ -13,12 +13,6 @@ import (
 	"github.com/envharness/envharness/harness"
 )
 
-// Set by the linker, see the Makefile.
-var (
-	version = "devel"
-	commit  = "unknown"
-)
-
 func main() {
 	if code, is := stage(); is {
 		os.Exit(code)

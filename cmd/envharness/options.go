@@ -99,7 +99,8 @@ func allFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "socket", Category: string(initOptions), Usage: "`PATH`: listen there for status, ready, drain and resume", Value: d.Init.Socket},
 
 		&urfave.DurationFlag{Name: "refresh", Category: string(changes), Usage: "`D`: resolve again every D, ±10 %"},
-		&urfave.StringFlag{Name: "on-change", Category: string(changes), Usage: "`POLICY`: for a changed value: restart, signal=SIG, exit or none", Value: string(d.Init.OnChange)},
+		&urfave.StringFlag{Name: "on-change", Category: string(changes), Usage: "`POLICY`: for a changed value: restart, signal=SIG, exec=PATH (which runs with the new values), exit or none", Value: string(d.Init.OnChange)},
+		&urfave.DurationFlag{Name: "change-delay", Category: string(changes), Usage: "`D`: wait a random time up to D before it, so that a fleet does not follow at once"},
 		&urfave.StringFlag{Name: "write", Category: string(changes), Usage: "`FILE`: keep a dotenv file with the values current"},
 
 		&urfave.StringFlag{Name: "ready", Category: string(readiness), Usage: "`notify|PATH`: COMMAND is ready when it says so, or when PATH exits 0"},

@@ -43,7 +43,8 @@ func printed(t *testing.T, format, content string) (dir, output string, ok bool)
 	dir = t.TempDir()
 	write(t, filepath.Join(dir, "environment/A"), "")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "environment/A"), []byte(content), 0o644))
-	cmd := harness(t, dir, "print", "--environment", "environment", "--format", format)
+	// Without the warnings of what only looks like a mistake, as CR LF or a byte order mark.
+	cmd := harness(t, dir, "print", "--log-level", "error", "--environment", "environment", "--format", format)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	result := run(t, cmd)
 	if result.code == 0 {
@@ -193,7 +194,8 @@ func TestPrintManyValues(t *testing.T) {
 		want[name] = value
 	}
 	printAll := func(format string) string {
-		cmd := harness(t, dir, "print", "--environment", "environment", "--format", format)
+		// Without the warnings of what only looks like a mistake, as CR LF or a byte order mark.
+		cmd := harness(t, dir, "print", "--log-level", "error", "--environment", "environment", "--format", format)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		return succeeds(t, cmd)
 	}

@@ -7,36 +7,32 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
-	driver "github.com/envharness/envharness/discovery/olddriver"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
-// call asks the agent within the registry's time and puts its error into ours.
-func call[T any](ctx context.Context, r *registry, op, name string, ask func(context.Context, *client) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)
-	defer cancel()
-	start := time.Now()
-	var answer T
-	err := r.connection.open()
-	if err == nil {
-		answer, err = ask(ctx, r.connection.calls)
-	}
-	if err == nil {
-		return answer, nil
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		r.connection.idle() // they may be to an agent that is gone without a word
-	}
-	return answer, r.fail(op, name, r.explain(err, time.Since(start)))
+// call asks the agent within the registry's time and gives its error a kind.
+func call[T any](ctx context.Context, b *backend, ask func(context.Context, *client) (T, error)) (T, error) {
+	return driver.Call(ctx, b.config.Timeout, b, func(ctx context.Context) (answer T, err error) {
+		if err = b.connection.open(); err == nil {
+			answer, err = ask(ctx, b.connection.calls)
+		}
+		return answer, b.answered(err)
+	})
+}
+
+// do is call for what has no answer.
+func do(ctx context.Context, b *backend, ask func(context.Context, *client) error) error {
+	_, err := call(ctx, b, func(ctx context.Context, client *client) (any, error) { return nil, ask(ctx, client) })
+	return err
 }
 
 // reading are the options of a read.
-func (r *registry) reading(ctx context.Context) *api.QueryOptions {
-	return (&api.QueryOptions{RequireConsistent: !r.config.Stale, AllowStale: r.config.Stale}).WithContext(ctx)
+func (b *backend) reading(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{RequireConsistent: !b.config.Stale, AllowStale: b.config.Stale}).WithContext(ctx)
 }
 
 // strong are the options of a read that a write depends on: never a stale one.
@@ -47,20 +43,17 @@ func strong(ctx context.Context) *api.QueryOptions {
 // writing are the options of a write.
 func writing(ctx context.Context) *api.WriteOptions { return (&api.WriteOptions{}).WithContext(ctx) }
 
-// fail says what could not be done, unless err says so itself.
-func (r *registry) fail(op, name string, err error) error {
-	if told := new(discovery.Error); errors.As(err, &told) {
-		return err
-	}
-	e := &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
+func (b *backend) Hint(err error) string {
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
-		e.Hint = fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
-			`session_prefix "" { policy = "write" } service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`, r.keys.prefix)
+		return fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
+			`session_prefix "" { policy = "write" } service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`, b.keys.prefix)
+	case errors.Is(err, discovery.ErrUnavailable) && b.connection.dials.Hint() != "":
+		return b.connection.dials.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
-		e.Hint = "see whether a Consul agent runs there and knows a leader: consul operator raft list-peers -http-addr=" + r.settings.httpAddress()
+		return "see whether a Consul agent runs there and knows a leader: consul operator raft list-peers -http-addr=" + b.settings.httpAddress()
 	}
-	return e
+	return ""
 }
 
 // httpAddress is the agent's address as Consul's own programs take it.
@@ -74,27 +67,24 @@ func (s *settings) httpAddress() string {
 	return s.address
 }
 
-// explain gives an error its kind. Those that are ours already stay as they are.
-func (r *registry) explain(err error, took time.Duration) error {
+// answered takes what Consul says out of an error.
+func (b *backend) answered(err error) error {
 	var requested *url.Error
-	if errors.As(err, &requested) {
-		err = requested.Err // its URL is noise
-	}
 	var status api.StatusError
-	took = took.Round(time.Millisecond)
 	switch {
-	case isOurs(err):
+	case err == nil, isOurs(err):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s: %w", took, r.connection.report(), context.DeadlineExceeded))
+		b.connection.idle() // connections may be to an agent that is gone without a word
+		return context.DeadlineExceeded
 	case errors.Is(err, context.Canceled):
-		return discovery.Mark(discovery.ErrUnavailable, err)
+		return context.Canceled
+	case errors.As(err, &requested):
+		return requested.Err // its URL is noise
 	case errors.As(err, &status):
 		return answered(status.Code, status.Body)
-	case requested == nil:
-		return answered(0, strings.TrimPrefix(err.Error(), "Failed request: ")) // of a transaction
 	}
-	return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("after %s: %s: %w", took, r.connection.report(), err))
+	return answered(0, strings.TrimPrefix(err.Error(), "Failed request: ")) // of a transaction
 }
 
 // isOurs reports whether an error has its kind.
@@ -109,6 +99,11 @@ func isOurs(err error) bool {
 	}
 	return false
 }
+
+// KindOf: what has no kind yet is no answer.
+func (b *backend) KindOf(error) error { return discovery.ErrUnavailable }
+
+func (b *backend) Report() string { return b.connection.dials.Report() }
 
 // maxAnswer bounds what is repeated of an answer that is none.
 const maxAnswer = 300

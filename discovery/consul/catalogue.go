@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
-	driver "github.com/envharness/envharness/discovery/olddriver"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // ownerMeta is the key of a service's Meta that says whose the service is: a number that each registration has
@@ -27,11 +27,11 @@ var errNotSynced = errors.New("the agent has not brought it into the catalogue")
 // face is an instance as the catalogue shows it: a service at the agent, with a TTL check. The agent brings both
 // into the catalogue by itself, a moment later.
 type face struct {
-	registry *registry
-	owner    uint64
-	check    string // ID of the TTL check
-	told     *api.AgentServiceRegistration
-	token    discovery.Secret // that it was told with
+	backend *backend
+	owner   uint64
+	check   string // ID of the TTL check
+	told    *api.AgentServiceRegistration
+	token   discovery.Secret // that it was told with
 }
 
 // ownerOf gives whose a service is; 0: of one that is not ours by any means.
@@ -57,7 +57,7 @@ func (f *face) show(ctx context.Context, client *client, wanted *api.AgentServic
 	}
 	if !known {
 		options := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
-		token, _ := f.registry.settings.token() // without one the next line fails
+		token, _ := f.backend.settings.token() // without one the next line fails
 		if err := client.Agent().ServiceRegisterOpts(wanted, options); err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (f *face) knows(ctx context.Context, client *client, wanted *api.AgentServi
 // outdated reports whether the token is another by now. The agent goes on with the one that it was told with,
 // also to bring a death into the catalogue, for as long as that one is good.
 func (f *face) outdated() bool {
-	token, err := f.registry.settings.token()
+	token, err := f.backend.settings.token()
 	return err == nil && token != f.token
 }
 
@@ -109,7 +109,7 @@ func (f *face) hide(ctx context.Context, client *client) error {
 
 // service is what all layouts have of an instance in the catalogue.
 func (f *face) service(id, name string, in discovery.Instance) *api.AgentServiceRegistration {
-	override, _ := flag(f.registry.config, optionOverride) // it was validated
+	override, _ := flag(f.backend.config, optionOverride) // it was validated
 	return &api.AgentServiceRegistration{
 		ID:                id,
 		Name:              name,
@@ -124,7 +124,7 @@ func (f *face) service(id, name string, in discovery.Instance) *api.AgentService
 // ttlCheck is the check that dies with its process.
 func (f *face) ttlCheck(ttl, name, notes, status string) *api.AgentServiceCheck {
 	check := &api.AgentServiceCheck{CheckID: f.check, Name: name, Notes: notes, TTL: ttl, Status: status}
-	if after, _ := deregisterAfter(f.registry.config); after > 0 {
+	if after, _ := deregisterAfter(f.backend.config); after > 0 {
 		check.DeregisterCriticalServiceAfter = after.String()
 	}
 	return check

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // maxCalls bounds the connections for calls; queries that wait have their own. An agent grants one address
@@ -29,15 +29,14 @@ type connection struct {
 	calls    *client // that are answered at once
 	polls    *client // that wait for changes
 	idle     func()  // closes connections that nobody uses
+	dials    *driver.Dials
 
 	lock   sync.Mutex
-	tried  bool
-	err    error // of the last attempt to connect
 	closed bool
 }
 
 func newConnection(s settings) (*connection, error) {
-	c := &connection{settings: s}
+	c := &connection{settings: s, dials: driver.NewDials(s.Scheme, []string{s.address})}
 	calls := &http.Transport{MaxConnsPerHost: maxCalls, MaxIdleConnsPerHost: maxCalls}
 	polls := &http.Transport{MaxIdleConnsPerHost: maxCalls}
 	c.idle = func() {
@@ -78,11 +77,13 @@ func (c *connection) newClient(t *http.Transport) (*client, error) {
 }
 
 func (c *connection) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return c.dials.Connect(ctx, c.settings.network, c.settings.address, connect)
+}
+
+func connect(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
 	defer cancel()
-	conn, err := discovery.Dial(ctx, c.settings.network, c.settings.address)
-	c.note(err)
-	return conn, err
+	return discovery.Dial(ctx, network, address)
 }
 
 func (c *connection) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -92,37 +93,19 @@ func (c *connection) dialTLS(ctx context.Context, _, _ string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.dial(ctx, "", "")
+	conn, err := connect(ctx, c.settings.network, c.settings.address)
 	if err != nil {
+		c.dials.Note(c.settings.address, err)
 		return nil, err
 	}
 	secure := tls.Client(conn, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	err = secure.HandshakeContext(ctx)
+	c.dials.Note(c.settings.address, driver.Handshake(err))
+	if err != nil {
 		conn.Close()
-		c.note(err)
 		return nil, err
 	}
 	return secure, nil
-}
-
-// note remembers how it went with connecting, for the error of a call that had no answer.
-func (c *connection) note(err error) {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.tried, c.err = true, err
-}
-
-// report says how it went.
-func (c *connection) report() string {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	switch {
-	case !c.tried:
-		return c.settings.address + " (no connection)"
-	case c.err != nil:
-		return fmt.Sprintf("%s (%v)", c.settings.address, c.err)
-	}
-	return c.settings.address + " (connected, no answer)"
 }
 
 // open is an error once the registry was closed.

@@ -17,8 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
-	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // The engine's own query keys.
@@ -53,9 +53,9 @@ The token needs key:write and session:write, service:write and node:read; in KV 
 		{Name: optionOverride, Help: "1: others may change the tags in the catalogue"},
 	},
 	Validate: validate,
-	Check:    driver.Check(open),
+	Check:    driver.Check(openRegistry),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return open(config)
+		return openRegistry(config)
 	},
 }
 
@@ -115,75 +115,76 @@ func flag(config discovery.Config, name string) (bool, error) {
 	}
 }
 
-// registry is one opening of an agent. It implements discovery.Values and discovery.Elector too.
-type registry struct {
+// backend is one opening of an agent: the single steps that package driver takes.
+type backend struct {
+	registry   *driver.Registry
 	config     discovery.Config
 	settings   settings
 	keys       keys
 	layout     layout.Layout // of instances
 	connection *connection
-	group      *driver.Group
-	feeds      *feeds
 }
 
-func open(config discovery.Config) (*registry, error) {
-	r := &registry{config: config, keys: newKeys(config.Prefix), group: driver.NewGroup()}
-	err := r.connect()
+func openRegistry(config discovery.Config) (*driver.Registry, error) {
+	b, err := open(config)
 	if err != nil {
-		return nil, &discovery.Error{Op: "open registry", Engine: config.String(), Err: err}
+		return nil, driver.OpenFailed(config, err)
 	}
-	r.feeds = newFeeds(r)
-	return r, nil
+	return b.registry, nil
 }
 
-func (r *registry) connect() (err error) {
-	prefix := r.config.Prefix
-	if r.pilot() {
+func open(config discovery.Config) (*backend, error) {
+	b := &backend{config: config, keys: newKeys(config.Prefix)}
+	if err := b.connect(); err != nil {
+		return nil, err
+	}
+	b.registry = driver.Open(config, b.layout, b, 0)
+	if b.pilot() {
+		b.registry.DefaultTTL = pilotTTL
+	}
+	return b, nil
+}
+
+func (b *backend) connect() (err error) {
+	prefix := b.config.Prefix
+	if b.pilot() {
 		prefix = "" // the catalogue has none
 	}
-	if r.layout, err = layout.New(r.config.Layout, prefix, r.config.Hostname()); err != nil {
+	if b.layout, err = layout.New(b.config.Layout, prefix, b.config.Hostname()); err != nil {
 		return err
 	}
-	if r.settings, err = newSettings(r.config); err != nil {
+	if pilot, is := b.layout.(layout.ContainerPilot); is {
+		pilot.Keys = b.keys.Keys
+		b.layout = pilot
+	}
+	if b.settings, err = newSettings(b.config); err != nil {
 		return err
 	}
-	r.connection, err = newConnection(r.settings)
+	b.connection, err = newConnection(b.settings)
 	return err
 }
 
 // pilot reports whether the layout is containerpilot.
-func (r *registry) pilot() bool { return r.config.Layout == "containerpilot" }
+func (b *backend) pilot() bool { return b.config.Layout == "containerpilot" }
 
-func (r *registry) Close() error {
-	r.group.Close()
-	r.connection.close()
+func (b *backend) Close() error {
+	b.connection.close()
 	return nil
 }
 
-func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	what, err := driver.Accept(r.config, in, ttl, r.fit)
-	if err != nil {
-		return nil, r.fail("register", in.Service, err)
-	}
-	if discovery.NewRegisterOptions(options).SyncCredentials {
-		what.Credentials = credentials{r}
-	}
-	return driver.Register(ctx, r.group, r.newLease(what.Instance, ttl), what), nil
-}
-
-// fit gives an instance its ID, and refuses one that cannot be written.
-func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
-	if r.pilot() {
+// Fit gives an instance its ID, and refuses one that cannot be written.
+func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
+	if b.pilot() {
 		if err := pilotName(in.Service); err != nil {
 			return in, err
 		}
 	}
 	chosen := in.ID != ""
-	in, err := layout.Fit(r.layout, r.config.Log)(in)
+	in, err := layout.Fit(b.layout, b.config.Log)(in)
 	switch {
 	case err != nil:
 		return in, err
-	case r.pilot():
+	case b.pilot():
 		return in, pilotName(in.ID)
 	case !chosen:
 		in.ID = strings.ToLower(in.ID) // so that the catalogue can have the same
@@ -191,34 +192,32 @@ func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
 	return in, nil
 }
 
-func (r *registry) newLease(in discovery.Instance, ttl time.Duration) driver.Lease {
-	if r.pilot() {
-		return newPilotLease(r, ttl)
+// Encode gives the record of an instance, whose check says whether it passes in the layout containerpilot.
+func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bool, err error) {
+	records, err := b.layout.Encode(in)
+	if err != nil || b.pilot() {
+		return in.ID, nil, true, err
 	}
-	return newLease(r, in, ttl)
+	return records[0].Key, records[0].Value, true, nil
 }
 
-func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
-	state, err := r.newService(service)
-	if err != nil {
-		return discovery.Snapshot{}, r.fail("read service", service, err)
+func (b *backend) NewLease(in discovery.Instance, ttl time.Duration) driver.Lease {
+	if b.pilot() {
+		return newPilotLease(b, ttl)
 	}
-	_, err = call(ctx, r, "read service", service, func(ctx context.Context, client *client) (any, error) {
-		return nil, state.fetch(ctx, client)
-	})
-	return state.snapshot(q), err
+	return newLease(b, in, ttl)
 }
 
-func (r *registry) Services(ctx context.Context) ([]string, error) {
-	return call(ctx, r, "list services", "", func(ctx context.Context, client *client) ([]string, error) {
-		if r.pilot() {
-			return pilotServices(client, r.reading(ctx))
+func (b *backend) ListServices(ctx context.Context) ([]string, error) {
+	return call(ctx, b, func(ctx context.Context, client *client) ([]string, error) {
+		if b.pilot() {
+			return pilotServices(client, b.reading(ctx))
 		}
-		entries, _, err := client.KV().List(r.keys.services, r.reading(ctx))
+		entries, _, err := client.KV().List(b.keys.services, b.reading(ctx))
 		if err == nil && len(entries) == 0 {
-			err = r.mayRead(ctx, client, r.keys.services)
+			err = b.mayRead(ctx, client, b.keys.services)
 		}
-		return layout.Services(r.layout, r.config.Log, r.held(entries)), err
+		return layout.Services(b.layout, b.config.Log, held(entries)), err
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
-	driver "github.com/envharness/envharness/discovery/olddriver"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // pilotTTL is the TTL of a registration that asks for none, in the layout containerpilot.
@@ -32,26 +32,24 @@ func pilotName(name string) error {
 // pilotLease is one registration in the layout containerpilot: a service with a check that has the same ID. An
 // instance that does not pass is one whose check is critical.
 type pilotLease struct {
-	registry *registry
-	face     face
-	name     string
-	ttl      time.Duration
+	backend *backend
+	face    face
+	name    string
+	ttl     time.Duration
 }
 
-func newPilotLease(r *registry, ttl time.Duration) *pilotLease {
-	if ttl == 0 {
-		ttl = pilotTTL
-	}
+func newPilotLease(b *backend, ttl time.Duration) *pilotLease {
 	return &pilotLease{
-		registry: r,
-		face:     face{registry: r, owner: 1 + rand.Uint64N(1<<63)},
-		ttl:      (ttl + time.Second - 1).Truncate(time.Second),
+		backend: b,
+		face:    face{backend: b, owner: 1 + rand.Uint64N(1<<63)},
+		ttl:     (ttl + time.Second - 1).Truncate(time.Second),
 	}
 }
 
-func (l *pilotLease) Announce(ctx context.Context, in discovery.Instance, takeOver bool) (driver.Grant, error) {
-	return driver.Grant{TTL: l.ttl}, l.do(ctx, "register", in, func(ctx context.Context, client *client) error {
-		if err := l.registry.atHome(ctx, client); err != nil {
+func (l *pilotLease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+	in := record.Instance
+	return driver.Grant{TTL: l.ttl}, l.do(ctx, in, func(ctx context.Context, client *client) error {
+		if err := l.backend.atHome(ctx, client); err != nil {
 			return err
 		}
 		if !takeOver {
@@ -63,8 +61,9 @@ func (l *pilotLease) Announce(ctx context.Context, in discovery.Instance, takeOv
 	})
 }
 
-func (l *pilotLease) Renew(ctx context.Context, in discovery.Instance) error {
-	return l.do(ctx, "renew", in, func(ctx context.Context, client *client) error {
+func (l *pilotLease) Renew(ctx context.Context, record driver.Record) error {
+	in := record.Instance
+	return l.do(ctx, in, func(ctx context.Context, client *client) error {
 		if err := l.check(ctx, client, in.ID); err != nil {
 			return err
 		}
@@ -75,37 +74,30 @@ func (l *pilotLease) Renew(ctx context.Context, in discovery.Instance) error {
 	})
 }
 
-func (l *pilotLease) Update(ctx context.Context, in discovery.Instance) error {
-	return l.do(ctx, "update", in, func(ctx context.Context, client *client) error {
-		if err := l.check(ctx, client, in.ID); err != nil {
+func (l *pilotLease) Update(ctx context.Context, record driver.Record) error {
+	return l.do(ctx, record.Instance, func(ctx context.Context, client *client) error {
+		if err := l.check(ctx, client, record.Instance.ID); err != nil {
 			return err
 		}
-		return l.show(ctx, client, in)
+		return l.show(ctx, client, record.Instance)
 	})
 }
 
 func (l *pilotLease) Withdraw(ctx context.Context) error {
-	_, err := call(ctx, l.registry, "withdraw", l.name, func(ctx context.Context, client *client) (any, error) {
+	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
 		if err := l.face.hide(ctx, client); err != nil || l.name == "" {
-			return nil, err
+			return err
 		}
-		return nil, l.face.settled(ctx, client, l.name, func(entries []*api.ServiceEntry) bool {
+		return l.face.settled(ctx, client, l.name, func(entries []*api.ServiceEntry) bool {
 			return !slices.ContainsFunc(entries, l.isOurs)
 		})
 	})
-	return err
 }
 
 // do takes one step.
-func (l *pilotLease) do(ctx context.Context, op string, in discovery.Instance, step func(context.Context, *client) error) error {
-	if _, err := l.registry.layout.Encode(in); err != nil {
-		return l.registry.fail(op, in.Service, err)
-	}
+func (l *pilotLease) do(ctx context.Context, in discovery.Instance, step func(context.Context, *client) error) error {
 	l.name, l.face.check = in.Service, in.ID
-	_, err := call(ctx, l.registry, op, in.Service, func(ctx context.Context, client *client) (any, error) {
-		return nil, step(ctx, client)
-	})
-	return err
+	return do(ctx, l.backend, step)
 }
 
 // check is ErrLost when the service is gone from the agent and ErrConflict when it is another's.
@@ -159,7 +151,7 @@ func (l *pilotLease) statusOf(entry *api.ServiceEntry) string {
 	return ""
 }
 
-func (s *service) queryPilots(ctx context.Context, client *client, q *api.QueryOptions) (func() bool, uint64, error) {
+func (s *source) queryPilots(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	entries, meta, err := client.Health().Service(s.name, "", true, q)
 	if err == nil && len(entries) == 0 {
 		err = s.visible(ctx, client, meta)
@@ -167,12 +159,12 @@ func (s *service) queryPilots(ctx context.Context, client *client, q *api.QueryO
 	if err != nil {
 		return nil, 0, err
 	}
-	return func() bool { return s.takePilots(entries, meta.LastIndex) }, meta.LastIndex, nil
+	return func() []driver.Item { return s.takePilots(entries, meta.LastIndex) }, meta.LastIndex, nil
 }
 
 // visible is the error of a token that may not read the service. To one without a token Consul does not tell that
 // it leaves something out; the agent's own view of a service is refused by name.
-func (s *service) visible(ctx context.Context, client *client, meta *api.QueryMeta) error {
+func (s *source) visible(ctx context.Context, client *client, meta *api.QueryMeta) error {
 	switch {
 	case meta.ResultsFilteredByACLs:
 		return errHidden
@@ -188,7 +180,7 @@ func (s *service) visible(ctx context.Context, client *client, meta *api.QueryMe
 }
 
 // takePilots takes those that pass. One ID at two agents is the one that was written last.
-func (s *service) takePilots(entries []*api.ServiceEntry, index uint64) (changed bool) {
+func (s *source) takePilots(entries []*api.ServiceEntry, index uint64) []driver.Item {
 	newest := map[string]*api.ServiceEntry{}
 	for _, entry := range entries {
 		if entry.Service == nil || entry.Service.Service != s.name { // Consul ignores case
@@ -198,11 +190,12 @@ func (s *service) takePilots(entries []*api.ServiceEntry, index uint64) (changed
 			newest[entry.Service.ID] = entry
 		}
 	}
-	s.index, s.pilots = index, nil
-	for _, id := range slices.Sorted(maps.Keys(newest)) {
-		s.pilots = append(s.pilots, pilot(newest[id]))
+	s.index = index
+	now := map[string]driver.Item{}
+	for id, entry := range newest {
+		now[id] = driver.Item{Key: id, Note: pilot(entry)}
 	}
-	return true
+	return s.difference(now)
 }
 
 // pilot is the instance of an entry. A service without an address is at its node's.

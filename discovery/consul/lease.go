@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
-	driver "github.com/envharness/envharness/discovery/olddriver"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // minTTL is the least TTL of a registration: it takes three calls to the agent to renew one.
@@ -23,34 +23,31 @@ const stateCheck = "state"
 // lease is one registration in the native layout: a service with a TTL check, a session that ends with the
 // check, and the record that the session holds.
 type lease struct {
-	registry *registry
-	face     face
-	whole    string // the whole ID of the service
-	id       string // of the service at this agent; "": not chosen yet
-	key      string // of the record
-	ttl      time.Duration
-	session  string // "": none
-	former   string // the session that had the record before, to be ended
-	alone    bool   // the last renewal was at the agent alone
+	backend *backend
+	face    face
+	whole   string // the whole ID of the service
+	id      string // of the service at this agent; "": not chosen yet
+	key     string // of the record
+	ttl     time.Duration
+	session string // "": none
+	former  string // the session that had the record before, to be ended
+	alone   bool   // the last renewal was at the agent alone
 }
 
-func newLease(r *registry, in discovery.Instance, ttl time.Duration) *lease {
-	if ttl == 0 {
-		ttl = discovery.DefaultTTL
-	}
-	whole := wholeID(r.keys, in.Service, in.ID)
+func newLease(b *backend, in discovery.Instance, ttl time.Duration) *lease {
+	whole := wholeID(b.keys, in.Service, in.ID)
 	return &lease{
-		registry: r,
-		face:     face{registry: r, owner: 1 + rand.Uint64N(1<<63), check: whole + ":alive"},
-		whole:    whole,
-		ttl:      max(ttl, minTTL),
+		backend: b,
+		face:    face{backend: b, owner: 1 + rand.Uint64N(1<<63), check: whole + ":alive"},
+		whole:   whole,
+		ttl:     max(ttl, minTTL),
 	}
 }
 
-func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bool) (driver.Grant, error) {
+func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	grant := driver.Grant{TTL: l.ttl, Every: min(l.ttl, maxSession) / 3}
-	return grant, l.do(ctx, "register", in, func(ctx context.Context, client *client) error {
-		if err := l.registry.atHome(ctx, client); err != nil {
+	return grant, l.do(ctx, record, func(ctx context.Context, client *client) error {
+		if err := l.backend.atHome(ctx, client); err != nil {
 			return err
 		}
 		if !takeOver {
@@ -59,17 +56,17 @@ func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bo
 			}
 		}
 		l.id = "" // meanwhile another may have it
-		if err := l.show(ctx, client, in); err != nil {
+		if err := l.show(ctx, client, record.Instance); err != nil {
 			return err
 		}
-		return l.write(ctx, client, in, takeOver)
+		return l.write(ctx, client, record, takeOver)
 	})
 }
 
 // Renew renews the check at the agent first, which works without the servers: what they know stands for as long
 // as the agent does not tell them otherwise, so that a time without a leader costs nobody the announcement.
-func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
-	return l.do(ctx, "renew", in, func(ctx context.Context, client *client) error {
+func (l *lease) Renew(ctx context.Context, record driver.Record) error {
+	return l.do(ctx, record, func(ctx context.Context, client *client) error {
 		if err := l.face.beat(ctx, client, api.HealthPassing); err != nil {
 			return err
 		}
@@ -79,10 +76,10 @@ func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
 		defer cancel()
 		err := l.standing(limited, client)
 		if err == nil && l.face.outdated() {
-			err = l.show(ctx, client, in)
+			err = l.show(ctx, client, record.Instance)
 		}
 		if err != nil && ctx.Err() == nil {
-			err = l.registry.explain(err, time.Since(start))
+			err = driver.Explain(l.backend, l.backend.answered(err), time.Since(start))
 			if errors.Is(err, discovery.ErrUnavailable) {
 				l.warnAlone(err)
 				return nil
@@ -96,7 +93,7 @@ func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
 // warnAlone tells once for each outage that the servers give no answer.
 func (l *lease) warnAlone(err error) {
 	if !l.alone {
-		l.registry.config.Log.Warn("renewed at the agent alone, the servers give no answer", "key", l.key, "error", err)
+		l.backend.config.Log.Warn("renewed at the agent alone, the servers give no answer", "key", l.key, "error", err)
 	}
 	l.alone = true
 }
@@ -113,45 +110,39 @@ func (l *lease) standing(ctx context.Context, client *client) error {
 	return err
 }
 
-func (l *lease) Update(ctx context.Context, in discovery.Instance) error {
-	return l.do(ctx, "update", in, func(ctx context.Context, client *client) error {
+func (l *lease) Update(ctx context.Context, record driver.Record) error {
+	return l.do(ctx, record, func(ctx context.Context, client *client) error {
 		if err := l.check(ctx, client); err != nil {
 			return err
 		}
-		if err := l.show(ctx, client, in); err != nil {
+		if err := l.show(ctx, client, record.Instance); err != nil {
 			return err
 		}
-		return l.write(ctx, client, in, false)
+		return l.write(ctx, client, record, false)
 	})
 }
 
 // Withdraw ends the session, and with it the record that it holds, if it is its own; and takes the service
 // away, if it is its own.
 func (l *lease) Withdraw(ctx context.Context) error {
-	_, err := call(ctx, l.registry, "withdraw", "", func(ctx context.Context, client *client) (any, error) {
-		return nil, errors.Join(endSession(ctx, client, l.session), l.face.hide(ctx, client))
+	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
+		return errors.Join(endSession(ctx, client, l.session), l.face.hide(ctx, client))
 	})
-	return err
 }
 
 // do takes one step. Who learns that another has its ID leaves nothing behind.
-func (l *lease) do(ctx context.Context, op string, in discovery.Instance, step func(context.Context, *client) error) error {
-	records, err := l.registry.layout.Encode(in)
-	if err != nil {
-		return l.registry.fail(op, in.Service, err)
-	}
-	l.key = plain(records[0].Key)
-	_, err = call(ctx, l.registry, op, in.Service, func(ctx context.Context, client *client) (any, error) {
+func (l *lease) do(ctx context.Context, record driver.Record, step func(context.Context, *client) error) error {
+	l.key = plain(record.Key)
+	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
 		err := step(ctx, client)
 		if errors.Is(err, discovery.ErrConflict) {
 			rest := errors.Join(endSession(ctx, client, l.session), l.face.hide(ctx, client))
 			if rest != nil {
-				l.registry.config.Log.Debug("something of a registration stays until its TTL", "key", l.key, "error", rest)
+				l.backend.config.Log.Debug("something of a registration stays until its TTL", "key", l.key, "error", rest)
 			}
 		}
-		return nil, err
+		return err
 	})
-	return err
 }
 
 // check is ErrLost when the record is gone and ErrConflict when it is another's.
@@ -194,7 +185,7 @@ func (l *lease) show(ctx context.Context, client *client, in discovery.Instance)
 // choose chooses the ID of the service: the instance's, unless that is another service's at this agent.
 func (l *lease) choose(ctx context.Context, client *client, in discovery.Instance) error {
 	l.id = l.whole
-	short := shortID(l.registry.keys, in.ID)
+	short := shortID(l.backend.keys, in.ID)
 	if short == "" {
 		return nil
 	}
@@ -236,7 +227,7 @@ func (l *lease) open(ctx context.Context, client *client) error {
 
 // write makes the record what the instance says, held by the session, in place of none or its own; with takeOver
 // also of another's.
-func (l *lease) write(ctx context.Context, client *client, in discovery.Instance, takeOver bool) error {
+func (l *lease) write(ctx context.Context, client *client, record driver.Record, takeOver bool) error {
 	err := changing(ctx, func() error {
 		if err := l.open(ctx, client); err != nil {
 			return err
@@ -248,7 +239,7 @@ func (l *lease) write(ctx context.Context, client *client, in discovery.Instance
 		if isKept(entry) && entry.Flags != l.face.owner && !takeOver {
 			return discovery.ErrConflict
 		}
-		operations, err := l.replace(entry, in)
+		operations, err := l.replace(entry, record)
 		if err != nil {
 			return err
 		}
@@ -273,18 +264,15 @@ func (l *lease) write(ctx context.Context, client *client, in discovery.Instance
 }
 
 // replace gives the operations that make entry, nil for none, the instance's record.
-func (l *lease) replace(entry *api.KVPair, in discovery.Instance) (api.KVTxnOps, error) {
+func (l *lease) replace(entry *api.KVPair, record driver.Record) (api.KVTxnOps, error) {
+	value := record.Value
 	if entry != nil && entry.Flags == l.face.owner {
-		was, err := l.registry.layout.Decode("/"+entry.Key, entry.Value)
-		if err == nil {
-			in = in.KeepUnknown(was)
+		var err error
+		if value, err = record.Over(entry.Value); err != nil {
+			return nil, err
 		}
 	}
-	records, err := l.registry.layout.Encode(in)
-	if err != nil {
-		return nil, err
-	}
-	lock := &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Value: records[0].Value, Flags: l.face.owner, Session: l.session}
+	lock := &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Value: value, Flags: l.face.owner, Session: l.session}
 	if entry == nil {
 		return api.KVTxnOps{{Verb: api.KVCheckNotExists, Key: l.key}, lock}, nil
 	}
@@ -297,18 +285,18 @@ func (l *lease) replace(entry *api.KVPair, in discovery.Instance) (api.KVTxnOps,
 
 // atHome is an error when the URL names another datacenter than the agent's: a service can register at its agent
 // alone, and a session ends with the agent's node.
-func (r *registry) atHome(ctx context.Context, client *client) error {
-	if r.settings.datacenter == "" {
+func (b *backend) atHome(ctx context.Context, client *client) error {
+	if b.settings.datacenter == "" {
 		return nil
 	}
 	var self struct{ Config struct{ Datacenter string } }
 	if _, err := client.Raw().Query("/v1/agent/self", &self, strong(ctx)); err != nil {
 		return err
 	}
-	if home := self.Config.Datacenter; home != r.settings.datacenter {
+	if home := self.Config.Datacenter; home != b.settings.datacenter {
 		return discovery.Mark(discovery.ErrUnsupported,
 			fmt.Errorf("the agent is of the datacenter %q: services, values with a TTL and elections are there, not in %q",
-				home, r.settings.datacenter))
+				home, b.settings.datacenter))
 	}
 	return nil
 }

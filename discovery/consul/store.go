@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 var (
@@ -116,9 +117,107 @@ func (p *pause) wait(ctx context.Context) error {
 }
 
 // mayRead is the error of a token that may not read what begins with a prefix: what looks empty may be forbidden.
-func (r *registry) mayRead(ctx context.Context, client *client, prefix string) error {
-	return readable(client, prefix+"%", r.reading(ctx)) // no name is written like this
+func (b *backend) mayRead(ctx context.Context, client *client, prefix string) error {
+	return readable(client, prefix+"%", b.reading(ctx)) // no name is written like this
 }
 
 // isKept reports whether a session holds an entry: what none holds is nobody's, however it came there.
 func isKept(entry *api.KVPair) bool { return entry != nil && entry.Session != "" }
+
+func itemOf(entry *api.KVPair) driver.Item {
+	version := driver.Version{int64(entry.ModifyIndex), int64(entry.CreateIndex)}
+	return driver.Item{Key: "/" + entry.Key, Value: entry.Value, Version: version, Note: entry}
+}
+
+// Ping asks for a key, as a read would.
+func (b *backend) Ping(ctx context.Context) error {
+	_, err := b.Get(ctx, b.keys.values+"%", false)
+	return err
+}
+
+func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item, error) {
+	return call(ctx, b, func(ctx context.Context, client *client) (driver.Item, error) {
+		q := b.reading(ctx)
+		if latest {
+			q = strong(ctx)
+		}
+		entry, err := read(client, plain(key), q)
+		if err != nil || entry == nil {
+			return driver.Item{Key: key, Gone: true}, err
+		}
+		return itemOf(entry), nil
+	})
+}
+
+func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
+	return call(ctx, b, func(ctx context.Context, client *client) ([]string, error) {
+		keys, _, err := client.KV().Keys(plain(prefix), "", b.reading(ctx))
+		if err == nil && len(keys) == 0 {
+			err = b.mayRead(ctx, client, plain(prefix))
+		}
+		for i, key := range keys {
+			keys[i] = "/" + key
+		}
+		return keys, err
+	})
+}
+
+func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if ttl > maxSession {
+		return discovery.Mark(discovery.ErrUnsupported, fmt.Errorf("a TTL of %s: Consul's sessions last %s at most", ttl, maxSession))
+	}
+	key = plain(key)
+	return do(ctx, b, func(ctx context.Context, client *client) error {
+		if ttl > 0 {
+			if err := b.atHome(ctx, client); err != nil {
+				return err
+			}
+			return putFor(ctx, client, key, value, ttl)
+		}
+		return changing(ctx, func() error { return write(ctx, client, replaceValue(key, value, "")...) })
+	})
+}
+
+// replaceValue writes a value that a session holds, or none. Deleting it first takes it away from the session
+// that may have held it until now.
+func replaceValue(key string, value []byte, session string) api.KVTxnOps {
+	verb := api.KVSet
+	if session != "" {
+		verb = api.KVLock
+	}
+	return api.KVTxnOps{{Verb: api.KVDelete, Key: key}, {Verb: verb, Key: key, Value: value, Session: session}}
+}
+
+// putFor writes a value under a session that nobody renews, and that depends on nothing else.
+func putFor(ctx context.Context, client *client, key string, value []byte, ttl time.Duration) error {
+	session, _, err := client.Session().CreateNoChecks(newSession(key, ttl), writing(ctx))
+	if err != nil {
+		return err
+	}
+	err = changing(ctx, func() error { return write(ctx, client, replaceValue(key, value, session)...) })
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, endSession(ctx, client, session))
+}
+
+func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
+	return call(ctx, b, func(ctx context.Context, client *client) (bool, error) {
+		err := write(ctx, client, &api.KVTxnOp{Verb: api.KVCAS, Key: plain(was.Key), Value: value, Index: uint64(was.Version[0])})
+		if errors.Is(err, errChanged) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
+func (b *backend) Delete(ctx context.Context, key string) (found bool, err error) {
+	key = plain(key)
+	return call(ctx, b, func(ctx context.Context, client *client) (bool, error) {
+		_, err := transact(client, strong(ctx), &api.KVTxnOp{Verb: api.KVGet, Key: key}, &api.KVTxnOp{Verb: api.KVDelete, Key: key})
+		if errors.Is(err, errNoKey) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}

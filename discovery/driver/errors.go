@@ -67,6 +67,8 @@ func Explain(client Client, err error, took time.Duration) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), kind == context.DeadlineExceeded:
 		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s: %w", took, client.Report(), context.DeadlineExceeded))
+	case errors.Is(err, ErrRefused):
+		return discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("tried for %s: %s", took, client.Report()))
 	case errors.Is(err, context.Canceled):
 		return discovery.Mark(discovery.ErrUnavailable, err)
 	case kind == discovery.ErrUnavailable:
@@ -89,5 +91,5 @@ func (f failer) fail(op, name string, err error) error {
 	if err == nil || errors.As(err, &full) {
 		return err
 	}
-	return &discovery.Error{Op: op, Name: name, Engine: f.engine, Err: err, Hint: f.hint(err)}
+	return &discovery.Error{Op: op, Name: name, Engine: f.engine, Err: err, Next: f.hint(err)}
 }

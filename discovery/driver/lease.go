@@ -27,6 +27,13 @@ func (r Record) Over(was []byte) ([]byte, error) {
 	return value, err
 }
 
+// Of gives the record of another state of the instance.
+func (r Record) Of(in discovery.Instance) (Record, error) {
+	_, value, _, err := r.what.Encode(in)
+	r.Value, r.Instance = value, in
+	return r, err
+}
+
 // Lease is one announcement as an engine keeps it. Its methods are called one at a time, and end within the
 // registry's timeout.
 type Lease interface {

@@ -110,6 +110,11 @@ func Campaign(ctx context.Context, group *Group, lock Lock, name string, log *sl
 	for {
 		asked := time.Now()
 		grant, err := lock.Acquire(ctx)
+		if err == nil && group.ctx.Err() != nil {
+			err = errClosed
+		} else if err == nil {
+			err = ctx.Err() // who does not want it any more
+		}
 		if err == nil {
 			t.grant, t.until = grant, asked.Add(grant.TTL)
 			group.Go(context.Background(), t.keep)
@@ -121,7 +126,7 @@ func Campaign(ctx context.Context, group *Group, lock Lock, name string, log *sl
 				continue
 			}
 		}
-		again := errors.Is(err, discovery.ErrUnavailable)
+		again := errors.Is(err, discovery.ErrUnavailable) && group.ctx.Err() == nil
 		if again && backoff.Wait(ctx) != nil || ctx.Err() != nil {
 			again, err = false, ctx.Err()
 		}
@@ -152,7 +157,12 @@ func (t *Term) giveUp() error {
 
 // keep renews the lock until it is lost, or given up.
 func (t *Term) keep(ctx context.Context) {
-	defer close(t.done)
+	defer func() {
+		close(t.done)
+		if t.life.Err() == nil { // who has lost it stands in nobody's way
+			_ = t.release()
+		}
+	}()
 	every := time.NewTicker(t.grant.every())
 	defer every.Stop()
 	last := time.NewTimer(time.Until(t.until))
@@ -166,7 +176,6 @@ func (t *Term) keep(ctx context.Context) {
 		case <-t.life.Done():
 			return
 		case <-ctx.Done():
-			_ = t.release()
 			return
 		}
 		asked := time.Now()

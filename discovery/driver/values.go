@@ -1,8 +1,10 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -36,6 +38,37 @@ func (r *Registry) Put(ctx context.Context, name string, value []byte, ttl time.
 		err = r.backend.Put(ctx, key, value, ttl)
 	}
 	return r.Fail("write value", name, err)
+}
+
+// SwapValue is that of discovery.Swapper.
+func (r *Registry) SwapValue(ctx context.Context, name string, old, value []byte) error {
+	key, err := r.Layout.ValueKey(name)
+	if err == nil {
+		err = discovery.ValidValue(name, value)
+	}
+	if err == nil {
+		err = r.swapValue(ctx, key, old, value)
+	}
+	return r.Fail("write value", name, err)
+}
+
+func (r *Registry) swapValue(ctx context.Context, key string, old, value []byte) error {
+	was, err := r.backend.Get(ctx, key, true)
+	switch {
+	case err != nil:
+		return err
+	case old == nil && !was.Gone:
+		return discovery.Mark(discovery.ErrConflict, errors.New("there is one already"))
+	case old != nil && was.Gone:
+		return discovery.Mark(discovery.ErrConflict, errors.New("there is none any more"))
+	case old != nil && !bytes.Equal(was.Value, old):
+		return discovery.Mark(discovery.ErrConflict, errors.New("it has changed"))
+	}
+	swapped, err := r.backend.Swap(ctx, was, value)
+	if err == nil && !swapped {
+		err = discovery.Mark(discovery.ErrConflict, errors.New("it has changed at this moment"))
+	}
+	return err
 }
 
 // Delete is that of discovery.Values.

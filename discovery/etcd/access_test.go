@@ -132,16 +132,18 @@ func TestTLS(t *testing.T) {
 		announce(t, openForTest(t, url+certificates.CA+client))
 		announce(t, openForTest(t, url+certificates.CA+client+"&server-name=server.test"))
 	})
-	for name, wrong := range map[string]struct{ url, say string }{
-		"other authority":       {url + others.CA + client, "unknown authority"},
-		"other name":            {url + certificates.CA + client + "&server-name=other.test", "other.test"},
-		"no client certificate": {url + certificates.CA, server.Address},
-		"no TLS":                {"etcd://" + server.Address + "/x?timeout=3s", server.Address},
+	for name, wrong := range map[string]struct{ url, say, hint string }{
+		"other authority":       {url + others.CA + client, "unknown authority", "endpoint health"},
+		"other name":            {url + certificates.CA + client + "&server-name=other.test", "other.test", "endpoint health"},
+		"no client certificate": {url + certificates.CA, server.Address, "endpoint health"},
+		"no TLS":                {"etcd://" + server.Address + "/x?timeout=1h", "speaks TLS", "etcds://"},
+		"no TLS there":          {"etcds://" + testservers.EmbeddedEtcd(t).Address + "/x?timeout=1s", "", " etcd://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := openForTest(t, wrong.url).Services(t.Context())
 			require.ErrorIs(t, err, discovery.ErrUnavailable)
 			require.ErrorContains(t, err, wrong.say)
+			require.Contains(t, discovery.Hint(err), wrong.hint)
 		})
 	}
 	t.Run("authority renewed", func(t *testing.T) {
@@ -168,4 +170,27 @@ func copyFile(t *testing.T, to, from string) {
 	data, err := os.ReadFile(from)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(to, data, 0o600))
+}
+
+// A call whose addresses all refuse ends at once, however much time it has, and one that is the first to find a
+// server there again succeeds.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	_, err := openForTest(t, "etcd://"+testservers.FreeAddress(t)+","+testservers.FreeAddress(t)+"/x?timeout=1h").Services(t.Context())
+	require.ErrorIs(t, err, discovery.ErrUnavailable)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+	require.Contains(t, discovery.Hint(err), "endpoint health")
+
+	server := testservers.EmbeddedEtcd(t)
+	registry := openForTest(t, "etcd://root:pw@"+server.Address+"/x?timeout=1h")
+	_, err = registry.Services(t.Context())
+	require.NoError(t, err)
+	server.Kill(t)
+	for range 3 {
+		_, err = registry.Services(t.Context())
+		require.ErrorIs(t, err, discovery.ErrUnavailable)
+	}
+	server.Start(t)
+	_, err = registry.Services(t.Context())
+	require.NoError(t, err)
 }

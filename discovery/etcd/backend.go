@@ -30,12 +30,14 @@ func (b *backend) Close() error { return b.connection.close() }
 // call asks the cluster within the registry's time and gives its error a kind.
 func call[T any](ctx context.Context, b *backend, ask func(context.Context, *clientv3.Client) (T, error)) (T, error) {
 	return driver.Call(ctx, b.config.Timeout, b, func(ctx context.Context) (answer T, err error) {
+		ctx, done := b.connection.dials.Expect(ctx)
+		defer done()
 		client, err := b.connection.get()
 		if err != nil {
 			return answer, err
 		}
 		answer, err = ask(ctx, client)
-		return answer, b.answered(err)
+		return answer, driver.Refused(ctx, b.answered(err))
 	})
 }
 
@@ -55,13 +57,15 @@ func (b *backend) Hint(err error) string {
 		return "its store is full: free space with etcdctl compact and defrag, then etcdctl alarm disarm; or give it more by --quota-backend-bytes"
 	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrLeaderChanged), errors.Is(err, rpctypes.ErrTimeout):
 		return "see whether the cluster has a quorum: etcdctl --endpoints " + b.config.Addresses(defaultPort)[0] + " endpoint status --cluster"
+	case errors.Is(err, discovery.ErrUnavailable) && b.connection.dials.Hint() != "":
+		return b.connection.dials.Hint()
 	case errors.Is(err, discovery.ErrUnavailable):
 		return "see whether etcd runs there: etcdctl --endpoints " + b.config.Addresses(defaultPort)[0] + " endpoint health"
 	}
 	return ""
 }
 
-func (b *backend) Report() string { return b.connection.report() }
+func (b *backend) Report() string { return b.connection.dials.Report() }
 
 func (b *backend) KindOf(err error) error {
 	var known rpctypes.EtcdError

@@ -3,10 +3,8 @@ package etcd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,10 +12,11 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/connectivity"
 	grpccredentials "google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // The times by which a dead connection is noticed: gRPC pings an idle one no more often than each 10 s,
@@ -37,16 +36,17 @@ type connection struct {
 	client *clientv3.Client
 	closed bool
 
-	dialing sync.Mutex
-	dialled map[string]error // why an address was not reached
+	dials  *driver.Dials
+	pauses pauses
 }
 
 func newConnection(config discovery.Config) *connection {
 	life, end := context.WithCancel(context.Background())
 	return &connection{
 		config: config,
-		login:  &login{credentials: config.Login, life: life, limit: config.Timeout},
+		login:  &login{credentials: config.Login, life: life, limit: max(loginTime, config.Timeout)},
 		end:    end,
+		dials:  driver.NewDials(config.Scheme, config.Addresses(defaultPort)),
 	}
 }
 
@@ -70,9 +70,7 @@ func (c *connection) get() (*clientv3.Client, error) {
 		}
 		c.client = client
 	}
-	if conn := c.client.ActiveConnection(); conn.GetState() != connectivity.Ready {
-		conn.ResetConnectBackoff() // gRPC may be waiting before it connects again
-	}
+	c.pauses.end()
 	return c.client, nil
 }
 
@@ -82,51 +80,25 @@ func (c *connection) dialOptions() []grpc.DialOption {
 		grpc.WithChainUnaryInterceptor(c.login.unary),
 		grpc.WithChainStreamInterceptor(c.login.stream),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 10 * time.Second},
+			Backoff:           backoff.Config{BaseDelay: retryDelay / 2, Multiplier: 2, Jitter: 0.2, MaxDelay: retryDelay},
 			MinConnectTimeout: discovery.ConnectTimeout,
 		}),
 	}
 	if c.config.Secure {
-		options = append(options, grpc.WithTransportCredentials(&transport{connection: c}))
+		return append(options, grpc.WithTransportCredentials(&transport{connection: c}))
 	}
-	return options
+	return append(options, grpc.WithTransportCredentials(&plainTransport{insecure.NewCredentials(), c}))
 }
 
 func (c *connection) dial(ctx context.Context, address string) (net.Conn, error) {
+	if err := c.pauses.begin(address); err != nil {
+		return nil, err
+	}
 	plain := c.config
 	plain.Secure = false // gRPC shakes hands itself, by our transport
 	conn, err := plain.Dial(ctx, "tcp", address)
-	c.tried(address, err)
+	c.dials.Note(address, err)
 	return conn, err
-}
-
-// tried notes how it went with an address, for the error of a call that had no answer.
-func (c *connection) tried(address string, err error) {
-	c.dialing.Lock()
-	defer c.dialing.Unlock()
-	if c.dialled == nil {
-		c.dialled = map[string]error{}
-	}
-	c.dialled[address] = err
-}
-
-// report says how it went with every address.
-func (c *connection) report() string {
-	c.dialing.Lock()
-	defer c.dialing.Unlock()
-	var parts []string
-	for _, address := range c.config.Addresses(defaultPort) {
-		err, known := c.dialled[address]
-		switch {
-		case !known:
-			parts = append(parts, address+" (no connection)")
-		case err != nil:
-			parts = append(parts, fmt.Sprintf("%s (%v)", address, err))
-		default:
-			parts = append(parts, address+" (connected, no answer)")
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 func (c *connection) close() error {
@@ -143,6 +115,22 @@ func (c *connection) close() error {
 		return nil
 	}
 	return err
+}
+
+// plainTransport is no TLS, and notes when the server wants to speak it. gRPC sets up the connection itself before.
+type plainTransport struct {
+	grpccredentials.TransportCredentials
+	connection *connection
+}
+
+func (t *plainTransport) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, grpccredentials.AuthInfo, error) {
+	c := t.connection
+	address := addressOf(c.config, conn, authority)
+	return t.TransportCredentials.ClientHandshake(ctx, authority, driver.WatchPlain(conn, func(err error) { c.dials.Note(address, err) }))
+}
+
+func (t *plainTransport) Clone() grpccredentials.TransportCredentials {
+	return &plainTransport{t.TransportCredentials.Clone(), t.connection}
 }
 
 // transport is TLS that reads its files for each connection.
@@ -162,7 +150,7 @@ func (t *transport) ClientHandshake(ctx context.Context, authority string, conn 
 	// gRPC checks the certificate for the authority, whatever name the config has
 	secure, info, err := grpccredentials.NewTLS(config).ClientHandshake(ctx, config.ServerName, conn)
 	if err != nil {
-		t.connection.tried(addressOf(t.connection.config, conn, authority), err)
+		t.connection.dials.Note(addressOf(t.connection.config, conn, authority), driver.Handshake(err))
 	}
 	return secure, info, err
 }

@@ -51,17 +51,19 @@ func (s *session) isLost() bool {
 	}
 }
 
-// revoke ends the lease with all that stands on it.
+// revoke ends the lease with all that stands on it. It tries until ctx ends: a server may be there again soon.
 func (b *backend) revoke(ctx context.Context, s *session) error {
 	defer s.end()
-	_, err := call(ctx, b, func(ctx context.Context, client *clientv3.Client) (any, error) {
-		_, err := client.Revoke(ctx, s.id)
-		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-			return nil, nil
-		}
-		return nil, err
+	return discovery.Retry(ctx, func(ctx context.Context) error {
+		_, err := call(ctx, b, func(ctx context.Context, client *clientv3.Client) (any, error) {
+			_, err := client.Revoke(ctx, s.id)
+			if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+				return nil, nil
+			}
+			return nil, err
+		})
+		return err
 	})
-	return err
 }
 
 // lease is one registration: its record stands on a session of its own.

@@ -19,6 +19,10 @@ import (
 // maxLogins is how often one call logs in again before it fails.
 const maxLogins = 2
 
+// loginTime bounds a login. Calls that wait for it end in their own time, and the next ones find it under way or done:
+// a busy etcd, which takes seconds for each, is not asked for more of them.
+const loginTime = 30 * time.Second
+
 // login is the token that every call and stream to etcd carries. The first call takes it for all of them, and
 // a call that etcd refuses it for takes another: tokens expire when they are not used for etcd's
 // --auth-token-ttl.

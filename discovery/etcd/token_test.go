@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -58,6 +60,27 @@ func TestTokenExpires(t *testing.T) {
 			require.LessOrEqual(t, logins(t, server), 4)
 		})
 	}
+}
+
+// Forty watches log in once, though etcd takes longer for it than any of their calls has time: as a busy one does.
+func TestSlowLogin(t *testing.T) {
+	t.Parallel()
+	server := testservers.DebianEtcd(t, "--bcrypt-cost", "13")
+	guardEtcd(t, server)
+	registry := openForTest(t, "etcd://root:rootpw@"+server.Address+"/x?timeout=100ms")
+	_, err := registry.Services(t.Context())
+	require.ErrorIs(t, err, discovery.ErrUnavailable)
+	var watches sync.WaitGroup
+	for i := range 40 {
+		watches.Go(func() {
+			assert.NoError(t, discovery.Retry(t.Context(), func(ctx context.Context) error {
+				_, err := registry.Watch(ctx, "service-"+strconv.Itoa(i), discovery.Query{})
+				return err
+			}))
+		})
+	}
+	watches.Wait()
+	require.Equal(t, 1, logins(t, server))
 }
 
 // Who is refused logs in no more often than its back-off says, whatever calls and watches want.

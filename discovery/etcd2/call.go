@@ -9,38 +9,38 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
-	driver "github.com/envharness/envharness/discovery/olddriver"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // errMoved is a gap: a long poll waited at a member that gives no answers.
 var errMoved = fmt.Errorf("%w: a member of the cluster gave no answer", driver.ErrGap)
 
-// call asks the cluster, one member after the other, within the registry's time, and puts its error into
-// ours. ask may be called again after it was carried out.
-func call[T any](ctx context.Context, r *registry, op, name string, ask func(context.Context, client.KeysAPI) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)
-	defer cancel()
-	start := time.Now()
-	var answer T
-	var err error
-	for left := len(r.connection.members); left > 0; left-- {
-		var m *member
-		if m, err = r.connection.member(); err != nil {
-			break
+// call asks the cluster, one member after the other, within the registry's time, and gives its error a kind. ask may be
+// called again after it was carried out.
+func call[T any](ctx context.Context, b *backend, ask func(context.Context, client.KeysAPI) (T, error)) (T, error) {
+	return driver.Call(ctx, b.config.Timeout, b, func(ctx context.Context) (answer T, err error) {
+		for left := len(b.connection.members); left > 0; left-- {
+			m, err := b.connection.member()
+			if err != nil {
+				return answer, err
+			}
+			answer, err = attempt(ctx, m, left, ask)
+			if !noAnswer(err) || errors.Is(ctx.Err(), context.Canceled) {
+				return answer, answered(err)
+			}
+			b.connection.leave(m)
+			if ctx.Err() != nil || left == 1 {
+				return answer, answered(err)
+			}
 		}
-		answer, err = attempt(ctx, m, left, ask)
-		if !noAnswer(err) || errors.Is(ctx.Err(), context.Canceled) {
-			break
-		}
-		r.connection.leave(m)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if err == nil {
 		return answer, nil
-	}
-	return answer, r.fail(op, name, r.explain(err, time.Since(start)))
+	})
+}
+
+// do is call for what has no answer.
+func do(ctx context.Context, b *backend, ask func(context.Context, client.KeysAPI) error) error {
+	_, err := call(ctx, b, func(ctx context.Context, keys client.KeysAPI) (any, error) { return nil, ask(ctx, keys) })
+	return err
 }
 
 // attempt asks one member, and leaves time for the others.
@@ -64,28 +64,36 @@ func noAnswer(err error) bool {
 		errors.Is(err, client.ErrInvalidJSON) || errors.Is(err, client.ErrEmptyBody)
 }
 
-// explain gives an error its kind. Those that are ours already stay as they are.
-func (r *registry) explain(err error, took time.Duration) error {
+// unreachable is what the members of the cluster gave instead of an answer.
+type unreachable struct{ error }
+
+func (u unreachable) Unwrap() error { return u.error }
+
+// answered takes apart the errors of the client that are several in one.
+func answered(err error) error {
 	var cluster *client.ClusterError
-	failure, answered := failureOf(err)
+	failure, refused := failureOf(err)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return discovery.Mark(discovery.ErrUnavailable,
-			fmt.Errorf("tried for %s: %s: %w", took.Round(time.Millisecond), r.connection.report(), context.DeadlineExceeded))
-	case errors.Is(err, context.Canceled), errors.Is(err, client.ErrInvalidJSON), errors.Is(err, client.ErrEmptyBody):
-		return discovery.Mark(discovery.ErrUnavailable, err)
 	case errors.As(err, &cluster) && !noAnswer(err):
 		return inOneLine(cluster.Errors)
 	case cluster != nil:
-		return discovery.Mark(discovery.ErrUnavailable,
-			fmt.Errorf("tried for %s: %s: %w", took.Round(time.Millisecond), r.connection.report(), inOneLine(cluster.Errors)))
-	case answered && failure.Code == client.ErrorCodeUnauthorized:
+		return unreachable{inOneLine(cluster.Errors)}
+	case refused && failure.Code == client.ErrorCodeUnauthorized:
 		return discovery.Mark(discovery.ErrDenied, errors.New("etcd refuses these credentials, or none"))
-	case noAnswer(err):
+	case errors.Is(err, client.ErrInvalidJSON), errors.Is(err, client.ErrEmptyBody), refused && noAnswer(err):
 		return discovery.Mark(discovery.ErrUnavailable, err)
 	}
 	return err
 }
+
+func (b *backend) KindOf(err error) error {
+	if errors.As(err, new(unreachable)) {
+		return discovery.ErrUnavailable
+	}
+	return nil
+}
+
+func (b *backend) Report() string { return b.connection.report() }
 
 // inOneLine joins errors; those of errors.Join stand below each other.
 func inOneLine(all []error) error {
@@ -99,21 +107,18 @@ func inOneLine(all []error) error {
 	return err
 }
 
-// fail says what could not be done, unless err says so itself.
-func (r *registry) fail(op, name string, err error) error {
-	if told := new(discovery.Error); errors.As(err, &told) {
-		return err
-	}
-	e := &discovery.Error{Op: op, Name: name, Engine: r.config.String(), Err: err}
+func (b *backend) Hint(err error) string {
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
-		e.Hint = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
+		return "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
 	case errors.Is(err, client.ErrInvalidJSON):
-		e.Hint = "this is no v2 keys API: etcd has it up to 3.5, when started with --enable-v2; etcd:// speaks v3"
+		return "this is no v2 keys API: etcd has it up to 3.5, when started with --enable-v2; etcd:// speaks v3"
+	case errors.Is(err, discovery.ErrUnavailable) && b.connection.hint() != "":
+		return b.connection.hint()
 	case errors.Is(err, discovery.ErrUnavailable):
-		e.Hint = "see whether etcd runs there: curl " + r.connection.members[0].address + "/health"
+		return "see whether etcd runs there: curl " + b.connection.members[0].address + "/health"
 	}
-	return e
+	return ""
 }
 
 // failureOf gives the server's own answer to what it did not do.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // maxCalls bounds the connections for calls to one member; long polls have their own.
@@ -24,23 +24,23 @@ type member struct {
 	calls   client.KeysAPI // that are answered at once
 	polls   client.KeysAPI // that wait for changes
 	close   func()
-
-	lock  sync.Mutex
-	tried bool
-	err   error // of the last attempt to connect
+	dials   *driver.Dials
 }
 
 // newMember makes the client of one server. dial connects to it, with TLS if secure.
 func newMember(config discovery.Config, address string, secure bool, dial dialer) (*member, error) {
-	m := &member{address: address}
-	noting := func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		m.note(err)
-		return conn, err
+	m := &member{address: address, dials: driver.NewDials(config.Scheme, []string{address})}
+	noting := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return m.dials.Connect(ctx, network, address, dial)
 	}
 	scheme := "http://"
 	if secure {
 		scheme = "https://"
+		noting = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			m.dials.Note(address, driver.Handshake(err)) // only that ends with a hang-up
+			return conn, err
+		}
 	}
 	newKeys := func(t *http.Transport) (client.KeysAPI, error) {
 		t.DialContext, t.DialTLSContext = noting, noting
@@ -110,26 +110,6 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return t.Transport.RoundTrip(request)
 }
 
-// note remembers how it went with connecting, for the error of a call that had no answer.
-func (m *member) note(err error) {
-	m.lock.Lock()
-	defer m.lock.Unlock()
-	m.tried, m.err = true, err
-}
-
-// report says how it went.
-func (m *member) report() string {
-	m.lock.Lock()
-	defer m.lock.Unlock()
-	switch {
-	case !m.tried:
-		return m.address + " (no connection)"
-	case m.err != nil:
-		return fmt.Sprintf("%s (%v)", m.address, m.err)
-	}
-	return m.address + " (connected, no answer)"
-}
-
 var errClosed = errors.New("the registry is closed")
 
 // connection is the cluster: calls and long polls go to one of its members, until that fails.
@@ -180,23 +160,26 @@ func (c *connection) leave(from *member) {
 	c.renew(errMoved)
 }
 
-// disrupt ends the waiting of all long polls.
-func (c *connection) disrupt(why error) {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.renew(why)
-}
-
 func (c *connection) renew(why error) {
 	c.end(why)
 	c.epoch, c.end = context.WithCancelCause(context.Background())
+}
+
+// hint is for a member that speaks TLS and the URL does not, or the other way round.
+func (c *connection) hint() string {
+	for _, m := range c.members {
+		if hint := m.dials.Hint(); hint != "" {
+			return hint
+		}
+	}
+	return ""
 }
 
 // report says how it went with every member.
 func (c *connection) report() string {
 	var parts []string
 	for _, m := range c.members {
-		parts = append(parts, m.report())
+		parts = append(parts, m.dials.Report())
 	}
 	return strings.Join(parts, ", ")
 }

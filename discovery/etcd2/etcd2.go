@@ -15,8 +15,8 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
-	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // defaultPort is where etcd listens.
@@ -59,13 +59,10 @@ func validate(config discovery.Config) error {
 	return nil
 }
 
-// registry is one opening of a cluster. It implements discovery.Values and discovery.Elector too.
+// registry is one opening of a cluster, with what the layout scalingo has beside instances.
 type registry struct {
-	config     discovery.Config
-	layout     layout.Layout
-	connection *connection
-	group      *driver.Group
-	feeds      *feeds
+	*driver.Registry
+	backend *backend
 }
 
 func open(config discovery.Config) (*registry, error) {
@@ -78,81 +75,50 @@ func open(config discovery.Config) (*registry, error) {
 		_, err = config.Login()
 	}
 	if err != nil {
-		return nil, &discovery.Error{Op: "open registry", Engine: config.String(), Err: err}
+		return nil, driver.OpenFailed(config, err)
 	}
-	r := &registry{
-		config:     config,
-		layout:     keys,
-		connection: newConnection(members),
-		group:      driver.NewGroup(),
+	b := &backend{config: config, layout: keys, connection: newConnection(members)}
+	b.registry = driver.Open(config, keys, b, pace)
+	if config.Layout == "scalingo" {
+		b.registry.DefaultTTL = scalingoTTL
 	}
-	r.feeds = newFeeds(r)
-	return r, nil
-}
-
-func (r *registry) Close() error {
-	r.group.Close()
-	r.connection.close()
-	return nil
+	return &registry{b.registry, b}, nil
 }
 
 func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	what, err := driver.Accept(r.config, in, ttl, layout.Fit(r.layout, r.config.Log))
+	what, err := r.Accept(in, ttl)
 	if err != nil {
-		return nil, r.fail("register", in.Service, err)
+		return nil, err
 	}
-	var lease driver.Lease
-	lease, what.Credentials, err = r.newLease(what.Instance, ttl, discovery.NewRegisterOptions(options).SyncCredentials)
-	if err != nil {
-		return nil, r.fail("register", in.Service, err)
+	l := r.backend.newLease(what.Instance, what.TTL)
+	share := discovery.NewRegisterOptions(options).SyncCredentials
+	switch service, is := l.beside.(*publicService); {
+	case is && in.Public:
+		what.Credentials = service
+	case is && share:
+		return nil, r.Fail("register", in.Service, invalid("in the layout scalingo only public instances share credentials: register it as public"))
+	case share:
+		what.Credentials = r.SharedCredentials()
 	}
-	return driver.Register(ctx, r.group, lease, what), nil
+	return r.Keep(ctx, l, what), nil
 }
 
 func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
-	prefix, err := r.layout.ServicePrefix(service)
-	if err != nil {
-		return discovery.Snapshot{}, r.fail("read service", service, err)
+	snapshot, err := r.Registry.Instances(ctx, service, q)
+	if err == nil {
+		snapshot.Public, err = r.backend.publicService(ctx, service)
 	}
-	all, index, err := r.readAll(ctx, "read service", service, prefix)
-	if err != nil {
-		return discovery.Snapshot{}, err
-	}
-	snapshot := discovery.NewSnapshot(service, revision(index), q, layout.Decode(r.layout, r.config.Log, all))
-	snapshot.Never = all == nil
-	snapshot.Public, err = r.publicService(ctx, service)
-	return snapshot, err
+	return snapshot, r.Fail("read service", service, err)
 }
 
-func (r *registry) Services(ctx context.Context) ([]string, error) {
-	all, _, err := r.readAll(ctx, "list services", "", r.layout.ServicesPrefix())
+func (r *registry) Watch(ctx context.Context, service string, q discovery.Query) (<-chan discovery.Snapshot, error) {
+	keys, key, err := r.backend.infoKey(service)
 	if err != nil {
-		return nil, err
+		return nil, r.Fail("watch service", service, err)
 	}
-	return layout.Services(r.layout, r.config.Log, all), nil
-}
-
-// readAll gives the records below a directory, nil if there is no such directory.
-func (r *registry) readAll(ctx context.Context, op, name, directory string) (all []layout.Record, index uint64, err error) {
-	_, err = call(ctx, r, op, name, func(ctx context.Context, keys client.KeysAPI) (any, error) {
-		var node *client.Node
-		node, index, err = r.get(ctx, keys, strings.TrimSuffix(directory, "/"))
-		all = nil
-		if node != nil {
-			all = []layout.Record{}
-			leaves(node, func(leaf *client.Node) {
-				all = append(all, layout.Record{Key: leaf.Key, Value: []byte(leaf.Value)})
-			})
-		}
-		return nil, err
+	return r.WatchBeside(ctx, service, q, key, func(s *discovery.Snapshot, item driver.Item) {
+		s.Public = r.backend.public(keys, service, item)
 	})
-	return all, index, err
-}
-
-// get reads a key with all below it. There being none gives nil.
-func (r *registry) get(ctx context.Context, keys client.KeysAPI, key string) (*client.Node, uint64, error) {
-	response, err := keys.Get(ctx, key, &client.GetOptions{Recursive: true, Quorum: !r.config.Stale})
-	return found(response, err)
 }
 
 // own reads a key that is to be written next: never a stale one.
@@ -171,16 +137,6 @@ func found(response *client.Response, err error) (*client.Node, uint64, error) {
 		return nil, 0, err
 	}
 	return response.Node, response.Index, nil
-}
-
-// leaves visits all that is no directory.
-func leaves(node *client.Node, visit func(*client.Node)) {
-	if !node.Dir {
-		visit(node)
-	}
-	for _, child := range node.Nodes {
-		leaves(child, visit)
-	}
 }
 
 // revision is etcd's count of changes as a snapshot shows it.

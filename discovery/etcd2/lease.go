@@ -7,8 +7,8 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
-	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // The times of the layout scalingo.
@@ -19,14 +19,11 @@ const (
 
 // lease is one registration: its record and, in some layouts, its part in another.
 type lease struct {
-	registry *registry
-	keeper   keeper
-	beside   companion // nil: there is none
-	grant    driver.Grant
-
-	announced bool   // the record is there; it is not, in some layouts, while the instance does not pass
-	key       string // of the record, which stays what it is
-	instance  discovery.Instance
+	backend *backend
+	keeper  keeper
+	beside  companion // nil: there is none
+	grant   driver.Grant
+	record  driver.Record // the last
 }
 
 // keeper keeps one record in the way that the readers of its layout expect. Its methods are called one at a
@@ -47,33 +44,15 @@ type companion interface {
 	leave(ctx context.Context, keys client.KeysAPI, in discovery.Instance) error
 }
 
-// newLease gives how the layout keeps an instance, and where the instance shares its credentials, if it
-// does.
-func (r *registry) newLease(in discovery.Instance, ttl time.Duration, share bool) (*lease, driver.CredentialStore, error) {
-	l := &lease{registry: r}
-	var shared driver.CredentialStore
-	if share {
-		shared = credentials{r}
-	}
-	if ttl == 0 {
-		ttl = discovery.DefaultTTL
-		if r.config.Layout == "scalingo" {
-			ttl = scalingoTTL
-		}
-	}
-	l.grant.TTL = seconds(ttl)
-	switch keys := r.layout.(type) {
+// newLease gives how the layout keeps an instance.
+func (b *backend) newLease(in discovery.Instance, ttl time.Duration) *lease {
+	l := &lease{backend: b, grant: driver.Grant{TTL: seconds(ttl)}}
+	switch keys := b.layout.(type) {
 	case layout.Scalingo:
 		l.grant.TTL = max(l.grant.TTL, scalingoTTL)
 		l.grant.Every = max(l.grant.TTL/3, scalingoEvery)
 		l.keeper = &rewritten{ttl: l.grant.TTL}
-		service := &publicService{registry: r, layout: keys, instance: in}
-		l.beside, shared = service, nil
-		if in.Public {
-			shared = service
-		} else if share {
-			return nil, nil, invalid("in the layout scalingo only public instances share credentials: register it as public")
-		}
+		l.beside = &publicService{backend: b, layout: keys, instance: in}
 	case layout.Totem:
 		l.keeper = &file{ttl: l.grant.TTL, plain: true}
 		l.beside = &container{layout: keys, ttl: l.grant.TTL}
@@ -82,109 +61,53 @@ func (r *registry) newLease(in discovery.Instance, ttl time.Duration, share bool
 	default:
 		l.keeper = &file{ttl: l.grant.TTL}
 	}
-	return l, shared, nil
+	return l
 }
 
-// do takes one step for an instance whose record is key and value, with present false when there should be
-// none.
-func (l *lease) do(ctx context.Context, op string, in discovery.Instance, step func(ctx context.Context, keys client.KeysAPI, value string, present bool) error) error {
-	records, err := l.registry.layout.Encode(in)
-	if err == nil && len(records) > 0 && l.key != "" && l.key != records[0].Key {
-		err = invalid("the key of a registration cannot change")
-	}
-	if err != nil {
-		return l.registry.fail(op, in.Service, err)
-	}
-	value := ""
-	l.instance = in
-	if len(records) > 0 {
-		l.key, value = records[0].Key, string(records[0].Value)
-	}
-	_, err = call(ctx, l.registry, op, in.Service, func(ctx context.Context, keys client.KeysAPI) (any, error) {
-		return nil, step(ctx, keys, value, len(records) > 0)
-	})
-	return err
+func (b *backend) NewLease(in discovery.Instance, ttl time.Duration) driver.Lease {
+	return b.newLease(in, ttl)
 }
 
-func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bool) (driver.Grant, error) {
-	return l.grant, l.do(ctx, "register", in, func(ctx context.Context, keys client.KeysAPI, value string, present bool) error {
-		if !present {
-			return nil
+func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+	l.record = record
+	return l.grant, do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
+		if l.beside != nil {
+			if err := l.beside.join(ctx, keys, record.Instance, takeOver); err != nil {
+				return err
+			}
 		}
-		return l.announce(ctx, keys, in, value, takeOver)
+		return l.keeper.announce(ctx, keys, record.Key, string(record.Value), takeOver)
 	})
 }
 
-func (l *lease) announce(ctx context.Context, keys client.KeysAPI, in discovery.Instance, value string, takeOver bool) error {
-	if l.beside != nil {
-		if err := l.beside.join(ctx, keys, in, takeOver); err != nil {
+func (l *lease) Renew(ctx context.Context, record driver.Record) error {
+	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
+		if err := l.keeper.renew(ctx, keys, record.Key, string(record.Value)); err != nil || l.beside == nil {
 			return err
 		}
-	}
-	err := l.keeper.announce(ctx, keys, l.key, value, takeOver)
-	l.announced = err == nil
-	return err
-}
-
-func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
-	return l.do(ctx, "renew", in, func(ctx context.Context, keys client.KeysAPI, value string, present bool) error {
-		if !present {
-			return nil
-		}
-		if err := l.keeper.renew(ctx, keys, l.key, value); err != nil || l.beside == nil {
-			return err
-		}
-		return l.beside.renew(ctx, keys, in)
+		return l.beside.renew(ctx, keys, record.Instance)
 	})
 }
 
-func (l *lease) Update(ctx context.Context, in discovery.Instance) error {
-	return l.do(ctx, "update", in, func(ctx context.Context, keys client.KeysAPI, value string, present bool) error {
-		switch {
-		case !present:
-			return l.withdraw(ctx, keys)
-		case !l.announced:
-			return l.announce(ctx, keys, in, value, false)
-		}
-		err := l.keeper.update(ctx, keys, l.key, func(was string) (string, error) {
-			return l.keepUnknown(in, was, value)
+func (l *lease) Update(ctx context.Context, record driver.Record) error {
+	l.record = record
+	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
+		err := l.keeper.update(ctx, keys, record.Key, func(was string) (string, error) {
+			value, err := record.Over([]byte(was))
+			return string(value), err
 		})
 		if err != nil || l.beside == nil {
 			return err
 		}
-		return l.beside.join(ctx, keys, in, false)
+		return l.beside.join(ctx, keys, record.Instance, false)
 	})
-}
-
-// keepUnknown gives the value for an instance whose record was another.
-func (l *lease) keepUnknown(in discovery.Instance, was, value string) (string, error) {
-	before, err := l.registry.layout.Decode(l.key, []byte(was))
-	if err != nil || len(before.Unknown) == 0 {
-		return value, nil
-	}
-	records, err := l.registry.layout.Encode(in.KeepUnknown(before))
-	if err != nil {
-		return "", err
-	}
-	return string(records[0].Value), nil
-}
-
-func (l *lease) withdraw(ctx context.Context, keys client.KeysAPI) error {
-	if l.key == "" {
-		return nil // nothing was ever to be written
-	}
-	if err := l.keeper.withdraw(ctx, keys, l.key); err != nil {
-		return err
-	}
-	if l.announced = false; l.beside == nil {
-		return nil
-	}
-	return l.beside.leave(ctx, keys, l.instance)
 }
 
 func (l *lease) Withdraw(ctx context.Context) error {
-	_, err := call(ctx, l.registry, "withdraw", "", func(ctx context.Context, keys client.KeysAPI) (any, error) {
-		return nil, l.withdraw(ctx, keys)
+	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
+		if err := l.keeper.withdraw(ctx, keys, l.record.Key); err != nil || l.beside == nil {
+			return err
+		}
+		return l.beside.leave(ctx, keys, l.record.Instance)
 	})
-	return err
 }

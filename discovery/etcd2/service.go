@@ -7,14 +7,14 @@ import (
 	"go.etcd.io/etcd/client/v2"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
-	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // publicService is a registration's part in scalingo's record of its service, which has the address and the
 // credentials of its public instances. It belongs to the last writer and is never removed.
 type publicService struct {
-	registry *registry
+	backend  *backend
 	layout   layout.Scalingo
 	instance discovery.Instance
 	written  []byte // the record as far as the instance alone makes it
@@ -54,9 +54,10 @@ func (s *publicService) ShareCredentials(ctx context.Context, service string, c 
 	if keep {
 		how = unlessPublic
 	}
-	return call(ctx, s.registry, "share credentials of", service, func(ctx context.Context, keys client.KeysAPI) (discovery.Credentials, error) {
+	inForce, err := call(ctx, s.backend, func(ctx context.Context, keys client.KeysAPI) (discovery.Credentials, error) {
 		return s.write(ctx, keys, c, how)
 	})
+	return inForce, s.backend.registry.Fail("share credentials of", service, err)
 }
 
 // How the record of a service is written.
@@ -77,7 +78,7 @@ func (s *publicService) write(ctx context.Context, keys client.KeysAPI, c discov
 		if err != nil {
 			return c, err
 		}
-		was := s.registry.decodeInfo(s.layout, s.instance.Service, node)
+		was := s.backend.decodeInfo(s.layout, s.instance.Service, itemAt(key, node))
 		if how == unlessPublic && was.Public {
 			return was.Credentials(), nil
 		}
@@ -112,31 +113,30 @@ func (s *publicService) set(ctx context.Context, keys client.KeysAPI, key string
 
 // WatchCredentials follows the record.
 func (s *publicService) WatchCredentials(ctx context.Context, service string) (<-chan discovery.Credentials, error) {
+	const op = "read credentials of"
 	key, err := s.layout.InfoKey(service)
 	if err != nil {
-		return nil, s.registry.fail("read credentials of", service, err)
+		return nil, s.backend.registry.Fail(op, service, err)
 	}
-	source := followKey(s.registry, "read credentials of", service, key, func(node *client.Node) discovery.Credentials {
-		return s.registry.decodeInfo(s.layout, service, node).Credentials()
-	})
-	return driver.WatchCredentials(ctx, s.registry.group, source, service, s.registry.config.Log)
+	see := func(item driver.Item) discovery.Credentials {
+		return s.backend.decodeInfo(s.layout, service, item).Credentials()
+	}
+	return driver.WatchKey(ctx, s.backend.registry.Hub, op, service, key, see, func(last discovery.Credentials) discovery.Credentials { return last })
 }
 
 // publicService gives the published address of a service, nil when it has none.
-func (r *registry) publicService(ctx context.Context, service string) (*discovery.Instance, error) {
-	keys, key, err := r.infoKey(service)
+func (b *backend) publicService(ctx context.Context, service string) (*discovery.Instance, error) {
+	keys, key, err := b.infoKey(service)
 	if err != nil || key == "" {
 		return nil, err
 	}
-	return call(ctx, r, "read service", service, func(ctx context.Context, api client.KeysAPI) (*discovery.Instance, error) {
-		node, _, err := r.get(ctx, api, key)
-		return r.public(keys, service, node), err
-	})
+	item, err := b.Get(ctx, key, false)
+	return b.public(keys, service, item), err
 }
 
 // infoKey is where the record of a service stands; empty in a layout that has none.
-func (r *registry) infoKey(service string) (layout.Scalingo, string, error) {
-	keys, ok := r.layout.(layout.Scalingo)
+func (b *backend) infoKey(service string) (layout.Scalingo, string, error) {
+	keys, ok := b.layout.(layout.Scalingo)
 	if !ok {
 		return keys, "", nil
 	}
@@ -144,21 +144,21 @@ func (r *registry) infoKey(service string) (layout.Scalingo, string, error) {
 	return keys, key, err
 }
 
-func (r *registry) public(keys layout.Scalingo, service string, node *client.Node) *discovery.Instance {
-	if info := r.decodeInfo(keys, service, node); info.Public {
+func (b *backend) public(keys layout.Scalingo, service string, item driver.Item) *discovery.Instance {
+	if info := b.decodeInfo(keys, service, item); info.Public {
 		return &info
 	}
 	return nil
 }
 
 // decodeInfo reads the record of a service; nothing and nonsense are a service that is not public.
-func (r *registry) decodeInfo(keys layout.Scalingo, service string, node *client.Node) discovery.Instance {
-	if node == nil || node.Dir {
+func (b *backend) decodeInfo(keys layout.Scalingo, service string, item driver.Item) discovery.Instance {
+	if item.Gone {
 		return discovery.Instance{}
 	}
-	info, err := keys.DecodeInfo(service, []byte(node.Value))
+	info, err := keys.DecodeInfo(service, item.Value)
 	if err != nil {
-		r.config.Log.Warn("skipping a malformed record", "key", node.Key, "error", err)
+		b.config.Log.Warn("skipping a malformed record", "key", item.Key, "error", err)
 		return discovery.Instance{}
 	}
 	return info

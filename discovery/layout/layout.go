@@ -108,7 +108,7 @@ func DecodeOne(l Layout, log *slog.Logger, record Record) (discovery.Instance, b
 		return in, true
 	}
 	if !errors.Is(err, ErrForeign) {
-		log.Warn("skipping a malformed record", "key", record.Key, "error", err)
+		log.Warn("skipping a malformed record", "key", shortened(record.Key), "error", shortened(err.Error()))
 	}
 	return discovery.Instance{}, false
 }

@@ -124,6 +124,7 @@ var calm = map[string]func(*suite){
 	"subscribe":                 subscribe,
 	"values":                    values,
 	"value with a TTL":          valueTTL,
+	"swapped value":             swappedValue,
 	"watch a value":             watchValue,
 	"election":                  election,
 	"election lost":             electionLost,

@@ -27,7 +27,7 @@ func values(s *suite) {
 	_, err = v.Get(s.ctx, "DATABASE_URL")
 	s.isError(err, discovery.ErrNotFound)
 	s.isError(v.Delete(s.ctx, "DATABASE_URL"), discovery.ErrNotFound)
-	for _, data := range [][]byte{{}, []byte("postgres://u:p@h/db\n"), {0, 1, 255}, bytes.Repeat([]byte("x"), discovery.MaxValue)} {
+	for _, data := range [][]byte{{}, []byte("postgres://u:p@h/db\n"), {1, 255}, bytes.Repeat([]byte("x"), discovery.MaxValue)} {
 		s.noError(v.Put(s.ctx, "DATABASE_URL", data, 0))
 		got, err := other.Get(s.ctx, "DATABASE_URL")
 		s.noError(err)
@@ -51,6 +51,38 @@ func values(s *suite) {
 	}
 	s.isError(v.Put(s.ctx, "LONG", bytes.Repeat([]byte("x"), discovery.MaxValue+1), 0), discovery.ErrInvalid)
 	s.isError(v.Put(s.ctx, "LONG", nil, -1), discovery.ErrInvalid)
+	s.isError(v.Put(s.ctx, "NUL", []byte("a\x00b"), 0), discovery.ErrInvalid)
+}
+
+// swappedValue is written only where it is as the writer knows it.
+func swappedValue(s *suite) {
+	v := s.values()
+	swapper, ok := v.(discovery.Swapper)
+	s.need("values that are swapped", ok)
+	s.isError(swapper.SwapValue(s.ctx, "A", []byte("old"), []byte("new")), discovery.ErrConflict)
+	s.noError(swapper.SwapValue(s.ctx, "A", nil, []byte("one")))
+	s.isError(swapper.SwapValue(s.ctx, "A", nil, []byte("two")), discovery.ErrConflict)
+	s.isError(swapper.SwapValue(s.ctx, "A", []byte("two"), []byte("three")), discovery.ErrConflict)
+	s.isError(swapper.SwapValue(s.ctx, "A", []byte{}, []byte("three")), discovery.ErrConflict)
+	s.noError(swapper.SwapValue(s.ctx, "A", []byte("one"), []byte("two")))
+	got, err := v.Get(s.ctx, "A")
+	s.noError(err)
+	require.Equal(s, "two", string(got))
+	s.isError(swapper.SwapValue(s.ctx, "A-", nil, nil), discovery.ErrInvalid)
+
+	winners := make(chan error)
+	for i := range 8 {
+		go func() { winners <- swapper.SwapValue(s.ctx, "RACE", nil, []byte(fmt.Sprint(i))) }()
+	}
+	won := 0
+	for range 8 {
+		if err := <-winners; err == nil {
+			won++
+		} else {
+			s.isError(err, discovery.ErrConflict)
+		}
+	}
+	require.Equal(s, 1, won)
 }
 
 func valueTTL(s *suite) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -18,12 +19,23 @@ import (
 // patience is how long a thing that must come may take on a busy machine.
 const patience = 90 * time.Second
 
-func openForTest(t *testing.T, url string, settings ...discovery.Setting) *registry {
+func openForTest(t *testing.T, url string, settings ...discovery.Setting) *driver.Registry {
 	t.Helper()
 	r, err := discovery.NewEngines(Engine).Open(t.Context(), url, settings...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, r.Close()) })
-	return r.(*registry)
+	return r.(*driver.Registry)
+}
+
+// backendForTest is openForTest for who looks at sessions.
+func backendForTest(t *testing.T, url string) *backend {
+	t.Helper()
+	_, config, err := discovery.NewEngines(Engine).Find(url)
+	require.NoError(t, err)
+	b, err := open(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.registry.Close()) })
+	return b
 }
 
 func web(id string, port int) discovery.Instance {
@@ -142,7 +154,6 @@ func TestTLS(t *testing.T) {
 		"zks://" + address + "/" + query + "&server-name=other.example",
 		"zks://" + address + "/?timeout=3s&ca=" + certificates.CA,
 		"zks://" + address + "/?timeout=3s",
-		"zk://" + address + "/?timeout=3s",
 		"zks://" + server.Address + "/" + query,
 	} {
 		err := engines.Check(t.Context(), wrong)
@@ -150,8 +161,37 @@ func TestTLS(t *testing.T) {
 		require.ErrorContains(t, err, "127.0.0.1:")
 		require.NotEmpty(t, discovery.Hint(err))
 	}
-	_, err := engines.Open(t.Context(), "zks://"+address+"/?ca=/none")
+	err := engines.Check(t.Context(), "zk://"+address+"/?timeout=1h")
+	require.ErrorContains(t, err, "speaks TLS")
+	require.Contains(t, discovery.Hint(err), "zks://")
+	err = engines.Check(t.Context(), "zks://"+server.Address+"/"+query)
+	require.Contains(t, discovery.Hint(err), "zk://")
+	_, err = engines.Open(t.Context(), "zks://"+address+"/?ca=/none")
 	require.ErrorIs(t, err, discovery.ErrInvalid)
+}
+
+// A call whose servers all refuse ends at once, however much time it has; a registration goes on.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	_, err := openForTest(t, "zk://"+testservers.FreeAddress(t)+","+testservers.FreeAddress(t)+"/x?timeout=1h").Services(t.Context())
+	require.ErrorIs(t, err, discovery.ErrUnavailable)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+	require.Contains(t, discovery.Hint(err), "echo srvr")
+
+	server := testservers.DebianZooKeeper(t)
+	registry := openForTest(t, "zk://"+server.Address+"/x?timeout=1h")
+	registration := register(t, registry, web("a", 80))
+	server.Kill(t)
+	for range 3 {
+		_, err = registry.Services(t.Context())
+		require.ErrorIs(t, err, discovery.ErrUnavailable)
+		err = registry.Put(t.Context(), "A", nil, 10*time.Second)
+		require.ErrorIs(t, err, discovery.ErrUnavailable)
+	}
+	server.Start(t)
+	_, err = registry.Services(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, registration.Err())
 }
 
 // TestPrefix: it is a root of its own, made when it is not there, and whoever is let in only there gets in.

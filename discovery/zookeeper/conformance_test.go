@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -41,11 +42,11 @@ func TestConformance(t *testing.T) {
 func TestConformanceLighthouse(t *testing.T) {
 	named := Engine
 	named.Open = func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		r, err := open(config)
+		b, err := open(config)
 		if err == nil {
-			r.lookup = func(context.Context, string, string) ([]netip.Addr, error) { return []netip.Addr{resolved}, nil }
+			b.lookup = func(context.Context, string, string) ([]netip.Addr, error) { return []netip.Addr{resolved}, nil }
 		}
-		return &namer{r}, err
+		return &namer{b.registry}, err
 	}
 	conformance(t, "lighthouse", map[string]string{
 		"/SERVICE/empty:1":    "",
@@ -80,13 +81,13 @@ func TestConformanceLighthouse(t *testing.T) {
 var resolved = netip.MustParseAddr("10.0.0.7")
 
 // namer gives the suite's instances, which all are on one host, an fqdn each.
-type namer struct{ *registry }
+type namer struct{ *driver.Registry }
 
 func (n *namer) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
 	if in.ID != "" {
 		in.ID += ":1"
 	}
-	return n.registry.Register(ctx, in, ttl, options...)
+	return n.Registry.Register(ctx, in, ttl, options...)
 }
 
 // conformance runs the suite over one layout, with a server of its own. malformed are nodes and what they hold

@@ -13,7 +13,7 @@ const sharedTimeout = 6 * time.Second
 // connection is the shared one, for all but ephemeral nodes. When it is lost its session is given up, and with
 // it every watch, and the next call makes another.
 type connection struct {
-	registry *registry
+	backend *backend
 
 	lock    sync.Mutex
 	current *session
@@ -28,7 +28,7 @@ func (c *connection) get(context.Context) (*session, error) {
 		return nil, errClosed
 	}
 	if c.current == nil || c.current.isOver() {
-		s, err := c.registry.begin(sharedTimeout, true, sharedRoom)
+		s, err := c.backend.begin(sharedTimeout, true, sharedRoom)
 		if err != nil {
 			return nil, err
 		}

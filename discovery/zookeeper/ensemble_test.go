@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -101,9 +102,9 @@ func leader(t *testing.T, servers []*testservers.ZooKeeper) (index int) {
 // session, which has come to rest for long between its tries, would look by itself.
 func TestCloseAfterOutage(t *testing.T) {
 	t.Parallel()
-	for node, hold := range map[string]func(*testing.T, *registry) (withdraw func() error){
+	for node, hold := range map[string]func(*testing.T, *driver.Registry) (withdraw func() error){
 		"services/web": holdRegistration,
-		"director/NAME": func(t *testing.T, r *registry) func() error {
+		"director/NAME": func(t *testing.T, r *driver.Registry) func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			leader, err := r.Campaign(ctx, "NAME", time.Minute)
@@ -164,7 +165,7 @@ func once(t *testing.T, server *testservers.ZooKeeper, node string, try func(pre
 }
 
 // holdRegistration holds one with a TTL so long that a rest is not bounded by it.
-func holdRegistration(t *testing.T, r *registry) func() error {
+func holdRegistration(t *testing.T, r *driver.Registry) func() error {
 	t.Helper()
 	registration, err := r.Register(t.Context(), web("a", 80), time.Minute)
 	require.NoError(t, err)

@@ -2,45 +2,21 @@ package zookeeper
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"strings"
-	"sync"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
-// hosts are the servers that the URL names, and how it went with each: for the error of a call that had no
-// answer.
+// hosts are the servers that the URL names, and how it went with each.
 type hosts struct {
+	*driver.Dials
 	addresses []string
-
-	lock  sync.Mutex
-	tried map[string]error
 }
 
-// note remembers how it went with an address; nil when a session was begun there.
-func (h *hosts) note(address string, err error) {
-	h.lock.Lock()
-	defer h.lock.Unlock()
-	h.tried[address] = err
-}
-
-// report says how it went with every address.
-func (h *hosts) report() string {
-	h.lock.Lock()
-	defer h.lock.Unlock()
-	var parts []string
-	for _, address := range h.addresses {
-		err, known := h.tried[address]
-		switch {
-		case !known:
-			parts = append(parts, address+" (not tried)")
-		case err != nil:
-			parts = append(parts, fmt.Sprintf("%s (%v)", address, err))
-		default:
-			parts = append(parts, address+" (connected)")
-		}
-	}
-	return strings.Join(parts, ", ")
+func newHosts(config discovery.Config) *hosts {
+	addresses := config.Addresses(defaultPort)
+	return &hosts{driver.NewDials(config.Scheme, addresses), addresses}
 }
 
 // round is one session's way around the servers, in an order of its own so that they share the load. It is

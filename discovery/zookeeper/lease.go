@@ -9,24 +9,23 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/layout"
-	driver "github.com/envharness/envharness/discovery/olddriver"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // lease is one registration: an ephemeral node on a session of its own. Its session alone makes that node
 // and, by ending, removes it, so another's is never hit.
 type lease struct {
-	registry *registry
-	ttl      time.Duration
-	granted  time.Duration // as of the last session
-	session  *session      // nil: none
-	key      string        // of the node
-	former   []int64       // sessions that are lost here, but perhaps not yet at the server
-	lost     chan struct{}
+	backend *backend
+	ttl     time.Duration
+	granted time.Duration // as of the last session
+	session *session      // nil: none
+	key     string        // of the node
+	former  []int64       // sessions that are lost here, but perhaps not yet at the server
+	lost    chan struct{}
 }
 
-func newLease(r *registry, ttl time.Duration) *lease {
-	return &lease{registry: r, ttl: ttl, granted: ttl, lost: make(chan struct{}, 1)}
+func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease {
+	return &lease{backend: b, ttl: ttl, granted: ttl, lost: make(chan struct{}, 1)}
 }
 
 // Lost receives when the server has ended the session.
@@ -41,12 +40,12 @@ func (l *lease) current(context.Context) (*session, error) {
 }
 
 // room is what a session must be able to send: the record, and what is around it.
-func room(record *layout.Record) int {
+func room(record driver.Record) int {
 	return leastRoom + 2*len(record.Key) + len(record.Value)
 }
 
 // open gives a session that has room for the record, begun if need be.
-func (l *lease) open(ctx context.Context, record *layout.Record) (*session, error) {
+func (l *lease) open(ctx context.Context, record driver.Record) (*session, error) {
 	if l.session != nil && !l.session.isOver() && l.session.room < room(record) {
 		if err := l.release(ctx); err != nil {
 			return nil, err
@@ -54,7 +53,7 @@ func (l *lease) open(ctx context.Context, record *layout.Record) (*session, erro
 	}
 	if l.session == nil || l.session.isOver() {
 		l.drop()
-		s, err := l.registry.begin(l.ttl, false, 2*room(record))
+		s, err := l.backend.begin(l.ttl, false, 2*room(record))
 		if err != nil {
 			return nil, err
 		}
@@ -93,23 +92,15 @@ func (l *lease) owns(stat *zk.Stat) bool {
 	return stat.EphemeralOwner == id && id != 0
 }
 
-func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bool) (driver.Grant, error) {
-	const op = "register"
-	in, err := l.registry.locate(ctx, in)
+func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+	record, err := l.backend.located(ctx, record)
 	if err != nil {
-		return driver.Grant{}, l.registry.fail(op, in.Service, err)
-	}
-	record, err := l.registry.encode(in)
-	if err != nil {
-		return driver.Grant{}, l.registry.fail(op, in.Service, err)
-	}
-	if record == nil {
-		return driver.Grant{TTL: l.granted}, nil
+		return driver.Grant{}, err
 	}
 	l.key = record.Key
 	open := func(ctx context.Context) (*session, error) { return l.open(ctx, record) }
-	_, err = call(ctx, l.registry, op, in.Service, open, func(ctx context.Context, s *session) (any, error) {
-		return nil, l.place(ctx, s, record, takeOver)
+	err = do(ctx, l.backend, open, func(ctx context.Context, s *session) error {
+		return l.place(ctx, s, record, takeOver)
 	})
 	return driver.Grant{TTL: l.granted}, err
 }
@@ -118,7 +109,7 @@ func (l *lease) Announce(ctx context.Context, in discovery.Instance, takeOver bo
 var errFormer = discovery.Mark(discovery.ErrUnavailable, errors.New("the node of the lost session is still there"))
 
 // place makes the node, or makes it what it should be.
-func (l *lease) place(ctx context.Context, s *session, record *layout.Record, takeOver bool) error {
+func (l *lease) place(ctx context.Context, s *session, record driver.Record, takeOver bool) error {
 	for {
 		_, err := s.create(ctx, record.Key, record.Value, zk.FlagEphemeral)
 		if !errors.Is(err, zk.ErrNodeExists) {
@@ -146,19 +137,11 @@ func (l *lease) place(ctx context.Context, s *session, record *layout.Record, ta
 }
 
 // Renew looks after the node; the client keeps the session alive.
-func (l *lease) Renew(ctx context.Context, in discovery.Instance) error {
-	record, err := l.registry.encode(in)
-	if err != nil {
-		return l.registry.fail("renew", in.Service, err)
-	}
-	if record == nil {
-		return nil
-	}
-	_, err = call(ctx, l.registry, "renew", in.Service, l.current, func(ctx context.Context, s *session) (any, error) {
+func (l *lease) Renew(ctx context.Context, record driver.Record) error {
+	return do(ctx, l.backend, l.current, func(ctx context.Context, s *session) error {
 		stat, err := s.stat(ctx, record.Key)
-		return nil, l.judge(stat, err)
+		return l.judge(stat, err)
 	})
-	return err
 }
 
 // judge is ErrLost when the node is gone and ErrConflict when it is another's.
@@ -174,56 +157,30 @@ func (l *lease) judge(stat *zk.Stat, err error) error {
 	return nil
 }
 
-// Update rewrites the node over the shared connection, which has room for what is read. While the instance
-// does not pass, in a layout that cannot say so, there is none.
-func (l *lease) Update(ctx context.Context, in discovery.Instance) error {
-	const op = "update"
-	in, err := l.registry.locate(ctx, in)
+// Update rewrites the node over the shared connection, which has room for what is read.
+func (l *lease) Update(ctx context.Context, record driver.Record) error {
+	record, err := l.backend.located(ctx, record)
 	if err != nil {
-		return l.registry.fail(op, in.Service, err)
-	}
-	record, err := l.registry.encode(in)
-	switch {
-	case err != nil:
-		return l.registry.fail(op, in.Service, err)
-	case record == nil:
-		return l.release(ctx)
-	case l.session == nil:
-		_, err := l.Announce(ctx, in, false)
 		return err
 	}
-	_, err = call(ctx, l.registry, op, in.Service, l.registry.connection.get, func(ctx context.Context, s *session) (any, error) {
+	return do(ctx, l.backend, l.backend.connection.get, func(ctx context.Context, s *session) error {
 		for {
 			if err := s.sync(ctx); err != nil {
-				return nil, err
+				return err
 			}
 			was, err := s.get(ctx, record.Key)
 			if err := l.judge(was.stat, err); err != nil {
-				return nil, err
+				return err
 			}
-			value, err := l.keepUnknown(in, record, was.data)
+			value, err := record.Over(was.data)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if _, err = s.set(ctx, record.Key, value, was.stat.Version); !changed(err) {
-				return nil, err
+				return err
 			}
 		}
 	})
-	return err
-}
-
-// keepUnknown gives the value for an instance whose record was another.
-func (l *lease) keepUnknown(in discovery.Instance, record *layout.Record, was []byte) ([]byte, error) {
-	before, err := l.registry.layout.Decode(record.Key, was)
-	if err != nil || len(before.Unknown) == 0 {
-		return record.Value, nil
-	}
-	record, err = l.registry.encode(in.KeepUnknown(before))
-	if err != nil {
-		return nil, err
-	}
-	return record.Value, nil
 }
 
 // release ends the session at the server, and with it the node. If it cannot be reached, both stay for their
@@ -240,9 +197,7 @@ func (l *lease) release(ctx context.Context) error {
 		return nil
 	}
 	s.hasten() // a server may be there again, and ctx ends soon
-	_, err := call(ctx, l.registry, "withdraw", "", l.current, func(ctx context.Context, s *session) (any, error) {
-		return nil, l.remove(ctx, s)
-	})
+	err := do(ctx, l.backend, l.current, l.remove)
 	if err != nil && !errors.Is(err, driver.ErrLost) {
 		s.abandon()
 		l.drop()
@@ -272,8 +227,8 @@ func (l *lease) remove(ctx context.Context, s *session) error {
 // Withdraw ends the session, and with it the node if it is still there.
 func (l *lease) Withdraw(ctx context.Context) error { return l.release(ctx) }
 
-// Leave ends the session here alone.
-func (l *lease) Leave() {
+// Detach ends the session here alone.
+func (l *lease) Detach() {
 	if l.session != nil {
 		l.session.abandon()
 	}

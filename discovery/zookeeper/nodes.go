@@ -118,7 +118,7 @@ func (s *session) delete(ctx context.Context, at string, version int32) error {
 func (s *session) create(ctx context.Context, at string, data []byte, flags int32) (string, error) {
 	for {
 		made, err := ask(ctx, s, func(c *zk.Conn) (string, error) {
-			return c.Create(at, data, flags, s.registry.access())
+			return c.Create(at, data, flags, s.backend.access())
 		})
 		if !missing(err) {
 			return made, err
@@ -143,7 +143,7 @@ func (s *session) makeParents(ctx context.Context, at string) error {
 }
 
 func (s *session) creation(at string, data []byte, flags int32) *zk.CreateRequest {
-	return &zk.CreateRequest{Path: at, Data: data, Acl: s.registry.access(), Flags: flags}
+	return &zk.CreateRequest{Path: at, Data: data, Acl: s.backend.access(), Flags: flags}
 }
 
 // together does several operations or none. The index is that of the one that could not be done.
@@ -224,12 +224,12 @@ func readAllowed[T any](ctx context.Context, s *session, directory string, names
 		return nil, zk.ErrNoAuth
 	}
 	for _, path := range refused {
-		s.registry.warnDenied(path)
+		s.backend.warnDenied(path)
 	}
 	return allowed, nil
 }
 
-func (r *registry) warnDenied(path string) {
+func (r *backend) warnDenied(path string) {
 	r.config.Log.Warn("skipping a node that this user may not read", "node", path)
 }
 

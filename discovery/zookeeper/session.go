@@ -13,12 +13,13 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // session is one session at the ensemble. It begins when it is first connected, outlives broken connections
 // unless it is fleeting, and ends when the server says that it has expired or when it is closed.
 type session struct {
-	registry *registry
+	backend  *backend
 	asked    time.Duration // its time-out
 	fleeting bool          // it ends with its first connection
 	room     int           // for a request, in bytes
@@ -62,13 +63,13 @@ const (
 )
 
 // begin starts a session. Who has it closes or abandons it.
-func (r *registry) begin(asked time.Duration, fleeting bool, room int) (*session, error) {
+func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session, error) {
 	login, err := r.config.Login()
 	if err != nil {
 		return nil, err
 	}
 	s := &session{
-		registry: r,
+		backend:  r,
 		asked:    asked,
 		fleeting: fleeting,
 		room:     room,
@@ -118,7 +119,7 @@ func (l logger) Printf(format string, args ...any) {
 
 // dial connects to one server, for the library.
 func (s *session) dial(network, address string, _ time.Duration) (net.Conn, error) {
-	r := s.registry
+	r := s.backend
 	if err := s.rest(); err != nil {
 		return nil, err
 	}
@@ -135,8 +136,14 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 		return nil, s.life.Err()
 	}
 	if err != nil {
-		r.hosts.note(address, err)
+		if r.config.Secure {
+			err = driver.Handshake(err) // only that ends with a hang-up
+		}
+		r.hosts.Note(address, err)
 		return nil, err
+	}
+	if !r.config.Secure {
+		conn = driver.WatchPlain(conn, nil)
 	}
 	k := &socket{
 		Conn:  conn,
@@ -157,7 +164,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 
 // shook takes how a handshake went.
 func (s *session) shook(address string, err error) {
-	s.registry.hosts.note(address, err)
+	s.backend.hosts.Note(address, err)
 	if err == nil {
 		s.refused = 0
 	} else {
@@ -191,6 +198,21 @@ func (s *session) hasten() {
 		s.giveUp()
 		s.socket.Close()
 	}
+}
+
+// reconnect makes a session that rests dial at once.
+func (s *session) reconnect() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if !s.connected {
+		poke(s.hurry)
+	}
+}
+
+// isKept reports whether the session holds what is not to be lost: it is worth waiting for, whoever refuses it now.
+func (s *session) isKept() bool {
+	id, _ := s.identity()
+	return !s.fleeting && id != 0
 }
 
 // event takes what the library tells, in its own goroutines: it must not block.
@@ -275,7 +297,7 @@ func (s *session) loginAnew(ctx context.Context, wasDenied discovery.Credentials
 	if s.user() != wasDenied {
 		return true // another call has just done it
 	}
-	login, err := s.registry.config.Login()
+	login, err := s.backend.config.Login()
 	if err != nil || login == wasDenied || login.IsZero() {
 		return false
 	}
@@ -302,7 +324,7 @@ func (s *session) end(why error) {
 }
 
 func (s *session) finish() {
-	defer s.registry.sessions.Done()
+	defer s.backend.sessions.Done()
 	s.conn.Close() // it tells the server, if there is a connection, and waits for a second at most
 	s.hangUp()
 	for range s.events { // until the library has done

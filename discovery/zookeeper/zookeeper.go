@@ -14,11 +14,10 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
-	driver "github.com/envharness/envharness/discovery/olddriver"
 )
 
 // defaultPort is where ZooKeeper listens.
@@ -44,9 +43,9 @@ Every registration is a session and a connection of its own: mind the server's m
 	},
 	Layouts:  []string{"native", "lighthouse"},
 	Validate: validate,
-	Check:    driver.Check(open),
+	Check:    driver.Check(openRegistry),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return open(config)
+		return openRegistry(config)
 	},
 }
 
@@ -69,40 +68,35 @@ func validate(config discovery.Config) error {
 	return nil
 }
 
-// registry is one opening of an ensemble. It implements discovery.Values and discovery.Elector too.
-type registry struct {
+// backend is one opening of an ensemble: the single steps that package driver takes.
+type backend struct {
+	registry   *driver.Registry
 	config     discovery.Config
 	layout     layout.Layout
 	access     access
 	lookup     func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	hosts      *hosts
 	connection *connection
-	hubs       hubs
-	group      *driver.Group
-
-	life context.Context // ends when the registry is closed
-	end  context.CancelFunc
 
 	lock     sync.Mutex // no session is begun once closed
 	closed   bool
 	sessions sync.WaitGroup
 }
 
-func open(config discovery.Config) (*registry, error) {
-	r, err := newRegistry(config)
+func openRegistry(config discovery.Config) (*driver.Registry, error) {
+	b, err := open(config)
 	if err != nil {
-		return nil, &discovery.Error{Op: "open registry", Engine: config.String(), Err: err}
+		return nil, driver.OpenFailed(config, err)
 	}
-	return r, nil
+	return b.registry, nil
 }
 
-func newRegistry(config discovery.Config) (*registry, error) {
+func open(config discovery.Config) (*backend, error) {
 	keys, err := layout.New(config.Layout, config.Prefix, config.Hostname())
 	if err != nil {
 		return nil, err
 	}
-	addresses := config.Addresses(defaultPort)
-	if _, err := config.TLSConfig(addresses[0]); err != nil { // for its early errors
+	if _, err := config.TLSConfig(config.Addresses(defaultPort)[0]); err != nil { // for its early errors
 		return nil, err
 	}
 	login, err := config.Login()
@@ -113,61 +107,43 @@ func newRegistry(config discovery.Config) (*registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &registry{
+	b := &backend{
 		config: config,
 		layout: keys,
 		access: access,
-		hosts:  &hosts{addresses: addresses, tried: map[string]error{}},
-		hubs:   hubs{byService: map[string]*hub{}},
-		group:  driver.NewGroup(),
+		hosts:  newHosts(config),
 		lookup: net.DefaultResolver.LookupNetIP,
 	}
-	r.connection = &connection{registry: r}
-	r.life, r.end = context.WithCancel(context.Background())
-	return r, nil
+	b.connection = &connection{backend: b}
+	b.registry = driver.Open(config, keys, b, 0)
+	return b, nil
 }
 
-func (r *registry) Close() error {
-	r.end()
-	r.group.Close()
-	r.connection.close()
-	r.lock.Lock()
-	r.closed = true
-	r.lock.Unlock()
-	r.sessions.Wait()
+func (b *backend) Close() error {
+	b.connection.close()
+	b.lock.Lock()
+	b.closed = true
+	b.lock.Unlock()
+	b.sessions.Wait()
 	return nil
 }
 
-func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time.Duration, options ...discovery.RegisterOption) (discovery.Registration, error) {
-	what, err := driver.Accept(r.config, in, ttl, r.fit)
-	if err != nil {
-		return nil, r.fail("register", in.Service, err)
-	}
-	if discovery.NewRegisterOptions(options).SyncCredentials {
-		what.Credentials = credentials{r}
-	}
-	return driver.Register(ctx, r.group, newLease(r, what.TTL), what), nil
-}
-
-// fit gives an instance its ID, and refuses one that cannot be written.
-func (r *registry) fit(in discovery.Instance) (discovery.Instance, error) {
-	in, err := r.layout.Identify(in)
+// Fit gives an instance its ID, and refuses one that cannot be written.
+func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
+	in, err := layout.Fit(b.layout, b.config.Log)(in)
 	if err == nil {
-		_, err = r.encode(in)
-	}
-	if err == nil {
-		layout.WarnLost(r.layout, r.config.Log, in)
+		_, _, _, err = b.Encode(in)
 	}
 	return in, err
 }
 
 // locate gives an instance the address that a record of lighthouse needs, where it has names alone.
-func (r *registry) locate(ctx context.Context, in discovery.Instance) (discovery.Instance, error) {
-	lighthouse, is := r.layout.(layout.Lighthouse)
+func (b *backend) locate(ctx context.Context, in discovery.Instance) (discovery.Instance, error) {
+	lighthouse, is := b.layout.(layout.Lighthouse)
 	if !is || lighthouse.IP(in) != "" {
 		return in, nil
 	}
-	found, err := r.lookup(ctx, "ip", in.Host)
+	found, err := b.lookup(ctx, "ip", in.Host)
 	if err != nil {
 		return in, discovery.Mark(discovery.ErrUnavailable, fmt.Errorf("this layout writes an address, and the host has none: %w", err))
 	}
@@ -175,105 +151,21 @@ func (r *registry) locate(ctx context.Context, in discovery.Instance) (discovery
 	return in, nil
 }
 
-// encode gives an instance's record, nil when it has none to be read.
-func (r *registry) encode(in discovery.Instance) (*layout.Record, error) {
-	records, err := r.layout.Encode(in)
+// located gives a record with the address that its layout needs.
+func (b *backend) located(ctx context.Context, record driver.Record) (driver.Record, error) {
+	in, err := b.locate(ctx, record.Instance)
+	if err != nil {
+		return record, err
+	}
+	return record.Of(in)
+}
+
+func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bool, err error) {
+	records, err := b.layout.Encode(in)
 	if err != nil || len(records) == 0 {
-		return nil, err
+		return "", nil, false, err
 	}
-	return &records[0], validSize(records[0].Key, records[0].Value)
-}
-
-func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
-	const op = "read service"
-	prefix, err := r.layout.ServicePrefix(service)
-	if err != nil {
-		return discovery.Snapshot{}, r.fail(op, service, err)
-	}
-	return call(ctx, r, op, service, r.connection.get, func(ctx context.Context, s *session) (discovery.Snapshot, error) {
-		none := discovery.NewSnapshot(service, revision(0), q, nil)
-		directory := nodePath(prefix)
-		if err := r.sync(ctx, s); err != nil {
-			return none, err
-		}
-		below, err := s.children(ctx, directory)
-		if missing(err) {
-			none.Never = true
-			return none, nil
-		}
-		if err != nil {
-			return none, err
-		}
-		nodes, err := readAllowed(ctx, s, directory, below.names, s.get)
-		newest := below.stat.Pzxid
-		records := make([]layout.Record, len(nodes))
-		for i, one := range nodes {
-			newest = max(newest, one.value.stat.Mzxid)
-			records[i] = layout.Record{Key: join(directory, one.name), Value: one.value.data}
-		}
-		all := layout.Decode(r.layout, r.config.Log, records)
-		return discovery.NewSnapshot(service, revision(newest), q, all), err
-	})
-}
-
-func (r *registry) Services(ctx context.Context) ([]string, error) {
-	return call(ctx, r, "list services", "", r.connection.get, func(ctx context.Context, s *session) ([]string, error) {
-		if err := r.sync(ctx, s); err != nil {
-			return nil, err
-		}
-		root := nodePath(r.layout.ServicesPrefix())
-		services, err := s.children(ctx, root)
-		if missing(err) {
-			return []string{}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		found, err := readAllowed(ctx, s, root, services.names, func(ctx context.Context, directory string) (*layout.Record, error) {
-			return r.anyInstance(ctx, s, directory)
-		})
-		records := []layout.Record{}
-		for _, one := range found {
-			if one.value != nil {
-				records = append(records, *one.value)
-			}
-		}
-		return layout.Services(r.layout, r.config.Log, records), err
-	})
-}
-
-// anyInstance gives one record of an instance below a service's node, nil when it has none.
-func (r *registry) anyInstance(ctx context.Context, s *session, directory string) (*layout.Record, error) {
-	below, err := s.children(ctx, directory)
-	if err != nil {
-		return nil, ignoreMissing(err)
-	}
-	var refused error
-	for _, name := range below.names {
-		n, err := s.get(ctx, join(directory, name))
-		switch {
-		case missing(err):
-			continue
-		case denied(err):
-			refused = err
-			continue
-		case err != nil:
-			return nil, err
-		}
-		record := layout.Record{Key: join(directory, name), Value: n.data}
-		if _, err := r.layout.Decode(record.Key, record.Value); err == nil {
-			return &record, nil
-		}
-	}
-	return nil, refused
-}
-
-// sync makes the server that is asked as new as the leader, unless the URL lets it be.
-func (r *registry) sync(ctx context.Context, s *session) error {
-	if r.config.Stale {
-		return nil
-	}
-	return s.sync(ctx)
+	return records[0].Key, records[0].Value, true, validSize(records[0].Key, records[0].Value)
 }
 
 // revision is ZooKeeper's count of changes as a snapshot shows it.

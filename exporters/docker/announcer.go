@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // key is what tells instances apart: the services of one container share its ID.
@@ -221,14 +222,14 @@ func (a *announcer) release(n *announcement, registration discovery.Registration
 
 // explain logs why an announcement is not there.
 func (a *announcer) explain(n *announcement, err error) {
-	log := a.log
-	if hint := discovery.Hint(err); hint != "" {
+	log := a.log.With("service", n.service, "id", n.id, "error", err)
+	switch hint := failure.Hint(err); {
+	case hint != "":
 		log = log.With("hint", hint)
-	}
-	if errors.Is(err, discovery.ErrConflict) {
+	case errors.Is(err, discovery.ErrConflict):
 		log = log.With("hint", "if another exporter has the same --host-id, give each its own")
 	}
-	log.Error("cannot announce", "service", n.service, "id", n.id, "error", err)
+	log.Error("cannot announce")
 }
 
 // pause rests before the next try, which an announcement that another has taken over does not make while the

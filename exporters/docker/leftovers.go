@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // withdrawLeftovers removes what an exporter of this host left in the registry for containers that are no
@@ -20,7 +21,7 @@ func (e *Exporter) withdrawLeftovers(ctx context.Context) {
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		e.log.Warn("cannot look for what an exporter left before", "error", err, "hint", discovery.Hint(err))
+		e.log.Warn("cannot look for what an exporter left before", "error", err, "hint", failure.Hint(err))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // Probe looks once. It ends with ctx, and nil says that all is well.
@@ -39,8 +40,12 @@ func HTTP(target string) (Probe, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, invalid("%q is no http://HOST:PORT/PATH", redactURL(target))
 	}
+	dial := discovery.Dial
+	if u.Scheme == "http" {
+		dial = dialPlain
+	}
 	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: discovery.Dial},
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return func(ctx context.Context) error {
@@ -59,6 +64,15 @@ func HTTP(target string) (Probe, error) {
 		}
 		return nil
 	}, nil
+}
+
+// dialPlain is for HTTP without TLS: who speaks TLS is told by ErrSpeaksTLS.
+func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := discovery.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return driver.WatchPlain(conn, nil), nil
 }
 
 // TCP is well when HOST:PORT accepts a connection.

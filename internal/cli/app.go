@@ -1,10 +1,3 @@
-// Package cli is what the command lines of envharness, envdiscover and envdiscoverd have in common: one way
-// to read options and their variables, to show help, to log and to tell errors with hints.
-//
-// The common case, of which action begins with a call of FromVariables:
-//
-//	app := cli.New("envharness", "envharness [OPTION...] COMMAND", flags, action)
-//	err := app.Run(os.Args)
 package cli
 
 import (
@@ -74,13 +67,6 @@ func flagProblem(err error, flags []urfave.Flag) string {
 		}
 	}
 	return text
-}
-
-func dashed(name string) string {
-	if len(name) == 1 {
-		return "-" + name
-	}
-	return "--" + name
 }
 
 // wanted is what a flag takes, for somebody who gave it something else.
@@ -179,9 +165,4 @@ func Read(c *urfave.Context, name string, target any) {
 	default:
 		panic(fmt.Sprintf("option %s cannot be read into a %T", name, target))
 	}
-}
-
-// Variable is the name of an option's variable.
-func Variable(prefix, option string) string {
-	return prefix + "_" + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
 }

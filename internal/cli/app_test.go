@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"bytes"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -120,4 +122,16 @@ func TestMentioned(t *testing.T) {
 			require.Len(t, flags, 6)
 		})
 	}
+}
+
+// Errors that were joined stand in one line, with no character in between that stands for a newline.
+func TestJoinedErrorsInOneLine(t *testing.T) {
+	joined := errors.Join(errors.New("one"), errors.New("two"))
+	var out, log bytes.Buffer
+	cli.Reporter{Program: "p", W: &out}.Report(joined)
+	require.Equal(t, "p: error: one; two\n", out.String())
+	logger, err := cli.NewLogger(&log, "p", "warn", "text")
+	require.NoError(t, err)
+	logger.Warn("no", "error", joined)
+	require.Equal(t, "p: warning: no (error one; two)\n", log.String())
 }

@@ -57,7 +57,11 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 	line.WriteString(h.program + ": " + levelWord(r.Level) + ": " + OneLine(r.Message))
 	before := " ("
 	write := func(a slog.Attr) bool {
-		line.WriteString(before + a.Key + " " + OneLine(a.Value.String()))
+		value := OneLine(a.Value.String())
+		if err, is := a.Value.Any().(error); is {
+			value = ErrorLine(err)
+		}
+		line.WriteString(before + a.Key + " " + value)
 		before = ", "
 		return true
 	}

@@ -3,6 +3,9 @@ package cli
 import (
 	"io"
 	"log/slog"
+	"strings"
+
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // Reporter tells people what failed: one line an error, under it one for the next step where there is one.
@@ -12,12 +15,9 @@ type Reporter struct {
 	JSON    bool // as lines of JSON, hints in an attribute of their own
 }
 
-// Report tells one error. Its hint is what its method Hint gives.
+// Report tells one error, with the hint that it or one of its causes gives.
 func (r Reporter) Report(err error) {
-	hint := ""
-	if h, ok := err.(interface{ Hint() string }); ok {
-		hint = h.Hint()
-	}
+	hint := failure.Hint(err)
 	if r.JSON {
 		var attrs []any
 		if hint != "" {
@@ -26,9 +26,12 @@ func (r Reporter) Report(err error) {
 		slog.New(slog.NewJSONHandler(r.W, nil)).Error(err.Error(), attrs...)
 		return
 	}
-	lines := r.Program + ": error: " + OneLine(err.Error()) + "\n"
+	lines := r.Program + ": error: " + ErrorLine(err) + "\n"
 	if hint != "" {
 		lines += r.Program + ": hint: " + OneLine(hint) + "\n"
 	}
 	io.WriteString(r.W, lines)
 }
+
+// ErrorLine is an error in one line: what errors.Join put below each other stands behind each other.
+func ErrorLine(err error) string { return OneLine(strings.ReplaceAll(err.Error(), "\n", "; ")) }

@@ -3,17 +3,15 @@ package cli
 import (
 	"slices"
 	"strings"
-
-	urfave "github.com/urfave/cli/v2"
 )
 
-// OptionsFirst moves options in front of the other words, so that people may write them behind. What stands
-// behind -- is left alone. Which options take a value is known from flags; unknown ones are left for the
+// optionsFirst moves options in front of the other words, so that people may write them behind. What stands
+// behind -- is left alone. Which options take a value is known from the table; unknown ones are left for the
 // parser to refuse.
-func OptionsFirst(flags []urfave.Flag, args []string) []string {
+func optionsFirst(table []Option, args []string) []string {
 	var options, words []string
 	for len(args) > 0 {
-		n := optionLength(flags, args)
+		n := optionLength(table, args)
 		switch {
 		case args[0] == "--":
 			words = append(words, args[1:]...)
@@ -31,12 +29,12 @@ func OptionsFirst(flags []urfave.Flag, args []string) []string {
 	return slices.Concat(options, []string{"--"}, words)
 }
 
-// FirstWord gives the place of the first word that is neither an option nor an option's value; len(args) when
+// firstWord gives the place of the first word that is neither an option nor an option's value; len(args) when
 // there is none.
-func FirstWord(flags []urfave.Flag, args []string) int {
+func firstWord(table []Option, args []string) int {
 	at := 0
 	for at < len(args) {
-		n := optionLength(flags, args[at:])
+		n := optionLength(table, args[at:])
 		if n == 0 || args[at] == "--" {
 			return at
 		}
@@ -47,18 +45,30 @@ func FirstWord(flags []urfave.Flag, args []string) int {
 
 // optionLength is how many words the option at the front of args has: 0 when there is none. Its
 // value may be missing.
-func optionLength(flags []urfave.Flag, args []string) int {
+func optionLength(table []Option, args []string) int {
 	if len(args[0]) < 2 || args[0][0] != '-' {
 		return 0
 	}
 	name, _, hasValue := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
-	for _, flag := range flags {
-		if !slices.Contains(flag.Names(), name) {
-			continue
-		}
-		if _, isSwitch := flag.(*urfave.BoolFlag); !isSwitch && !hasValue {
+	for _, o := range table {
+		if o.isCalled(name) && !o.isSwitch() && !hasValue {
 			return 2
 		}
 	}
 	return 1
+}
+
+// mentioned picks the options that words or a variable name: urfave/cli does so much for each flag that a program
+// with many is started noticeably sooner without the others. Words that are no options do no harm.
+func mentioned(table []Option, words []string, variable func(option string) string) []Option {
+	said := map[string]bool{}
+	for _, word := range words {
+		if name := strings.TrimLeft(word, "-"); name != word {
+			name, _, _ = strings.Cut(name, "=")
+			said[name] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(table), func(o Option) bool {
+		return !said[o.Name] && !(o.Short != "" && said[o.Short]) && variable(o.Name) == ""
+	})
 }

@@ -1,7 +1,11 @@
 // Package failure is one thing that went wrong, told to people: what it happened to, what happened, and what to do next.
 package failure
 
-import "github.com/envharness/envharness/internal/text"
+import (
+	"slices"
+
+	"github.com/envharness/envharness/internal/text"
+)
 
 // Error is one failure. It never holds a secret.
 type Error struct {
@@ -26,16 +30,26 @@ func (e *Error) Hint() string { return e.Next }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is the next step that err or one of its causes tells, or empty.
-func Hint(err error) string {
-	for err != nil {
-		if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
-			return h.Hint()
+func Hint(err error) (hint string) {
+	Find(err, func(one error) bool {
+		if h, ok := one.(interface{ Hint() string }); ok {
+			hint = h.Hint()
 		}
-		wrapper, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return ""
-		}
-		err = wrapper.Unwrap()
+		return hint != ""
+	})
+	return hint
+}
+
+// Find tells whether err or one of its causes, from the outermost on, is as is says.
+func Find(err error, is func(error) bool) bool {
+	if err == nil || is(err) {
+		return err != nil
 	}
-	return ""
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		return Find(wrapper.Unwrap(), is)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(wrapper.Unwrap(), func(cause error) bool { return Find(cause, is) })
+	}
+	return false
 }

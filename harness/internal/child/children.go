@@ -39,6 +39,7 @@ type Children struct {
 	started  chan struct{}    // holds a mark when a child was started
 	noPidfd  bool             // clone(2) refuses CLONE_PIDFD
 	closing  bool             // what is left is being ended
+	loan     loan             // of the terminal
 }
 
 // Launch is what a child is started from.
@@ -54,7 +55,7 @@ type Launch struct {
 
 // New owns no child yet.
 func New() *Children {
-	return &Children{halted: make(chan struct{}), started: make(chan struct{}, 1), running: map[int]*Process{}}
+	return &Children{halted: make(chan struct{}), started: make(chan struct{}, 1), running: map[int]*Process{}, loan: newLoan()}
 }
 
 // StartCommand starts COMMAND, whose exit status goes to exit as soon as it has exited (see Adopt).

@@ -86,7 +86,7 @@ func (w *Wait) End(in time.Duration) {
 	}
 }
 
-// follow stays with a held executable until it has exited. Each value that it makes known by saying READY=1
+// follow stays with a long-running hook until it has exited. Each value that it makes known by saying READY=1
 // again goes to push.
 func (w *Wait) follow(push func(output []byte)) syscall.WaitStatus {
 	output, count := w.outcome.Output, 1

@@ -6,11 +6,12 @@ import "syscall"
 type Process struct {
 	owner      *Children
 	pid        int
-	pidfd      int  // -1 where the kernel has none
-	lenient    bool // an export: what it leaves in the background may go on
-	exited     bool // a zombie that has not been reaped: its ID is still ours
-	held       bool // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
-	terminated bool // its group has had a TERM
+	pidfd      int            // -1 where the kernel has none
+	lenient    bool           // an export: what it leaves in the background may go on
+	exited     bool           // a zombie that has not been reaped: its ID is still ours
+	held       bool           // it said READY=1 and runs on: TERM ends it, whatever signal ends start-up
+	terminated bool           // its group has had a TERM
+	stoppedBy  syscall.Signal // what has stopped it and not been dealt with, where a terminal may be lent
 	status     syscall.WaitStatus
 	reaped     chan struct{}             // closed when it is gone
 	exit       chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and sent here
@@ -104,7 +105,7 @@ func (p *Process) end() {
 	}
 }
 
-// hold records that the process is held from now on.
+// hold records that the process is a long-running hook from now on.
 func (p *Process) hold() {
 	p.owner.mu.Lock()
 	defer p.owner.mu.Unlock()

@@ -51,6 +51,8 @@ func (ps *Children) reapNext(stopped func()) bool {
 	p := ps.running[pid]
 	killed := false // COMMAND's group, with it
 	switch {
+	case child.code == cldStopped && p != nil:
+		p.takeStop()
 	case child.code == cldStopped:
 		waitOn(waitPID, pid, waitStopped|waitNoHang)
 	case p == nil:

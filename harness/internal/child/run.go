@@ -26,14 +26,16 @@ type Execution struct {
 	Meanwhile func()    // is called once while it runs; may be nil
 }
 
-// Outcome is how a try went. Its status says nothing of one that is held: it has not exited.
+// Outcome is how a try went. Its status says nothing of a long-running hook: that has not exited.
 type Outcome struct {
 	Output   []byte
 	Status   syscall.WaitStatus
 	TimedOut bool
-	Flooded  bool          // it printed more than MaxOutput and was killed
-	Held     *Wait         // it said READY=1 and runs on
-	Valid    time.Duration // how long it said that its value is good (VALID_USEC=N), 0 for ever
+	Awaits   bool           // it timed out stopped, waiting for a terminal that the harness does not have
+	Ended    syscall.Signal // it had the terminal, and Ctrl-C or Ctrl-\ there ended it
+	Flooded  bool           // it printed more than MaxOutput and was killed
+	Held     *Wait          // it said READY=1 and runs on
+	Valid    time.Duration  // how long it said that its value is good (VALID_USEC=N), 0 for ever
 }
 
 // Run starts one executable and stays with it until it has exited or has said that it is ready (sd_notify(3)),

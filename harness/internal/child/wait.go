@@ -31,8 +31,9 @@ type Wait struct {
 
 // wait stays with the executable until it has exited and its output has ended, or until it is ready.
 func (w *Wait) wait() (Outcome, error) {
+	defer w.process.returnTerminal()
 	for !w.exited || w.pipe.read >= 0 {
-		ready, err := w.step(w.nextDeadline())
+		ready, err := w.step(w.nextLook(w.nextDeadline()))
 		if err != nil {
 			w.pipe.close()
 			return w.outcome, err
@@ -43,11 +44,27 @@ func (w *Wait) wait() (Outcome, error) {
 			w.process.hold()
 			return w.outcome, nil
 		}
+		w.process.lendTerminal()
 		w.checkDeadlines(time.Now())
 	}
 	w.pipe.close()
+	had := w.process.returnTerminal()
 	w.outcome.Status = w.process.finish()
+	if had && !w.outcome.TimedOut {
+		w.outcome.Ended = interruptOf(w.outcome.Status)
+	}
 	return w.outcome, nil
+}
+
+// nextLook is until, or sooner where the executable may be stopped for the terminal, of which no descriptor tells.
+func (w *Wait) nextLook(until time.Time) time.Time {
+	if !w.process.owner.loan.possible() {
+		return until
+	}
+	if look := time.Now().Add(lookEvery); until.IsZero() || look.Before(until) {
+		return look
+	}
+	return until
 }
 
 // step waits for one thing to happen and tells how often the executable has said READY=1.
@@ -95,7 +112,7 @@ func (w *Wait) checkDeadlines(now time.Time) {
 		w.process.Signal(syscall.SIGKILL)
 		w.killAt, w.expires = time.Time{}, time.Time{}
 	case w.killAt.IsZero() && passed(w.expires):
-		w.outcome.TimedOut = true
+		w.outcome.TimedOut, w.outcome.Awaits = true, w.process.awaitsTerminal()
 		w.process.end()
 		w.killAt = now.Add(KillAfter)
 	}

@@ -14,17 +14,22 @@ type Status struct {
 	Ready     bool             `json:"ready"`
 	Healthy   bool             `json:"healthy"`
 	Announced bool             `json:"announced"`
+	Since     time.Time        `json:"since,omitzero"` // when COMMAND was started last
+	Restarts  int              `json:"restarts"`       // of COMMAND
 	Names     []NameStatus     `json:"names"`
-	Exporters []ExporterStatus `json:"exporters"` // the held ones
+	Exporters []ExporterStatus `json:"exporters"` // the long-running hooks of /export
 }
 
-// NameStatus is one name that /environment decides, with the time its value was last found.
+// NameStatus is one name that /environment decides, with the times at which its value was last found and could last not
+// be found, and that at which it will be found anew.
 type NameStatus struct {
 	Name      string    `json:"name"`
 	Refreshed time.Time `json:"refreshed"`
+	Failed    time.Time `json:"failed,omitzero"`
+	Next      time.Time `json:"next,omitzero"`
 }
 
-// ExporterStatus is one held executable of /export. PID is 0 while it waits to be started again.
+// ExporterStatus is one long-running hook of /export. PID is 0 while it waits to be started again.
 type ExporterStatus struct {
 	Path string `json:"path"`
 	PID  int    `json:"pid"`

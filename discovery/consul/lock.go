@@ -1,0 +1,155 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
+)
+
+// lock is a key that its holder's session holds.
+type lock struct {
+	backend *backend
+	key     string
+	ttl     time.Duration
+	session string
+	rest    pause         // a key that nobody holds may be under the lock delay of a session that was not ours
+	lost    chan struct{} // receives when another has it, or nobody
+	end     context.CancelFunc
+}
+
+func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
+	return &lock{backend: b, key: plain(key), ttl: min(max(ttl, minSession), maxSession), lost: make(chan struct{}, 1), end: func() {}}
+}
+
+// Lost receives when the key is held by us no more. In an outage the renewals tell.
+func (l *lock) Lost() <-chan struct{} { return l.lost }
+
+func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
+	err := do(ctx, l.backend, func(ctx context.Context, client *client) error {
+		if err := l.open(ctx, client); err != nil {
+			return err
+		}
+		err := write(ctx, client, &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Session: l.session})
+		switch {
+		case errors.Is(err, errNoSession):
+			l.session = ""
+			return discovery.Mark(discovery.ErrUnavailable, err)
+		case errors.Is(err, errChanged): // another's lock: ours would be taken again
+			return discovery.Mark(discovery.ErrConflict, err)
+		}
+		return err
+	})
+	if err == nil {
+		var watching context.Context
+		watching, l.end = context.WithCancel(context.Background())
+		session := l.session
+		l.backend.registry.Go(watching, func(ctx context.Context) { l.watch(ctx, session) })
+	}
+	return driver.Grant{TTL: l.ttl}, err
+}
+
+// watch tells when the session has the key no more.
+func (l *lock) watch(ctx context.Context, session string) {
+	var backoff discovery.Backoff
+	for {
+		err := l.backend.registry.Await(ctx, "/"+l.key, func(item driver.Item) bool { return holder(item) != session })
+		if err == nil {
+			l.lost <- struct{}{}
+			return
+		}
+		if backoff.Wait(ctx) != nil {
+			return
+		}
+	}
+}
+
+// holder is the session that holds a key; "" when none does.
+func holder(item driver.Item) string {
+	if item.Gone {
+		return ""
+	}
+	return item.Note.(*api.KVPair).Session
+}
+
+// open makes a session, unless there is one still.
+func (l *lock) open(ctx context.Context, client *client) error {
+	if l.session != "" {
+		there, err := renewSession(ctx, client, l.session)
+		if err != nil || there {
+			return err
+		}
+	}
+	if err := l.backend.atHome(ctx, client); err != nil {
+		return err
+	}
+	session, _, err := client.Session().Create(newSession(l.key, l.ttl), writing(ctx))
+	l.session = session
+	return err
+}
+
+// WaitReleased keeps the session up meanwhile, so that it need not make one for each try.
+func (l *lock) WaitReleased(ctx context.Context) error {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, l.ttl/3)
+		err := l.backend.registry.Await(waiting, "/"+l.key, func(item driver.Item) bool { return holder(item) == "" })
+		late := waiting.Err() != nil && ctx.Err() == nil
+		cancel()
+		if late {
+			err = do(ctx, l.backend, l.open)
+		}
+		switch {
+		case err != nil:
+			return err
+		case !late:
+			return l.rest.wait(ctx)
+		}
+	}
+}
+
+func (l *lock) Renew(ctx context.Context) error {
+	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
+		entry, err := read(client, l.key, strong(ctx))
+		if err != nil {
+			return err
+		}
+		if entry == nil || entry.Session != l.session {
+			return driver.ErrNotLeading
+		}
+		there, err := renewSession(ctx, client, l.session)
+		if err == nil && !there {
+			err = driver.ErrNotLeading
+		}
+		return err
+	})
+}
+
+// Release ends the session, and with it the key that it holds.
+func (l *lock) Release(ctx context.Context) error {
+	l.end()
+	return do(ctx, l.backend, func(ctx context.Context, client *client) error { return endSession(ctx, client, l.session) })
+}
+
+// fenced does something if this process leads at that moment.
+func (l *lock) fenced(ctx context.Context, operations ...*api.KVTxnOp) error {
+	operations = append(api.KVTxnOps{{Verb: api.KVCheckSession, Key: l.key, Session: l.session}}, operations...)
+	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
+		err := write(ctx, client, operations...)
+		if errors.Is(err, errChanged) || errors.Is(err, errNoSession) {
+			err = driver.ErrNotLeading
+		}
+		return err
+	})
+}
+
+func (l *lock) Put(ctx context.Context, key string, value []byte) error {
+	return l.fenced(ctx, replaceValue(plain(key), value, "")...)
+}
+
+func (l *lock) Delete(ctx context.Context, key string) error {
+	return l.fenced(ctx, &api.KVTxnOp{Verb: api.KVDelete, Key: plain(key)})
+}

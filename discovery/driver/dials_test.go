@@ -1,0 +1,152 @@
+package driver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var errNobody = fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
+
+// A call ends when every address has refused since it began, and only then.
+func TestExpect(t *testing.T) {
+	unknown := &net.DNSError{Err: "no such host", IsNotFound: true}
+	for name, c := range map[string]struct {
+		notes   []error // of a and b in turn
+		refused bool
+	}{
+		"both refuse":                      {[]error{errNobody, errNobody}, true},
+		"one has not answered":             {[]error{errNobody}, false},
+		"one is a black hole":              {[]error{errNobody, context.DeadlineExceeded}, false},
+		"one was reached":                  {[]error{nil, errNobody}, false},
+		"one was reached, and refuses now": {[]error{nil, errNobody, errNobody}, true},
+		"one refused, and is reached now":  {[]error{errNobody, nil, nil, errNobody}, false},
+		"no such name":                     {[]error{unknown, errNobody}, true},
+		"other TLS":                        {[]error{ErrSpeaksTLS, tls.RecordHeaderError{}}, true},
+		"no TLS there":                     {[]error{Handshake(tls.RecordHeaderError{}), errNobody}, true},
+		"all addresses of a name":          {[]error{errNobody, errors.Join(errNobody, errNobody)}, true},
+		"one address of a name not":        {[]error{errNobody, errors.Join(errNobody, context.DeadlineExceeded)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := NewDials("etcd", []string{"a", "b"})
+			d.Note("a", errNobody) // before the call
+			d.Note("b", errNobody)
+			ctx, done := d.Expect(t.Context())
+			defer done()
+			for i, err := range c.notes {
+				d.Note([]string{"a", "b"}[i%2], err)
+			}
+			if c.refused {
+				require.Equal(t, ErrRefused, Refused(ctx, ctx.Err()))
+			} else {
+				require.NoError(t, ctx.Err())
+			}
+		})
+	}
+}
+
+// What is no error, or another's, stays.
+func TestRefusedIsOfItsOwnCall(t *testing.T) {
+	d := NewDials("etcd", []string{"a"})
+	ctx, done := d.Expect(t.Context())
+	done()
+	d.Note("a", errNobody)
+	require.NoError(t, Refused(ctx, nil))
+	require.Equal(t, io.EOF, Refused(ctx, io.EOF))
+}
+
+// connect asks a server for a page without TLS.
+func connect(t *testing.T, d *Dials, address string) error {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return d.Connect(ctx, network, address, new(net.Dialer).DialContext)
+		},
+	}}
+	response, err := client.Get("http://" + address)
+	if err == nil {
+		response.Body.Close()
+	}
+	return err
+}
+
+// silent ends each connection at its first byte that is no TLS, without a word; with alert it tells it in TLS.
+func silent(t *testing.T, config *tls.Config, alert bool) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if config != nil && tls.Server(conn, config).Handshake() != nil && alert {
+					conn.Write([]byte{0x15, 0x03, 0x01, 0, 2, 2, 22})
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func TestHintAtTLS(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	refuses := secure.TLS.Clone()
+	refuses.ClientAuth, refuses.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
+	for name, c := range map[string]struct {
+		address string
+		is      bool
+	}{
+		"an HTTPS server":                  {secure.Listener.Addr().String(), true},
+		"TLS that hangs up":                {silent(t, secure.TLS, false), true},
+		"TLS that answers with an alert":   {silent(t, secure.TLS, true), true},
+		"TLS that refuses us without cert": {silent(t, refuses, false), true},
+		"no TLS":                           {plain.Listener.Addr().String(), false},
+		"no TLS, hangs up":                 {silent(t, nil, false), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := NewDials("consul", []string{c.address})
+			err := connect(t, d, c.address)
+			if c.is {
+				require.ErrorIs(t, err, ErrSpeaksTLS)
+				require.Equal(t, "the server speaks TLS: write the URL with consuls://", d.Hint())
+			} else {
+				require.NotErrorIs(t, err, ErrSpeaksTLS)
+				require.Empty(t, d.Hint())
+			}
+		})
+	}
+}
+
+// The other way round: the server's answer to a TLS handshake is none.
+func TestHintAtNoTLS(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for address, hint := range map[string]string{
+		plain.Listener.Addr().String(): "the server speaks without TLS: write the URL with etcd://",
+		silent(t, nil, false):          "the server ends the TLS handshake without a word: if it speaks without TLS, write the URL with etcd://",
+	} {
+		d := NewDials("etcds", []string{address})
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		d.Note(address, Handshake(tls.Client(conn, &tls.Config{ServerName: "h"}).Handshake()))
+		conn.Close()
+		require.Equal(t, hint, d.Hint())
+	}
+}

@@ -1,0 +1,89 @@
+package etcd2
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"go.etcd.io/etcd/client/v2"
+
+	"github.com/envharness/envharness/discovery/driver"
+)
+
+// lock is a key with a TTL that holds its holder's token.
+type lock struct {
+	*backend
+	key   string
+	token string
+	ttl   time.Duration
+}
+
+func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
+	return &lock{backend: b, key: key, token: rand.Text(), ttl: seconds(ttl)}
+}
+
+func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
+	return driver.Grant{TTL: l.ttl}, do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
+		_, err := keys.Set(ctx, l.key, l.token, &client.SetOptions{TTL: l.ttl, PrevExist: client.PrevNoExist})
+		if refused(err, client.ErrorCodeNodeExist) {
+			return l.refresh(ctx, keys) // it may be ours, by a call that had no answer
+		}
+		return err
+	})
+}
+
+func (l *lock) WaitReleased(ctx context.Context) error {
+	return l.registry.Await(ctx, l.key, func(item driver.Item) bool { return item.Gone })
+}
+
+func (l *lock) Renew(ctx context.Context) error { return do(ctx, l.backend, l.refresh) }
+
+// refresh prolongs the key if it is ours; else the error matches ErrConflict.
+func (l *lock) refresh(ctx context.Context, keys client.KeysAPI) error {
+	_, err := keys.Set(ctx, l.key, "", &client.SetOptions{Refresh: true, TTL: l.ttl, PrevValue: l.token})
+	if refused(err, client.ErrorCodeTestFailed, client.ErrorCodeKeyNotFound) {
+		return driver.ErrNotLeading
+	}
+	return err
+}
+
+func (l *lock) Release(ctx context.Context) error {
+	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
+		_, err := keys.Delete(ctx, l.key, &client.DeleteOptions{PrevValue: l.token})
+		if refused(err, client.ErrorCodeTestFailed, client.ErrorCodeKeyNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// fenced changes something if this process leads at that moment. What happens between the two is not seen.
+func (l *lock) fenced(ctx context.Context, change func(context.Context, client.KeysAPI) error) error {
+	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
+		node, err := own(ctx, keys, l.key)
+		if err != nil {
+			return err
+		}
+		if node == nil || node.Value != l.token {
+			return driver.ErrNotLeading
+		}
+		return change(ctx, keys)
+	})
+}
+
+func (l *lock) Put(ctx context.Context, key string, value []byte) error {
+	return l.fenced(ctx, func(ctx context.Context, keys client.KeysAPI) error {
+		_, err := keys.Set(ctx, key, encodeValue(value), nil)
+		return err
+	})
+}
+
+func (l *lock) Delete(ctx context.Context, key string) error {
+	return l.fenced(ctx, func(ctx context.Context, keys client.KeysAPI) error {
+		_, err := keys.Delete(ctx, key, nil)
+		if refused(err, client.ErrorCodeKeyNotFound) {
+			return nil
+		}
+		return err
+	})
+}

@@ -1,0 +1,233 @@
+package zookeeper
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
+)
+
+// grace is how long a watch whose connection was lost waits for another before it is an outage.
+const grace = discovery.ConnectTimeout
+
+// connected gives the shared session once it can be asked, for which it waits no longer than limit.
+func (b *backend) connected(ctx context.Context, limit time.Duration) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (*session, error) {
+		return s, s.await(ctx)
+	})
+}
+
+// only opens this session, and none after it: what it watches would be lost.
+func (s *session) only(context.Context) (*session, error) {
+	if s.isOver() {
+		return nil, driver.ErrGap
+	}
+	return s, nil
+}
+
+// source follows a node, or all nodes below one, by watches of the shared session. A watch tells that something has
+// changed, once; what it is, is read.
+type source struct {
+	backend *backend
+	path    string
+	below   bool
+
+	limit   time.Duration // of waiting for a connection
+	session *session
+	reader  *reader
+	pending map[string]bool // paths of which there is news that was not read yet
+	nodes   map[string]bool // names below, and whether they must not be read
+	newest  int64           // change
+	exists  bool
+}
+
+func (b *backend) Follow(key string) driver.Source {
+	return &source{backend: b, path: nodePath(key), below: strings.HasSuffix(key, "/"), limit: b.config.Timeout, nodes: map[string]bool{}}
+}
+
+func (s *source) Read(ctx context.Context) (driver.Changes, error) {
+	limit := s.limit
+	s.limit = s.backend.config.Timeout
+	shared, err := s.backend.connected(ctx, limit)
+	if err != nil {
+		return driver.Changes{}, err
+	}
+	s.Close()
+	s.session, s.reader = shared, shared.news.reader()
+	s.pending = map[string]bool{}
+	s.reader.add(s.path)
+	for name := range s.nodes {
+		s.reader.add(join(s.path, name))
+	}
+	return call(ctx, s.backend, shared.only, func(ctx context.Context, _ *session) (driver.Changes, error) {
+		if err := shared.sync(ctx); err != nil {
+			return driver.Changes{}, err
+		}
+		s.newest = 0 // the ensemble may have lost its data
+		c, err := s.look(ctx, nil)
+		c.Whole = true
+		return c, err
+	})
+}
+
+func (s *source) Next(ctx context.Context) (driver.Changes, error) {
+	if len(s.pending) == 0 {
+		select {
+		case <-s.reader.wake:
+		case <-s.session.ended:
+			s.limit = grace // another connection may be there at once
+			return driver.Changes{}, driver.ErrGap
+		case <-ctx.Done():
+			return driver.Changes{}, ctx.Err()
+		}
+	}
+	return s.take(ctx, false)
+}
+
+// Refresh reads what the server has told until a sync.
+func (s *source) Refresh(ctx context.Context) (driver.Changes, error) { return s.take(ctx, true) }
+
+// take reads what there is news of.
+func (s *source) take(ctx context.Context, fresh bool) (driver.Changes, error) {
+	c, err := call(ctx, s.backend, s.session.only, func(ctx context.Context, shared *session) (driver.Changes, error) {
+		if fresh {
+			if err := shared.sync(ctx); err != nil {
+				return driver.Changes{}, err
+			}
+		}
+		maps.Copy(s.pending, s.reader.take())
+		return s.look(ctx, s.pending)
+	})
+	if err == nil {
+		clear(s.pending)
+	} else if s.session.isOver() && ctx.Err() == nil {
+		s.limit, err = grace, driver.ErrGap
+	}
+	return c, err
+}
+
+// look reads what is in fresh, all when that is nil.
+func (s *source) look(ctx context.Context, fresh map[string]bool) (driver.Changes, error) {
+	var items []driver.Item
+	var err error
+	switch {
+	case !s.below && (fresh == nil || fresh[s.path]):
+		items, err = s.lookAtOne(ctx)
+	case fresh == nil || fresh[s.path]:
+		items, err = s.list(ctx, fresh)
+	default:
+		var names []string
+		for name := range s.nodes {
+			if fresh[join(s.path, name)] {
+				names = append(names, name)
+			}
+		}
+		items, err = s.read(ctx, names)
+	}
+	return driver.Changes{Items: items, Revision: revision(s.newest), Never: !s.exists}, err
+}
+
+func (s *source) lookAtOne(ctx context.Context) ([]driver.Item, error) {
+	n, found, err := orMissing(ctx, s.session, s.path, s.session.getWatched)
+	if err != nil || !found {
+		return []driver.Item{{Key: s.path, Gone: true}}, err
+	}
+	return []driver.Item{itemOf(s.path, n)}, nil
+}
+
+// list reads which nodes there are, and those that are new, in fresh, or were denied, on which no watch can be
+// set; all of them when fresh is nil.
+func (s *source) list(ctx context.Context, fresh map[string]bool) ([]driver.Item, error) {
+	below, found, err := orMissing(ctx, s.session, s.path, s.session.childrenWatched)
+	if err != nil {
+		return nil, err
+	}
+	if s.exists = found; found {
+		s.newest = max(s.newest, below.stat.Pzxid)
+	}
+	there := make(map[string]bool, len(below.names))
+	var names []string
+	for _, name := range below.names {
+		there[name] = true
+		if refused, had := s.nodes[name]; !had || refused || fresh == nil || fresh[join(s.path, name)] {
+			names = append(names, name)
+		}
+	}
+	var items []driver.Item
+	for name := range s.nodes {
+		if !there[name] {
+			items = append(items, s.forget(name))
+		}
+	}
+	read, err := s.read(ctx, names)
+	return append(items, read...), err
+}
+
+// read reads nodes.
+func (s *source) read(ctx context.Context, names []string) ([]driver.Item, error) {
+	for _, name := range names {
+		s.reader.add(join(s.path, name))
+	}
+	results, err := readEach(ctx, s.session, s.path, names, s.session.getWatched)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]driver.Item, len(results))
+	for i, one := range results {
+		items[i] = s.replace(one)
+	}
+	if s.allDenied() {
+		return nil, zk.ErrNoAuth
+	}
+	return items, nil
+}
+
+// allDenied reports whether there are nodes, and none that may be read.
+func (s *source) allDenied() bool {
+	for _, refused := range s.nodes {
+		if !refused {
+			return false
+		}
+	}
+	return len(s.nodes) > 0
+}
+
+// replace takes over what was read of a node.
+func (s *source) replace(read result[node]) driver.Item {
+	path := join(s.path, read.name)
+	switch {
+	case missing(read.err): // the list tells when it is there again
+		return s.forget(read.name)
+	case denied(read.err):
+		if !s.nodes[read.name] {
+			s.backend.warnDenied(path)
+		}
+		s.nodes[read.name] = true
+		return driver.Item{Key: path, Gone: true}
+	}
+	s.nodes[read.name] = false
+	s.newest = max(s.newest, read.value.stat.Mzxid)
+	return itemOf(path, read.value)
+}
+
+func (s *source) forget(name string) driver.Item {
+	path := join(s.path, name)
+	delete(s.nodes, name)
+	s.reader.remove(path)
+	return driver.Item{Key: path, Gone: true}
+}
+
+// Close wants to know no more.
+func (s *source) Close() {
+	if s.reader != nil {
+		s.reader.close()
+		s.reader = nil
+	}
+}

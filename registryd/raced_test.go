@@ -1,0 +1,5 @@
+//go:build race
+
+package registryd
+
+const raced = true
