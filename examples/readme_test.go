@@ -221,11 +221,12 @@ func helpOptions(t *testing.T) map[string]option {
 	}
 	_, topics, found := strings.Cut(ask("--help"), "--help TOPIC:\n")
 	require.True(t, found)
-	topics, _, _ = strings.Cut(topics, "\n\n")
 
-	texts := []string{ask("print", "--help"), ask("check", "--help"), ask("diff", "--help"), ask("status", "--help")}
+	texts := []string{ask("status", "--help"), ask("print", "--help"), ask("check", "--help"), ask("diff", "--help")}
 	for line := range strings.Lines(topics) {
-		texts = append(texts, ask("--help", strings.Fields(line)[0]))
+		if topic, is := strings.CutPrefix(line, "  "); is {
+			texts = append(texts, ask("--help", strings.Fields(topic)[0]))
+		}
 	}
 	options := map[string]option{}
 	for _, text := range texts {

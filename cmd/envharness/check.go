@@ -8,22 +8,30 @@ import (
 	"slices"
 	"strings"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/cli"
 )
 
 // checkCommand is envharness check: find what would go wrong, run nothing.
-func checkCommand() subcommand {
-	return subcommand{
-		usage:   "envharness check [OPTION...] [DIR...]",
-		summary: "find mistakes, run nothing",
-		about:   "Tells all that is wrong with the entries of /environment and /export, or of each DIR, and exits 1 when there is something. A DIR that is called export is held to the rules of /export.",
-		options: []topic{directories, entries, reporting},
-		flags:   []urfave.Flag{jsonFlag},
-		run: func(c *urfave.Context, options harness.Options) error {
-			order, findings := findAll(c.Args().Slice(), options)
-			if err := show(order, findings, c.Bool("json")); err != nil {
+func checkCommand(s *settings) cli.Command {
+	asJSON := false
+	return cli.Command{
+		Name:      "check",
+		Arguments: "[DIR...]",
+		Most:      -1,
+		Listed:    "check, diff",
+		Summary:   "find mistakes; names that only one of two DIRs has",
+		About:     "Tells all that is wrong with the entries of /environment and /export, or of each DIR, and exits 1 when there is something. A DIR that is called export is held to the rules of /export.",
+		Example:   "envharness check ./environment ./export",
+		Notes:     variables,
+		Options:   append([]cli.Option{jsonOption(&asJSON)}, s.options(directories, entries)...),
+		Run: func(c *cli.Call) error {
+			options, err := s.begin(c)
+			if err != nil {
+				return err
+			}
+			order, findings := findAll(c.Args, options)
+			if err := show(order, findings, asJSON); err != nil {
 				return err
 			}
 			if len(findings) > 0 {
@@ -34,7 +42,9 @@ func checkCommand() subcommand {
 	}
 }
 
-var jsonFlag = &urfave.BoolFlag{Name: "json", Category: string(reporting), Usage: "print JSON"}
+func jsonOption(json *bool) cli.Option {
+	return cli.Option{Name: "json", Usage: "print JSON", Target: json}
+}
 
 // findAll checks the directories named, or those that the options name, and gives the order of their executables. Of
 // the named ones, one that is an export directory of the options or is called export is held to the rules of /export.

@@ -2,50 +2,32 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/harness"
-	"github.com/envharness/envharness/internal/buildinfo"
 	"github.com/envharness/envharness/internal/cli"
 )
 
-const (
-	usage  = "envharness [OPTION...] [--] COMMAND [ARG...]"
-	prefix = "ENVHARNESS" // of the variables that options are read from
-)
+// prefix is that of the variables that options are read from.
+const prefix = "ENVHARNESS"
 
-// subcommand is one of the words that are not a COMMAND when they come first.
-type subcommand struct {
-	usage   string
-	summary string  // in a few words, for the list of subcommands
-	about   string  // what its own --help says beyond that
-	options []topic // the groups of options that it takes
-	flags   []urfave.Flag
-	run     func(*urfave.Context, harness.Options) error
-}
+// variables is at the end of the help of every command.
+const variables = "Every option has a variable: --log-level is ENVHARNESS_LOG_LEVEL."
 
 // run does what the command line says and gives the exit code.
 func run(args []string, signals *harness.Signals) int {
+	line := commandLine(signals)
 	if command := bareCommand(args); len(command) > 0 {
-		if log, err := cli.NewLogger(os.Stderr, "envharness", "warn", cli.LogText); err == nil {
+		if log, err := cli.NewLogger(os.Stderr, line.Name, line.LogLevel, cli.LogText); err == nil {
 			slog.SetDefault(log)
 		}
-		return finish(harness.New(harness.DefaultOptions(), signals).Run(command), cli.Reporter{Program: "envharness", W: os.Stderr})
+		return finish(line, meant(command[0], harness.New(harness.DefaultOptions(), signals).Run(command)))
 	}
-	command := startCommand(signals)
-	name := "envharness"
-	if len(args) > 0 && isSubcommand(args[0]) {
-		command, name, args = subcommands(signals)[args[0]], name+" "+args[0], args[1:]
-	}
-	report := cli.Reporter{Program: "envharness", W: os.Stderr, JSON: wantsJSON(args)}
-	err := command.execute(name, args, &report)
-	return finish(err, report)
+	line.Commands = commands(newSettings(), signals)
+	return finish(line, line.Run(args))
 }
 
 // bareCommand is COMMAND when the command line is nothing else and no variable sets an option: most
@@ -62,115 +44,98 @@ func bareCommand(args []string) []string {
 	return args
 }
 
-// wantsJSON tells how an error in the options themselves is to be reported, before they are understood.
-func wantsJSON(args []string) bool {
-	for i, arg := range args {
-		if arg == "--log-format" && i+1 < len(args) {
-			return args[i+1] == cli.LogJSON
-		}
-		if value, found := strings.CutPrefix(arg, "--log-format="); found {
-			return value == cli.LogJSON
-		}
-		if arg == "--" {
-			break
+// isSubcommand tells whether a word is no COMMAND when it comes first.
+func isSubcommand(word string) bool { return slices.Contains(subcommandNames(), word) }
+
+func subcommandNames() []string {
+	return []string{
+		"print", "exec", "check", "diff", "install", "notify",
+		harness.RequestStatus, harness.RequestReady, harness.RequestDrain, harness.RequestResume,
+	}
+}
+
+// meant guesses that a COMMAND that is not there was to be a subcommand.
+func meant(command string, err error) error {
+	var failed *harness.Error
+	if errors.As(err, &failed) && failed.Code == harness.ExitNotFound {
+		if name := cli.Nearest(command, subcommandNames()); name != "" {
+			failed.Next = strings.TrimSuffix("did you mean envharness "+name+"? "+failed.Next, " ")
 		}
 	}
-	return os.Getenv(cli.Variable(prefix, "log-format")) == cli.LogJSON
+	return err
 }
 
 // finish reports what failed and gives the exit code.
-func finish(err error, report cli.Reporter) int {
+func finish(line *cli.Program, err error) int {
 	harness.Each(err, func(one error) {
 		if exit := new(harness.ExitError); !errors.As(one, &exit) {
-			report.Report(one)
+			line.Report(one)
 		}
 	})
 	return harness.ExitCode(err)
 }
 
-// execute parses the options and runs the subcommand. It tells report how errors are to be shown.
-func (s subcommand) execute(name string, args []string, report *cli.Reporter) error {
-	flags := append(flagsOf(allFlags(), s.options), s.flags...)
-	app := cli.New(name, s.usage, cli.Mentioned(flags, args, prefix, os.LookupEnv), func(c *urfave.Context) error {
-		if c.Bool("help") {
-			return help(os.Stdout, s, flags, c.Args().First())
-		}
-		if c.Bool("version") {
-			_, err := fmt.Printf("envharness %s\n", buildinfo.String())
-			return err
-		}
-		if err := cli.FromVariables(c, prefix, os.LookupEnv); err != nil {
-			return err
-		}
-		level, format := "warn", cli.LogText
-		cli.Read(c, "log-level", &level)
-		cli.Read(c, "log-format", &format)
-		report.JSON = format == cli.LogJSON
-		options, err := readOptions(c)
-		if err != nil {
-			return err
-		}
-		options.Drop = variablesOf(os.Environ())
-		log, err := cli.NewLogger(os.Stderr, "envharness", level, format)
-		if err != nil {
-			return &cli.UsageError{Problem: err.Error(), Usage: s.usage}
-		}
-		slog.SetDefault(log)
-		return s.run(c, options)
-	})
-	return app.Run(append([]string{name}, args...))
+// commandLine is envharness without its subcommands.
+func commandLine(signals *harness.Signals) *cli.Program {
+	return &cli.Program{
+		Name:         "envharness",
+		Prefix:       prefix,
+		Main:         startCommand(newSettings(), signals),
+		CommandFirst: true,
+		Topics:       topics(),
+		LogTopic:     reporting,
+		LogLevel:     "warn",
+		Stdout:       os.Stdout,
+		Stderr:       os.Stderr,
+		Lookup:       os.LookupEnv,
+	}
+}
+
+// commands are the subcommands, in the order of help.
+func commands(s *settings, signals *harness.Signals) []cli.Command {
+	return append([]cli.Command{
+		printCommand(s, signals),
+		execCommand(s, signals),
+		checkCommand(s),
+		diffCommand(s),
+		installCommand(),
+		notifyCommand(),
+	}, askCommands(signals)...)
 }
 
 // startCommand is envharness without a subcommand.
-func startCommand(signals *harness.Signals) subcommand {
-	return subcommand{
-		usage:   usage,
-		summary: "resolve, become COMMAND",
-		options: []topic{directories, entries, running, failures, values, commandOptions, initOptions, changes, readiness, timelines, reporting},
-		run: func(c *urfave.Context, options harness.Options) error {
-			if c.NArg() == 0 {
+func startCommand(s *settings, signals *harness.Signals) cli.Command {
+	return cli.Command{
+		Arguments:  "[OPTION...] [--] COMMAND [ARG...]",
+		Most:       -1,
+		About:      "Learns the environment, announces the service, then becomes COMMAND.",
+		Example:    "envharness -- my-server --port 80",
+		Notes:      "Exit: COMMAND's; 125 failed; 126, 127 no COMMAND. Variables as ENVHARNESS_INIT.",
+		Options:    s.table(),
+		OptionsEnd: true,
+		Run: func(c *cli.Call) error {
+			options, err := s.begin(c)
+			if err != nil {
+				return err
+			}
+			if len(c.Args) == 0 {
 				return &harness.Error{
 					Problem: "no COMMAND to become",
 					Next:    `name one: envharness -- my-server --port 80, or in a Dockerfile: ENTRYPOINT ["envharness","--"] and CMD ["my-server","--port","80"]`,
 				}
 			}
-			var err error
-			if options.Init, err = readInitOptions(c); err != nil {
+			if options.Init, err = s.readInit(c); err != nil {
 				return err
 			}
-			return harness.New(options, signals).Run(c.Args().Slice())
+			return meant(c.Args[0], harness.New(options, signals).Run(c.Args))
 		},
 	}
 }
 
-func subcommands(signals *harness.Signals) map[string]subcommand {
-	return map[string]subcommand{
-		"print": printCommand(signals),
-		"check": checkCommand(),
-		"diff":  diffCommand(),
-
-		"exec":    execCommand(signals),
-		"install": installCommand(),
-		"notify":  notifyCommand(),
-
-		harness.RequestStatus: askCommand(signals, harness.RequestStatus, "tell its state as JSON", "Tells what the harness knows of itself and of COMMAND, as JSON."),
-		harness.RequestReady:  askCommand(signals, harness.RequestReady, "exit 0 if ready and well", "Exits 0 when COMMAND is ready and well, 1 when it is not: a Kubernetes exec probe."),
-		harness.RequestDrain:  askCommand(signals, harness.RequestDrain, "withdraw the service", "Withdraws the service and leaves COMMAND running."),
-		harness.RequestResume: askCommand(signals, harness.RequestResume, "announce it again", "Announces the service again after a drain."),
-	}
-}
-
-func isSubcommand(word string) bool {
-	switch word {
-	case "print", "check", "diff", "exec", "install", "notify", harness.RequestStatus, harness.RequestReady, harness.RequestDrain, harness.RequestResume:
-		return true
-	}
-	return false
-}
-
-// usageError is a command line whose words are understood and do not fit together.
-func usageError(c *urfave.Context, format string, args ...any) error {
-	return &cli.UsageError{Problem: fmt.Sprintf(format, args...), Usage: c.App.UsageText}
+// begin is how a command begins that resolves: with its log as the program's, and its options.
+func (s *settings) begin(c *cli.Call) (harness.Options, error) {
+	slog.SetDefault(c.Log)
+	return s.read(c, os.Environ())
 }
 
 // commaSeparated is a list in one word, with empty items left out.

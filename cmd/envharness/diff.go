@@ -5,29 +5,33 @@ import (
 	"fmt"
 	"os"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/harness"
 	"github.com/envharness/envharness/internal/cli"
 )
 
 // diffCommand is envharness diff: the names that one environment has and the other lacks.
-func diffCommand() subcommand {
-	return subcommand{
-		usage:   "envharness diff [OPTION...] DIR DIR",
-		summary: "names that only one has",
-		about:   "Tells which names only one DIR has, and exits 1 when there are some. Values are not compared: they are meant to differ.",
-		options: []topic{entries, reporting},
-		flags:   []urfave.Flag{jsonFlag},
-		run: func(c *urfave.Context, options harness.Options) error {
-			if c.NArg() != 2 {
-				return usageError(c, "two directories are compared, not %d", c.NArg())
-			}
-			differences, err := harness.Diff(options, c.Args().Get(0), c.Args().Get(1))
+func diffCommand(s *settings) cli.Command {
+	asJSON := false
+	return cli.Command{
+		Name:      "diff",
+		Arguments: "DIR DIR",
+		Least:     2,
+		Most:      2,
+		Listed:    "-",
+		About:     "Tells which names only one DIR has, and exits 1 when there are some. Values are not compared: they are meant to differ.",
+		Example:   "envharness diff development production",
+		Notes:     variables,
+		Options:   append([]cli.Option{jsonOption(&asJSON)}, s.options(entries)...),
+		Run: func(c *cli.Call) error {
+			options, err := s.begin(c)
 			if err != nil {
 				return err
 			}
-			if err := showDifferences(differences, c.Bool("json")); err != nil {
+			differences, err := harness.Diff(options, c.Args[0], c.Args[1])
+			if err != nil {
+				return err
+			}
+			if err := showDifferences(differences, asJSON); err != nil {
 				return err
 			}
 			if len(differences) > 0 {

@@ -5,26 +5,29 @@ import (
 	"path/filepath"
 	"strings"
 
-	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness"
+	"github.com/envharness/envharness/internal/cli"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
 // installCommand is envharness install: for init containers beside an image that has no harness.
-func installCommand() subcommand {
-	return subcommand{
-		usage:   "envharness install DEST",
-		summary: "copy itself to DEST",
-		about:   "Copies this very program to DEST, a directory or a file, executable for everybody: an init container brings it so into a volume beside an image that is not yours.",
-		options: []topic{reporting},
-		run: func(c *urfave.Context, _ harness.Options) error {
-			if c.NArg() != 1 || c.Args().First() == "" {
-				return usageError(c, "one DEST is needed, a directory or a file")
+func installCommand() cli.Command {
+	return cli.Command{
+		Name:      "install",
+		Arguments: "DEST",
+		Most:      1,
+		Summary:   "copy itself to DEST",
+		About:     "Copies this very program to DEST, a directory or a file, executable for everybody: an init container brings it so into a volume beside an image that is not yours.",
+		Example:   "envharness install /shared",
+		Notes:     variables,
+		Run: func(c *cli.Call) error {
+			if len(c.Args) == 0 || c.Args[0] == "" {
+				return c.Misuse("one DEST is needed, a directory or a file")
 			}
-			return install(c.Args().First())
+			return install(c.Args[0])
 		},
 	}
 }

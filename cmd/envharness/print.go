@@ -6,55 +6,68 @@ import (
 	"os"
 	"slices"
 
-	urfave "github.com/urfave/cli/v2"
-
 	"github.com/envharness/envharness/harness"
 	"github.com/envharness/envharness/internal/cli"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
 
+// printing is the options of print.
+type printing struct {
+	format, output string
+	all, mask      bool
+}
+
 // printCommand is envharness print: resolve everything, print it, start nothing.
-func printCommand(signals *harness.Signals) subcommand {
-	return subcommand{
-		usage:   "envharness print [OPTION...] [NAME...]",
-		summary: "resolve and print",
-		about:   "Shows what differs from the inherited environment. It resolves everything, as a start would, and neither runs /export nor starts anything.",
-		options: []topic{directories, entries, running, failures, values, timelines, reporting},
-		flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "format", Category: string(printing), Usage: "`FORMAT`: sh, dotenv, json, nul, docker, or table for people", Value: string(harness.FormatSh)},
-			&urfave.StringFlag{Name: "output", Category: string(printing), Usage: "`FILE`: write to FILE, mode 0600, all or nothing"},
-			&urfave.BoolFlag{Name: "all", Category: string(printing), Usage: "print what is inherited, too"},
-			&urfave.BoolFlag{Name: "mask", Category: string(printing), Usage: "hide the values"},
-		},
-		run: func(c *urfave.Context, options harness.Options) error {
-			word := string(harness.FormatSh)
-			cli.Read(c, "format", &word)
-			format, err := harness.ParseFormat(word)
-			if err != nil {
-				return usageError(c, "%v", err)
-			}
-			resolution, err := harness.New(options, signals).Resolve()
+func printCommand(s *settings, signals *harness.Signals) cli.Command {
+	p := &printing{format: string(harness.FormatSh)}
+	own := []cli.Option{
+		{Name: "format", Argument: "FORMAT", Usage: "sh, dotenv, json, nul, docker, or table for people", Target: &p.format},
+		{Name: "output", Argument: "FILE", Usage: "write to FILE, mode 0600, all or nothing", Target: &p.output},
+		{Name: "all", Usage: "print what is inherited, too", Target: &p.all},
+		{Name: "mask", Usage: "hide the values", Target: &p.mask},
+	}
+	return cli.Command{
+		Name:      "print",
+		Arguments: "[NAME...]",
+		Most:      -1,
+		Summary:   "resolve and print",
+		About:     "Shows what differs from the inherited environment. It resolves everything, as a start would, and neither runs /export nor starts anything.",
+		Example:   "envharness print --format table --mask",
+		Notes:     variables,
+		Options:   append(own, s.options(directories, entries, running, failures, values, timelines)...),
+		Run: func(c *cli.Call) error {
+			options, err := s.begin(c)
 			if err != nil {
 				return err
 			}
-			variables := resolution.Changed
-			if c.Bool("all") || c.NArg() > 0 {
-				variables = resolution.All
-			}
-			if c.NArg() > 0 {
-				if variables, err = only(variables, c.Args().Slice()); err != nil {
-					return err
-				}
-			}
-			return output(c.String("output"), func(w io.Writer) error {
-				return harness.WriteVariables(w, format, variables, c.Bool("mask"))
-			})
+			return p.print(c, harness.New(options, signals))
 		},
 	}
 }
 
-const printing topic = "print"
+func (p *printing) print(c *cli.Call, run *harness.Harness) error {
+	format, err := harness.ParseFormat(p.format)
+	if err != nil {
+		return c.Misuse("%v", err)
+	}
+	resolution, err := run.Resolve()
+	if err != nil {
+		return err
+	}
+	variables := resolution.Changed
+	if p.all || len(c.Args) > 0 {
+		variables = resolution.All
+	}
+	if len(c.Args) > 0 {
+		if variables, err = only(variables, c.Args); err != nil {
+			return err
+		}
+	}
+	return output(p.output, func(w io.Writer) error {
+		return harness.WriteVariables(w, format, variables, p.mask)
+	})
+}
 
 // only picks names, in the order of variables.
 func only(variables []harness.Variable, names []string) ([]harness.Variable, error) {

@@ -12,5 +12,5 @@ func stage() (code int, is bool) {
 	if os.Args[0] != harness.StageName {
 		return 0, false
 	}
-	return finish(harness.Stage(os.Args), cli.Reporter{Program: "envharness", W: os.Stderr}), true
+	return finish(&cli.Program{Name: "envharness", Stderr: os.Stderr}, harness.Stage(os.Args)), true
 }

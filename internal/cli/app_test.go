@@ -3,14 +3,14 @@ package cli_test
 import (
 	"bytes"
 	"errors"
-	"slices"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/internal/cli"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // settings are what a command line and variables came to.
@@ -22,26 +22,30 @@ type settings struct {
 }
 
 func parse(variables map[string]string, args ...string) (s settings, err error) {
-	flags := []urfave.Flag{
-		&urfave.StringSliceFlag{Name: "dir", Value: urfave.NewStringSlice("/default")},
-		&urfave.DurationFlag{Name: "wait"},
-		&urfave.IntFlag{Name: "jobs"},
-		&urfave.BoolFlag{Name: "fast", Aliases: []string{"f"}},
-		&urfave.BoolFlag{Name: "version"},
+	s.dirs = []string{"/default"}
+	var jobs int
+	p := cli.Program{
+		Name:   "program",
+		Prefix: "PROGRAM",
+		Main: cli.Command{
+			Arguments: "WORD...",
+			Most:      -1,
+			Options: []cli.Option{
+				{Name: "dir", Argument: "DIR", Target: &s.dirs},
+				{Name: "wait", Argument: "D", Target: &s.wait},
+				{Name: "jobs", Argument: "N", Target: &jobs},
+				{Name: "fast", Short: "f", Target: &s.fast},
+			},
+			OptionsEnd: true,
+			Run:        func(c *cli.Call) error { s.words = c.Args; return nil },
+		},
+		LogLevel: "warn",
+		Stdout:   io.Discard,
+		Stderr:   io.Discard,
+		Lookup:   func(name string) (string, bool) { value, ok := variables[name]; return value, ok },
 	}
-	lookup := func(name string) (string, bool) { value, ok := variables[name]; return value, ok }
-	mentioned := cli.Mentioned(flags, args, "PROGRAM", lookup)
-	app := cli.New("program", "program [OPTION...] WORD...", mentioned, func(c *urfave.Context) error {
-		if err := cli.FromVariables(c, "PROGRAM", lookup); err != nil {
-			return err
-		}
-		s = settings{dirs: []string{"/default"}, words: c.Args().Slice()}
-		cli.Read(c, "dir", &s.dirs)
-		cli.Read(c, "wait", &s.wait)
-		cli.Read(c, "fast", &s.fast)
-		return nil
-	})
-	return s, app.Run(append([]string{"program"}, args...))
+	err = p.Run(args)
+	return s, err
 }
 
 func TestOptionsAndVariables(t *testing.T) {
@@ -72,55 +76,24 @@ func TestOptionsAndVariables(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	const duration = "it takes a duration such as 500ms, 30s or 1h30m"
 	for _, test := range []struct {
-		want      string
-		variables map[string]string
-		args      []string
+		want, hint string
+		variables  map[string]string
+		args       []string
 	}{
-		{"unknown option --fats", nil, []string{"--fats"}},
-		{"unknown option -x", nil, []string{"-x"}},
-		{"an argument is missing after --dir", nil, []string{"--dir"}},
-		{"invalid value for -f: it takes true or false", nil, []string{"-f=5"}},
-		{"invalid value for --jobs: it takes a whole number", nil, []string{"--jobs", "1.5"}},
-		{"invalid value for --wait: " + duration, nil, []string{"--wait", "5"}},
-		{"invalid value for PROGRAM_WAIT: " + duration, map[string]string{"PROGRAM_WAIT": "5"}, nil},
-		{"invalid value for PROGRAM_FAST: it takes true or false", map[string]string{"PROGRAM_FAST": "yes"}, nil},
+		{"unknown option --fats", "did you mean --fast? ", nil, []string{"--fats"}},
+		{"unknown option -x", "", nil, []string{"-x"}},
+		{"--wait cannot be negative", "", nil, []string{"--wait", "-1s"}},
+		{"an argument is missing after --dir", "", nil, []string{"--dir"}},
+		{"invalid value for -f: it takes true or false", "", nil, []string{"-f=5"}},
+		{"invalid value for --jobs: it takes a whole number", "", nil, []string{"--jobs", "1.5"}},
+		{"invalid value for --wait: " + duration, "", nil, []string{"--wait", "5"}},
+		{"invalid value for PROGRAM_WAIT: " + duration, "", map[string]string{"PROGRAM_WAIT": "5"}, nil},
+		{"invalid value for PROGRAM_FAST: it takes true or false", "", map[string]string{"PROGRAM_FAST": "yes"}, nil},
 	} {
 		_, err := parse(test.variables, test.args...)
-		var usage *cli.UsageError
-		require.ErrorAs(t, err, &usage, test.want)
-		require.Equal(t, test.want, usage.Error())
-		require.Equal(t, "usage: program [OPTION...] WORD...", usage.Hint())
-	}
-}
-
-func TestMentioned(t *testing.T) {
-	flags := []urfave.Flag{
-		&urfave.StringFlag{Name: "one"}, &urfave.StringSliceFlag{Name: "two"}, &urfave.IntFlag{Name: "three"},
-		&urfave.DurationFlag{Name: "four"}, &urfave.BoolFlag{Name: "five", Aliases: []string{"f"}}, &urfave.StringFlag{Name: "long-name"},
-	}
-	for name, test := range map[string]struct {
-		words, variables, want []string
-	}{
-		"nothing":              {},
-		"every spelling":       {words: []string{"--one", "x", "-two=a", "--three=3"}, want: []string{"one", "two", "three"}},
-		"an alias":             {words: []string{"-f"}, want: []string{"five"}},
-		"words are no options": {words: []string{"one", "two=2", "-", "--"}},
-		"variables":            {variables: []string{"PROGRAM_LONG_NAME", "PROGRAM_FOUR", "ONE"}, want: []string{"four", "long-name"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			set := func(name string) (string, bool) {
-				if slices.Contains(test.variables, name) {
-					return "x", true
-				}
-				return "", false
-			}
-			var names []string
-			for _, flag := range cli.Mentioned(flags, test.words, "PROGRAM", set) {
-				names = append(names, flag.Names()[0])
-			}
-			require.Equal(t, test.want, names)
-			require.Len(t, flags, 6)
-		})
+		require.True(t, cli.IsMisuse(err), test.want)
+		require.EqualError(t, err, test.want)
+		require.Equal(t, test.hint+"usage: program [OPTION...] WORD...", failure.Hint(err))
 	}
 }
 

@@ -48,7 +48,7 @@ func (p *Program) noHelp(c Command, topics []Topic, word string) error {
 			names = append(names, command.Name)
 		}
 	}
-	return suggest(Misuse(usage, "no help on %q", word), nearest(word, names))
+	return suggest(Misuse(usage, "no help on %q", word), Nearest(word, names))
 }
 
 // topicsOf are the groups that a command's options are in, in the order of help.
@@ -66,7 +66,19 @@ func (p *Program) Page(c Command) string {
 	if strings.Count(whole, "\n") <= screenHeight {
 		return whole
 	}
-	return p.pageWith(c, nil, p.topicsOf(c))
+	return compact(p.pageWith(c, nil, p.topicsOf(c)))
+}
+
+// compact takes empty lines out of a page that is longer than a screen, from its end on.
+func compact(page string) string {
+	for strings.Count(page, "\n") > screenHeight {
+		at := strings.LastIndex(page, "\n\n")
+		if at < 0 {
+			break
+		}
+		page = page[:at] + page[at+1:]
+	}
+	return page
 }
 
 func (p *Program) pageWith(c Command, shown, listed []Topic) string {

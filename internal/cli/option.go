@@ -101,9 +101,7 @@ func (o Option) byDefault() string {
 	}
 	switch t := o.Target.(type) {
 	case *int:
-		if *t != 0 {
-			return strconv.Itoa(*t)
-		}
+		return strconv.Itoa(*t)
 	case *string:
 		return *t
 	case *[]string:

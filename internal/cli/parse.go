@@ -133,7 +133,7 @@ func optionProblem(err error, table []Option) (problem, meant string) {
 		for _, o := range table {
 			names = append(names, o.dashed())
 		}
-		return "unknown option " + dashed(name), nearest(dashed(name), names)
+		return "unknown option " + dashed(name), Nearest(dashed(name), names)
 	}
 	if name, found := strings.CutPrefix(text, "flag needs an argument: -"); found {
 		return "an argument is missing after " + dashed(name), ""

@@ -157,16 +157,11 @@ func (p *Program) command(name string) (Command, bool) {
 
 // unknown is about a word that is no command.
 func (p *Program) unknown(format, word string) error {
-	return suggest(Misuse(p.Main.usage(p.Name), format, word), p.Similar(word))
-}
-
-// Similar is the command that somebody who wrote another word may have meant, or empty.
-func (p *Program) Similar(word string) string {
 	var names []string
 	for _, c := range p.Commands {
 		names = append(names, c.Name)
 	}
-	return nearest(word, names)
+	return suggest(Misuse(p.Main.usage(p.Name), format, word), Nearest(word, names))
 }
 
 // suggest adds what may have been meant to the hint.

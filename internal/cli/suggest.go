@@ -1,7 +1,7 @@
 package cli
 
-// nearest is the word that somebody who wrote another may have meant, or empty.
-func nearest(written string, words []string) string {
+// Nearest is the word that somebody who wrote another may have meant, or empty.
+func Nearest(written string, words []string) string {
 	best, fewest := "", 1+len(written)/3
 	for _, word := range words {
 		if n := distance(written, word); n > 0 && n <= fewest && (best == "" || n < fewest) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -93,13 +94,29 @@ func checkDatabase(ctx context.Context, path string) (applied uint64, err error)
 			}
 		}
 		return tx.ForEach(func(_ []byte, bucket *bolt.Bucket) error {
-			return bucket.ForEach(func([]byte, []byte) error { return ctx.Err() })
+			return checkBucket(ctx, bucket)
 		})
 	})
 	if err != nil && ctx.Err() == nil {
 		err = &damage{path, err}
 	}
 	return applied, err
+}
+
+// checkBucket looks for what bbolt panics at in a goroutine of its own when etcd opens the database: keys out of order,
+// and buckets in buckets, of which etcd has none.
+func checkBucket(ctx context.Context, bucket *bolt.Bucket) error {
+	var last []byte
+	return bucket.ForEach(func(key, value []byte) error {
+		if value == nil {
+			return errors.New("a key has no value")
+		}
+		if last != nil && bytes.Compare(last, key) >= 0 {
+			return errors.New("keys are out of order")
+		}
+		last = key
+		return ctx.Err()
+	})
 }
 
 // checkLogs reads the log of changes: all of it must be there from the first file to the last change that the
