@@ -2,6 +2,7 @@ package harness
 
 import (
 	"errors"
+	"os/signal"
 	"syscall"
 )
 
@@ -10,6 +11,8 @@ import (
 func (h *Harness) supervise([]string) error {
 	return &Error{Subject: "--init", Problem: "works on Linux alone", Err: errors.ErrUnsupported}
 }
+
+func cameIgnored(sig syscall.Signal) bool { return signal.Ignored(sig) }
 
 func resetIgnored() {}
 

@@ -111,15 +111,19 @@ var notForwarded = []syscall.Signal{
 const lastSignal = 64
 
 // dropped are those of them that are caught nonetheless, and end there: they would stop the harness.
-var dropped = []os.Signal{syscall.SIGTTIN, syscall.SIGTTOU}
+var dropped = [...]syscall.Signal{syscall.SIGTTIN, syscall.SIGTTOU}
 
 // forwardAll begins to catch every signal that is forwarded, those inherited as ignored excepted.
 func (s *Signals) forwardAll() {
 	for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
-		if !slices.Contains(notForwarded, sig) && !slices.Contains(s.caught, sig) && !signal.Ignored(sig) {
+		if !slices.Contains(notForwarded, sig) && !slices.Contains(s.caught, sig) && !cameIgnored(sig) {
 			s.caught = append(s.caught, sig)
 			signal.Notify(s.arrived, sig)
 		}
 	}
-	signal.Notify(make(chan os.Signal, 1), dropped...)
+	for _, sig := range dropped {
+		if !cameIgnored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }

@@ -76,11 +76,24 @@ func resetDispositions() {
 	}
 }
 
-// resetIgnored gives those signals their default actions that stay ignored over execve(2) when they are
-// inherited so: the ones that Go's runtime installs no handler for. It keeps HUP and INT ignored, on purpose.
-// SIGCHLD gets its own because nobody here needs it, and Go's handler would wake a thread at every exit.
+// cameIgnored tells whether a signal has come in ignored and is still. Go's runtime knows that of HUP and INT. It installs
+// no handler for the signals of job control, so of these the kernel knows. All others are caught before main begins,
+// and have their default actions in COMMAND.
+func cameIgnored(sig syscall.Signal) bool {
+	var action struct {
+		handler uintptr // the first member everywhere that Go runs on but MIPS
+		_       [3]uint64
+	}
+	const ignore = 1 // SIG_IGN
+	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&action)), sigsetSize, 0, 0)
+	return signal.Ignored(sig) || action.handler == ignore
+}
+
+// resetIgnored gives those signals their default actions that C libraries keep for their threads and that Go's runtime
+// leaves as they come. SIGCHLD gets its own because nobody here needs it, and Go's handler would wake a thread at
+// every exit.
 func resetIgnored() {
-	for _, sig := range [...]syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCHLD, 32, 34} {
+	for _, sig := range [...]syscall.Signal{syscall.SIGCHLD, 32, 34} {
 		defaultAction(sig)
 	}
 }

@@ -363,9 +363,13 @@ func TestInitDispositions(t *testing.T) {
 			{"env", mask(), mask()},
 			{"nohup", mask(unix.SIGHUP), mask()},
 			{"env --ignore-signal=HUP --ignore-signal=INT", mask(unix.SIGHUP, unix.SIGINT), mask()},
-			{"env --ignore-signal=PIPE --ignore-signal=CHLD --ignore-signal=USR1 --ignore-signal=HUP", mask(unix.SIGHUP), mask()},
-			{"env --block-signal=USR1", mask(), mask(unix.SIGUSR1)},
+			{"env --ignore-signal=TSTP --ignore-signal=TTIN --ignore-signal=TTOU --ignore-signal=CONT", mask(unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGCONT), mask()},
+			// Go catches them before main begins.
+			{"env --ignore-signal=PIPE --ignore-signal=CHLD --ignore-signal=USR1 --ignore-signal=TERM --ignore-signal=QUIT --ignore-signal=HUP", mask(unix.SIGHUP), mask()},
+			{"env --block-signal=USR1 --block-signal=PIPE --block-signal=TSTP", mask(), mask(unix.SIGUSR1, unix.SIGPIPE, unix.SIGTSTP)},
 			{"env --block-signal=TTIN --block-signal=URG", mask(), mask(unix.SIGTTIN, unix.SIGURG)},
+			// Go never leaves them blocked.
+			{"env --block-signal=HUP --block-signal=INT --block-signal=QUIT --block-signal=TERM --block-signal=PROF --block-signal=TTOU", mask(), mask(unix.SIGTTOU)},
 		} {
 			t.Run(test.before, func(t *testing.T) {
 				t.Parallel()

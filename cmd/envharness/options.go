@@ -24,6 +24,11 @@ const (
 	reporting      = "report"
 )
 
+// signalsNote says which signals the kernel and Go's runtime keep from being passed on as they come.
+const signalsNote = "Forwarded is every signal but KILL, STOP, CHLD, URG, PIPE, PROF, TTIN, TTOU, 32 to 34 and faults. " +
+	"What came ignored stays so in COMMAND if it is HUP, INT, TSTP, TTIN, TTOU or CONT. " +
+	"What came blocked stays so unless it is HUP, INT, QUIT, TERM, ABRT, STKFLT, CHLD, URG, PROF or a fault."
+
 // topics are the groups in the order of help.
 func topics() []cli.Topic {
 	return []cli.Topic{
@@ -33,7 +38,7 @@ func topics() []cli.Topic {
 		{Name: failures, Title: "further tries, last known values"},
 		{Name: values, Title: "env-files, what is required, what empty means, who wins"},
 		{Name: commandOptions, Title: "COMMAND's user, directory, files, and what runs before it"},
-		{Name: initOptions, Title: "staying as PID 1: signals, stop, orphans"},
+		{Name: initOptions, Title: "staying as PID 1: signals, stop, orphans", Note: signalsNote},
 		{Name: changes, Title: "when values change while COMMAND runs"},
 		{Name: readiness, Title: "when COMMAND is ready and well, and what follows"},
 		{Name: timelines, Title: "what took how long"},

@@ -139,12 +139,12 @@ func (p *Program) writeCommands(text *strings.Builder) {
 // topicPage lists the options of one topic.
 func (p *Program) topicPage(c Command, name string) string {
 	var text strings.Builder
-	for _, t := range p.Topics {
-		if t.Name == name {
-			fmt.Fprintln(&text, t.heading())
-		}
-	}
+	t := p.Topics[slices.IndexFunc(p.Topics, func(t Topic) bool { return t.Name == name })]
+	fmt.Fprintln(&text, t.heading())
 	writeOptions(&text, p.Table(c), name, false)
+	if t.Note != "" {
+		fmt.Fprintln(&text, strings.Join(wrap(t.Note, screenWidth), "\n"))
+	}
 	return text.String()
 }
 

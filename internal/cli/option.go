@@ -27,8 +27,8 @@ type Option struct {
 	Default string // what help shows as the default where Target's value does not tell it
 }
 
-// Topic is a group of options.
-type Topic struct{ Name, Title string }
+// Topic is a group of options, with a note on what is true of it as a whole.
+type Topic struct{ Name, Title, Note string }
 
 // flag is the option for urfave/cli. It has no default: what is not given is not read.
 func (o Option) flag() urfave.Flag {
