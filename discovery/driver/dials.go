@@ -22,6 +22,7 @@ type Dials struct {
 
 	lock    sync.Mutex
 	last    map[string]error
+	silent  map[string]bool // of those that hung up without an answer: whether they speak TLS
 	waiting map[*expectation]struct{}
 }
 
@@ -37,6 +38,7 @@ func NewDials(scheme string, addresses []string) *Dials {
 		scheme:    scheme,
 		addresses: addresses,
 		last:      map[string]error{},
+		silent:    map[string]bool{},
 		waiting:   map[*expectation]struct{}{},
 	}
 }
@@ -92,7 +94,40 @@ func (d *Dials) Connect(ctx context.Context, network, address string, connect fu
 	if err != nil {
 		return nil, err
 	}
-	return WatchPlain(conn, func(err error) { d.Note(address, err) }), nil
+	return d.Watch(conn, address), nil
+}
+
+// Watch is WatchPlain for a connection to an address; what it finds out is noted. Of a server that hangs up each time
+// it asks once.
+func (d *Dials) Watch(conn net.Conn, address string) net.Conn {
+	return &plainConn{
+		Conn:    conn,
+		hangsUp: func() bool { return d.hangsUp(conn, address) },
+		heard: func(tls bool) {
+			if tls {
+				d.Note(address, ErrSpeaksTLS)
+				return
+			}
+			d.lock.Lock()
+			defer d.lock.Unlock()
+			delete(d.silent, address)
+		},
+	}
+}
+
+// hangsUp reports whether a server that hangs up speaks TLS, as far as that is known or can be found out.
+func (d *Dials) hangsUp(conn net.Conn, address string) bool {
+	d.lock.Lock()
+	tls, known := d.silent[address]
+	d.lock.Unlock()
+	if known {
+		return tls
+	}
+	tls = handshakes(conn.RemoteAddr())
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	d.silent[address] = tls
+	return tls
 }
 
 // Report says how it went with every address.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -132,6 +133,33 @@ func TestHintAtTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that hangs up each time is asked once whether it speaks TLS.
+func TestAsksForTLSOnce(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	var accepted atomic.Int64
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			accepted.Add(1)
+			conn.Close()
+		}
+	}()
+	d := NewDials("zk", []string{listener.Addr().String()})
+	for range 5 {
+		conn, err := d.Connect(t.Context(), "tcp", listener.Addr().String(), new(net.Dialer).DialContext)
+		require.NoError(t, err)
+		_, err = conn.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		conn.Close()
+	}
+	require.EqualValues(t, 6, accepted.Load())
 }
 
 // The other way round: the server's answer to a TLS handshake is none.

@@ -33,27 +33,29 @@ func Handshake(err error) error {
 const handshakeTime = time.Second
 
 // WatchPlain looks at what a server first says on a connection without TLS: ErrSpeaksTLS takes the place of an answer,
-// or of a hang-up without any, by which it shows that it speaks TLS. Noted, if any, is called with it.
-func WatchPlain(conn net.Conn, noted func(error)) net.Conn {
-	return &plainConn{Conn: conn, noted: noted}
+// or of a hang-up without any, by which it shows that it speaks TLS.
+func WatchPlain(conn net.Conn) net.Conn {
+	return &plainConn{Conn: conn, hangsUp: func() bool { return handshakes(conn.RemoteAddr()) }, heard: func(bool) {}}
 }
 
 type plainConn struct {
 	net.Conn
-	noted func(error)
-	heard bool // of the goroutine that reads
+	hangsUp func() bool    // reports whether a server that hangs up speaks TLS
+	heard   func(tls bool) // is told what an answer shows
+	known   bool           // of the goroutine that reads
 }
 
 func (c *plainConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if c.heard || n == 0 && err == nil {
+	if c.known || n == 0 && !hungUp(err) {
 		return n, err
 	}
-	c.heard = true
-	if n > 0 && isTLS(p[:n]) || n == 0 && hungUp(err) && handshakes(c.RemoteAddr()) {
-		if c.noted != nil {
-			c.noted(ErrSpeaksTLS)
-		}
+	c.known = true
+	tls := n > 0 && isTLS(p[:n]) || n == 0 && c.hangsUp()
+	if n > 0 || tls {
+		c.heard(tls)
+	}
+	if tls {
 		return 0, ErrSpeaksTLS
 	}
 	return n, err

@@ -223,7 +223,7 @@ func (r *registration) keep(ctx context.Context) error {
 		}
 		err := r.step(ctx)
 		if waiting != nil {
-			waiting <- err
+			waiting <- r.updated(err)
 		}
 		switch {
 		case waiting != nil && errors.Is(err, discovery.ErrInvalid):
@@ -233,6 +233,15 @@ func (r *registration) keep(ctx context.Context) error {
 		}
 		timer.Reset(r.next(err))
 	}
+}
+
+// updated is the answer to who has changed the instance. A renewal that fails once the change is written is tried again,
+// and no business of theirs.
+func (r *registration) updated(err error) error {
+	if r.announced && !r.dirty && !permanent(err) {
+		return nil
+	}
+	return err
 }
 
 // next is when the next step is due.

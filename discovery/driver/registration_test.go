@@ -53,6 +53,21 @@ func TestRenewsWhileUpdated(t *testing.T) {
 	})
 }
 
+// An update that is written succeeds, though the renewal that was due with it fails; that is tried again.
+func TestUpdateSucceedsBesideFailedRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		registration := registered(t, registryOf(t, f, 0), f)
+		f.lease.answer("renew", errAway)
+		time.Sleep(3*time.Second + time.Millisecond)
+		require.NoError(t, registration.Update(t.Context(), web("a")))
+		require.Equal(t, []string{"renew", "update", "renew"}, f.lease.taken())
+		f.lease.answer("renew", nil)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"renew"}, f.lease.taken())
+	})
+}
+
 func TestAnnouncesAgainWhenLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

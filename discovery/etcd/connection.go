@@ -124,9 +124,8 @@ type plainTransport struct {
 }
 
 func (t *plainTransport) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, grpccredentials.AuthInfo, error) {
-	c := t.connection
-	address := addressOf(c.config, conn, authority)
-	return t.TransportCredentials.ClientHandshake(ctx, authority, driver.WatchPlain(conn, func(err error) { c.dials.Note(address, err) }))
+	address := addressOf(t.connection.config, conn, authority)
+	return t.TransportCredentials.ClientHandshake(ctx, authority, t.connection.dials.Watch(conn, address))
 }
 
 func (t *plainTransport) Clone() grpccredentials.TransportCredentials {

@@ -20,13 +20,13 @@ type opener func(context.Context) (*session, error)
 func call[T any](ctx context.Context, b *backend, open opener, ask func(context.Context, *session) (T, error)) (T, error) {
 	return driver.Call(ctx, b.config.Timeout, b, func(ctx context.Context) (T, error) {
 		var backoff discovery.Backoff
-		for {
+		for first := true; ; first = false {
 			var answer T
 			var user discovery.Credentials
 			s, err := open(ctx)
 			if err == nil {
 				user = s.user()
-				answer, err = askUnlessRefused(ctx, s, ask)
+				answer, err = askUnlessRefused(ctx, s, first, ask)
 			}
 			switch {
 			case err == nil:
@@ -53,14 +53,17 @@ func do(ctx context.Context, b *backend, open opener, ask func(context.Context, 
 	return err
 }
 
-// askUnlessRefused ends a call that waits for a session as soon as every server refuses the connection.
-func askUnlessRefused[T any](ctx context.Context, s *session, ask func(context.Context, *session) (T, error)) (T, error) {
+// askUnlessRefused ends a call that waits for a session as soon as every server refuses the connection. At first it
+// has the session tried at once.
+func askUnlessRefused[T any](ctx context.Context, s *session, first bool, ask func(context.Context, *session) (T, error)) (T, error) {
 	if s.isKept() {
 		return ask(ctx, s)
 	}
 	ctx, done := s.backend.hosts.Expect(ctx)
 	defer done()
-	s.reconnect()
+	if first {
+		s.reconnect()
+	}
 	answer, err := ask(ctx, s)
 	return answer, driver.Refused(ctx, err)
 }

@@ -33,7 +33,8 @@ type session struct {
 	ended  chan struct{}
 	gone   chan struct{} // closed when nothing of it is left to run
 
-	hurry chan struct{} // receives when it is to dial without a rest
+	hurry  chan struct{} // receives when it is to dial without a rest
+	wanted chan struct{} // the same, for a call that waits
 
 	// Of the library's goroutine that dials.
 	round   *round
@@ -76,6 +77,7 @@ func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session,
 		news:     newNews(),
 		login:    login,
 		hurry:    make(chan struct{}, 1),
+		wanted:   make(chan struct{}, 1),
 		up:       make(chan struct{}),
 		ended:    make(chan struct{}),
 		gone:     make(chan struct{}),
@@ -143,7 +145,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 		return nil, err
 	}
 	if !r.config.Secure {
-		conn = driver.WatchPlain(conn, nil)
+		conn = r.hosts.Watch(conn, address)
 	}
 	k := &socket{
 		Conn:  conn,
@@ -181,6 +183,7 @@ func (s *session) rest() error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-s.wanted:
 	case <-s.hurry:
 		s.backoff.Reset()
 	case <-s.life.Done():
@@ -200,12 +203,12 @@ func (s *session) hasten() {
 	}
 }
 
-// reconnect makes a session that rests dial at once.
+// reconnect makes a session that rests dial at once; the rests after that are as long as they would be.
 func (s *session) reconnect() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if !s.connected {
-		poke(s.hurry)
+		poke(s.wanted)
 	}
 }
 

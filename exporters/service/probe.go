@@ -72,7 +72,7 @@ func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return driver.WatchPlain(conn, nil), nil
+	return driver.WatchPlain(conn), nil
 }
 
 // TCP is well when HOST:PORT accepts a connection.
