@@ -8,6 +8,9 @@ import (
 	"github.com/envharness/envharness/internal/cli"
 )
 
+// formatPrometheus is the format of status that print does not have.
+const formatPrometheus = "prometheus"
+
 // askCommands are those that talk to a running harness. The list of commands has them in one line.
 func askCommands(signals *harness.Signals) []cli.Command {
 	return []cli.Command{
@@ -35,7 +38,10 @@ func askCommand(signals *harness.Signals, request, about string) cli.Command {
 		Notes:   variables,
 		Options: options,
 		Run: func(c *cli.Call) error {
-			if format != "json" && format != "prometheus" {
+			if _, err := harness.ParseFormat(format); err == nil && !c.Said("format") {
+				format = "json" // the variable is print's too, and meant for that
+			}
+			if format != "json" && format != formatPrometheus {
 				return c.Misuse("unknown format %q: known are json and prometheus", format)
 			}
 			signals.EndProcess()
@@ -51,7 +57,7 @@ func askCommand(signals *harness.Signals, request, about string) cli.Command {
 // inFormat is a status as it is shown.
 func inFormat(format string, status []byte) []byte {
 	var s harness.Status
-	if format == "prometheus" && json.Unmarshal(status, &s) == nil {
+	if format == formatPrometheus && json.Unmarshal(status, &s) == nil {
 		return s.Prometheus()
 	}
 	return append(status, '\n')

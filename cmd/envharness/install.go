@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -38,11 +39,7 @@ func install(dest string) error {
 	failed := func(err error, next string) error {
 		return &harness.Error{Subject: dest, Problem: "cannot install there: " + text.Reason(err), Next: next, Err: err}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return failed(err, "mount /proc in this container")
-	}
-	program, err := os.ReadFile(self)
+	program, err := readSelf()
 	if err != nil {
 		return failed(err, "mount /proc in this container")
 	}
@@ -57,4 +54,16 @@ func install(dest string) error {
 		return failed(err, "name a directory, or a file in one, that this user may write to")
 	}
 	return nil
+}
+
+// readSelf is the program that runs. Linux's link leads to its file even when that was replaced or removed, proc(5).
+func readSelf() ([]byte, error) {
+	if runtime.GOOS == "linux" {
+		return os.ReadFile("/proc/self/exe")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(self)
 }

@@ -47,6 +47,9 @@ func printCommand(s *settings, signals *harness.Signals) cli.Command {
 }
 
 func (p *printing) print(c *cli.Call, run *harness.Harness) error {
+	if p.format == formatPrometheus && !c.Said("format") {
+		p.format = string(harness.FormatSh) // the variable is that of status too, and meant for that
+	}
 	format, err := harness.ParseFormat(p.format)
 	if err != nil {
 		return c.Misuse("%v", err)
