@@ -132,7 +132,7 @@ func writeBusybox(t *testing.T, path string) {
 	require.NoError(t, archive.WriteHeader(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(content))}))
 	_, err = archive.Write(content)
 	require.NoError(t, err)
-	for _, name := range []string{"sh", "env", "tr"} {
+	for _, name := range []string{"sh", "cat", "env", "grep", "sort", "tr"} {
 		require.NoError(t, archive.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: "busybox"}))
 	}
 	require.NoError(t, archive.Close())

@@ -17,21 +17,37 @@ import (
 // shop says what it has been given.
 const shop = "#!/bin/sh\necho \"shop $*\"\nenv | grep -E '^(DATABASE_URL|DB_PASSWORD|API_KEY|TLS_CRT|TLS_CRT_FILE)=' | sort\n[ -z \"$TLS_CRT_FILE\" ] || cat \"$TLS_CRT_FILE\"\n"
 
-// TestForeignImage does what the kubelet does with kubernetes/foreign-image.yaml, in a directory in place of each volume.
-func TestForeignImage(t *testing.T) {
-	t.Parallel()
+// composeWant is what shop says in compose/compose.yaml.
+const composeWant = "shop --port 8080\nAPI_KEY=secret api-key\nDB_PASSWORD=secret db_password\n"
+
+// podWant is what shop says in kubernetes/foreign-image.yaml, below root.
+func podWant(root string) string {
+	return "shop --port 8080\nDATABASE_URL=postgresql://shop:example@db/shop\nDB_PASSWORD=example\nTLS_CRT_FILE=" + root + "/run/shop/TLS_CRT\nan example certificate"
+}
+
+// podExample is what kubernetes/foreign-image.yaml holds.
+type podExample struct {
+	Spec struct {
+		InitContainers []struct{ Command []string } `yaml:"initContainers"`
+		Containers     []struct {
+			Command, Args []string
+			Env           []struct{ Name, Value string }
+			VolumeMounts  []struct {
+				Name      string
+				MountPath string `yaml:"mountPath"`
+				ReadOnly  bool   `yaml:"readOnly"`
+			} `yaml:"volumeMounts"`
+		}
+	}
+	scripts, secret map[string]string
+}
+
+func readPodExample(t *testing.T) podExample {
+	t.Helper()
 	content, err := os.ReadFile("kubernetes/foreign-image.yaml")
 	require.NoError(t, err)
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	var pod struct {
-		Spec struct {
-			InitContainers []struct{ Command []string } `yaml:"initContainers"`
-			Containers     []struct {
-				Command, Args []string
-				Env           []struct{ Name, Value string }
-			}
-		}
-	}
+	var pod podExample
 	var configMap struct{ Data map[string]string }
 	var secret struct {
 		Data map[string]string `yaml:"stringData"`
@@ -39,17 +55,23 @@ func TestForeignImage(t *testing.T) {
 	require.NoError(t, decoder.Decode(&pod))
 	require.NoError(t, decoder.Decode(&configMap))
 	require.NoError(t, decoder.Decode(&secret))
+	pod.scripts, pod.secret = configMap.Data, secret.Data
+	require.Equal(t, []string{"envharness", "install", "/harness"}, pod.Spec.InitContainers[0].Command)
+	return pod
+}
 
+// TestForeignImage does what the kubelet does with kubernetes/foreign-image.yaml, in a directory in place of each volume.
+func TestForeignImage(t *testing.T) {
+	t.Parallel()
+	pod := readPodExample(t)
 	root := t.TempDir()
 	for _, dir := range []string{"harness", "environment", "secrets", "run", "bin"} {
 		require.NoError(t, os.Mkdir(filepath.Join(root, dir), 0o755))
 	}
-	writeVolume(t, filepath.Join(root, "environment"), configMap.Data)
-	writeVolume(t, filepath.Join(root, "secrets"), secret.Data)
+	writeVolume(t, filepath.Join(root, "environment"), pod.scripts)
+	writeVolume(t, filepath.Join(root, "secrets"), pod.secret)
 	writeProgram(t, filepath.Join(root, "bin/shop"), shop)
 
-	install := pod.Spec.InitContainers[0].Command
-	require.Equal(t, []string{"envharness", "install", "/harness"}, install)
 	got := run(t, nil, envharness, "install", filepath.Join(root, "harness"))
 	require.Equal(t, 0, got.exitCode, got.stderr)
 
@@ -63,7 +85,7 @@ func TestForeignImage(t *testing.T) {
 	}
 	got = run(t, environ, root+c.Command[0], append(c.Command[1:], c.Args...)...)
 	require.Equal(t, 0, got.exitCode, got.stderr)
-	require.Equal(t, "shop --port 8080\nDATABASE_URL=postgresql://shop:example@db/shop\nDB_PASSWORD=example\nTLS_CRT_FILE="+root+"/run/shop/TLS_CRT\nan example certificate", got.stdout)
+	require.Equal(t, podWant(root), got.stdout)
 }
 
 // writeVolume makes a volume as the kubelet does, with its mode for all files.
@@ -77,23 +99,35 @@ func writeVolume(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// TestComposeSecrets runs what compose/compose.yaml says, with a directory in place of /run/secrets.
-func TestComposeSecrets(t *testing.T) {
-	t.Parallel()
+// composeService is the service of compose/compose.yaml.
+type composeService struct {
+	Entrypoint, Command, Secrets []string
+	Environment                  map[string]string
+}
+
+func readComposeExample(t *testing.T) composeService {
+	t.Helper()
 	content, err := os.ReadFile("compose/compose.yaml")
 	require.NoError(t, err)
 	var file struct {
-		Services map[string]struct {
-			Entrypoint, Command, Secrets []string
-			Environment                  map[string]string
-		}
-		Secrets map[string]any
+		Services map[string]composeService
+		Secrets  map[string]any
 	}
 	require.NoError(t, yaml.Unmarshal(content, &file))
 	s := file.Services["shop"]
-	root := t.TempDir()
 	for _, name := range s.Secrets {
 		require.Contains(t, file.Secrets, name)
+	}
+	require.Equal(t, "envharness", s.Entrypoint[0])
+	return s
+}
+
+// TestComposeSecrets runs what compose/compose.yaml says, with a directory in place of /run/secrets.
+func TestComposeSecrets(t *testing.T) {
+	t.Parallel()
+	s := readComposeExample(t)
+	root := t.TempDir()
+	for _, name := range s.Secrets {
 		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte("secret "+name+"\n"), 0o777))
 	}
 	writeProgram(t, filepath.Join(root, "shop"), shop)
@@ -101,10 +135,9 @@ func TestComposeSecrets(t *testing.T) {
 	for name, value := range s.Environment {
 		environ = append(environ, name+"="+strings.ReplaceAll(value, "/run/secrets", root))
 	}
-	require.Equal(t, "envharness", s.Entrypoint[0])
 	got := run(t, environ, envharness, append(s.Entrypoint[1:], s.Command...)...)
 	require.Equal(t, 0, got.exitCode, got.stderr)
-	require.Equal(t, "shop --port 8080\nAPI_KEY=secret api-key\nDB_PASSWORD=secret db_password\n", got.stdout)
+	require.Equal(t, composeWant, got.stdout)
 }
 
 // TestSystemdUnit runs what systemd/shop.service says, and hears what systemd would hear.

@@ -127,6 +127,8 @@ func (s *startup) setMember(e entry, v envfile.Variable) (m member, taken bool, 
 	case !ok && s.Names == NamesSkip:
 		s.Log.Warn("skipped: its name cannot be a variable (--names skip)", "path", e.path, "name", v.Name)
 		return m, false, nil
+	case v.Name == "":
+		return m, false, memberError(e, "(empty name)", "a member without a name is no variable", "name it in the store, or --names skip leaves it out")
 	case !ok:
 		return m, false, memberError(e, v.Name, "its name cannot be a variable: a name is a letter or _ and then letters, digits or _", "--names upper maps such names, --names skip leaves them out")
 	case s.PreferInherited && s.isInherited(name):

@@ -133,8 +133,8 @@ func TestTLS(t *testing.T) {
 		announce(t, openForTest(t, url+certificates.CA+client+"&server-name=server.test"))
 	})
 	for name, wrong := range map[string]struct{ url, say, hint string }{
-		"other authority":       {url + others.CA + client, "unknown authority", "?ca="},
-		"other name":            {url + certificates.CA + client + "&server-name=other.test", "other.test", "?server-name="},
+		"other authority":       {url + others.CA + client, "unknown authority", "?ca=FILE"},
+		"other name":            {url + certificates.CA + client + "&server-name=other.test", "other.test", "?server-name=NAME"},
 		"no client certificate": {url + certificates.CA, server.Address, "endpoint health"},
 		"no TLS":                {"etcd://" + server.Address + "/x?timeout=1h", "speaks TLS", "etcds://"},
 		"no TLS there":          {"etcds://" + testservers.EmbeddedEtcd(t).Address + "/x?timeout=1s", "", " etcd://"},

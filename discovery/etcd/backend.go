@@ -184,13 +184,36 @@ func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Du
 		if ttl == 0 {
 			return client.Put(ctx, key, string(value))
 		}
-		lease, err := client.Grant(ctx, seconds(ttl))
-		if err != nil {
-			return nil, err
-		}
-		return client.Put(ctx, key, string(value), clientv3.WithLease(lease.ID))
+		return nil, putLeased(ctx, client, key, value, ttl)
 	})
 	return err
+}
+
+// putLeased writes a value on a lease of its own. A value that is written again and again leaves no lease behind:
+// neither the one of a write that failed, nor the one before.
+func putLeased(ctx context.Context, client *clientv3.Client, key string, value []byte, ttl time.Duration) error {
+	lease, err := client.Grant(ctx, seconds(ttl))
+	if err != nil {
+		return err
+	}
+	before, _ := client.Get(ctx, key) // who may write need not be allowed to read
+	if _, err := client.Put(ctx, key, string(value), clientv3.WithLease(lease.ID)); err != nil {
+		revokeUnused(ctx, client, lease.ID)
+		return err
+	}
+	if before != nil && len(before.Kvs) == 1 && before.Kvs[0].Lease != 0 {
+		revokeUnused(ctx, client, clientv3.LeaseID(before.Kvs[0].Lease))
+	}
+	return nil
+}
+
+// revokeUnused ends a lease that no key is on. One that cannot be ended ends with its TTL.
+func revokeUnused(ctx context.Context, client *clientv3.Client, id clientv3.LeaseID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if lease, err := client.TimeToLive(ctx, id, clientv3.WithAttachedKeys()); err == nil && len(lease.Keys) == 0 {
+		_, _ = client.Revoke(ctx, id)
+	}
 }
 
 func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {

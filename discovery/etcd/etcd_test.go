@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
@@ -108,4 +109,26 @@ func rawClient(t testing.TB, server *testservers.Etcd) *clientv3.Client {
 	})
 	require.NoError(t, err)
 	return client
+}
+
+// TestValuesLeaveNoLease: a value with a TTL that is written again and again has one lease, not one for each write.
+func TestValuesLeaveNoLease(t *testing.T) {
+	server := testservers.EmbeddedEtcd(t)
+	registry, err := discovery.NewEngines(Engine).Open(t.Context(), "etcd://"+server.Address+"/leases")
+	require.NoError(t, err)
+	defer registry.Close()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{server.Address}})
+	require.NoError(t, err)
+	defer client.Close()
+
+	values := registry.(discovery.Values)
+	for i := range 5 {
+		require.NoError(t, values.Put(t.Context(), "A", []byte{byte('0' + i)}, time.Hour))
+	}
+	leases, err := client.Leases(t.Context())
+	require.NoError(t, err)
+	require.Len(t, leases.Leases, 1)
+	got, err := values.Get(t.Context(), "A")
+	require.NoError(t, err)
+	require.Equal(t, "4", string(got))
 }
