@@ -100,6 +100,21 @@ func TestSilentClients(t *testing.T) {
 	s.stop()
 }
 
+// TestNoDescriptorLeft: a harness that can open nothing for a while answers again when it can.
+func TestNoDescriptorLeft(t *testing.T) {
+	t.Parallel()
+	s := outside.start(t, tree(t, nil), "probe", "watch", "log")
+	s.logs("start")
+	s.becomes("ready", 0)
+	var limit unix.Rlimit
+	require.NoError(t, unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, nil, &limit))
+	require.NoError(t, unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}, nil))
+	s.answers("ready", 125)
+	require.NoError(t, unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, &limit, nil))
+	s.becomes("ready", 0)
+	s.stop()
+}
+
 // TestHarnessThatDoesNotAnswer: a probe fails within seconds, and TERM ends it sooner.
 func TestHarnessThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
