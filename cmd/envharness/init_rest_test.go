@@ -24,7 +24,7 @@ func TestWorkersOutliveTheCommand(t *testing.T) {
 		} {
 			t.Run(exits.name, func(t *testing.T) {
 				t.Parallel()
-				s := in.start(t, tree(t, map[string]string{"run": "#!/bin/sh\n" + worker + "\nuntil [ -e log ]; do sleep 0.02; done\necho start >>log\n" + exits.how}), "./run")
+				s := in.start(t, tree(t, map[string]string{"run": "#!/bin/sh\n" + worker + "\nuntil [ -s log ]; do sleep 0.02; done\necho start >>log\n" + exits.how}), "./run")
 				s.logs("worker start", "start")
 				if exits.name == "in a stop" {
 					s.signal(unix.SIGTERM)
@@ -42,7 +42,7 @@ func TestWorkersOutliveTheCommand(t *testing.T) {
 // TestWhatIsDeafIsKilled: what ignores TERM ends with the grace.
 func TestWhatIsDeafIsKilled(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
-		s := in.start(t, tree(t, nil), "--grace", "300ms", "sh", "-c", `(trap '' TERM; echo deaf >>log; while :; do sleep 1; done) & until [ -e log ]; do sleep 0.02; done; wait`)
+		s := in.start(t, tree(t, nil), "--grace", "300ms", "sh", "-c", `(trap '' TERM; echo deaf >>log; while :; do sleep 1; done) & until [ -s log ]; do sleep 0.02; done; wait`)
 		s.logs("deaf")
 		s.signal(unix.SIGTERM)
 		s.exits(143)

@@ -82,7 +82,7 @@ func TestHeartbeatInTheBackground(t *testing.T) {
 		s := in.start(t, tree(t, map[string]string{
 			"export/a": `#!/bin/sh
 				sh -c 'trap "echo heartbeat ended >>log; exit" TERM; echo heartbeat >>log; sleep 1000 & wait' >/dev/null 2>&1 &
-				until [ -e log ]; do sleep 0.01; done`,
+				until [ -s log ]; do sleep 0.01; done`,
 		}), "probe", "watch", "log")
 		s.logs("heartbeat", "start")
 		s.stop()
@@ -170,7 +170,7 @@ func TestGrace(t *testing.T) {
 		t.Run("a session of its own", func(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, nil), "--grace", "1s", "sh", "-c",
-				"setsid sh -c 'trap \"\" TERM; echo escaped >>log; while :; do sleep 1000; done' & until [ -e log ]; do sleep 0.02; done; exec probe watch log")
+				"setsid sh -c 'trap \"\" TERM; echo escaped >>log; while :; do sleep 1000; done' & until [ -s log ]; do sleep 0.02; done; exec probe watch log")
 			s.logs("escaped", "start")
 			s.stop()
 			eventually(t, "what is left was killed", func() bool { return len(living(t, "TEST_MARK="+s.dir)) == 0 })
