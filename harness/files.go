@@ -113,11 +113,20 @@ func (s *startup) writeFiles() error {
 	if len(s.AsFile) == 0 {
 		return nil
 	}
-	_, err := patiently(s, s.Files, func() (struct{}, error) { return struct{}{}, s.user.Run(s.writeFilesAsUser) })
+	write := s.filesWriter()
+	_, err := patiently(s, s.Files, func() (struct{}, error) { return struct{}{}, write() })
 	return err
 }
 
-func (s *startup) writeFilesAsUser() error {
+// filesWriter gives what writes the values of now. It touches nothing else that may change while it waits for a disk.
+func (s *startup) filesWriter() func() error {
+	values := s.fileVariables()
+	return func() error {
+		return s.user.Run(func() error { return s.writeFilesAsUser(values) })
+	}
+}
+
+func (s *startup) writeFilesAsUser(values map[string]string) error {
 	if s.files.dir == nil {
 		dir, err := openFiles(s.Files)
 		if err != nil {
@@ -125,7 +134,6 @@ func (s *startup) writeFilesAsUser() error {
 		}
 		s.files.dir, s.files.written = dir, map[string]string{}
 	}
-	values := s.fileVariables()
 	for name, value := range values {
 		if old, written := s.files.written[name]; written && old == value {
 			continue

@@ -22,12 +22,11 @@ const (
 // changes gathers changes of the environment, so that one thing follows all of them, and keeps the file current that
 // COMMAND may read.
 type changes struct {
-	written chan error // the outcome of a write of the file
-	writing bool       // one has not ended in its time
-
 	*Harness
 	base  *startup
 	state *state
+	file  output        // of Write
+	files output        // of AsFile
 	told  []string      // what COMMAND has, sorted; nil when it does not know
 	timer *time.Timer   // when something is to follow
 	until time.Time     // when it has to, zero while nothing has changed
@@ -40,7 +39,11 @@ type changes struct {
 }
 
 func newChanges(s *startup, st *state) *changes {
-	return &changes{written: make(chan error, 1), Harness: s.Harness, base: s, state: st, timer: newStoppedTimer(), retry: backoff.Delay{First: retryFirst, Most: retryWriteMax}, again: backoff.Delay{First: retryFirst, Most: retryWriteMax}, ran: make(chan error, 1)}
+	return &changes{Harness: s.Harness, base: s, state: st,
+		file: newOutput(s.Init.Write, "write"), files: newOutput(s.Files, "files"),
+		timer: newStoppedTimer(), ran: make(chan error, 1),
+		retry: backoff.Delay{First: retryFirst, Most: retryWriteMax}, again: backoff.Delay{First: retryFirst, Most: retryWriteMax},
+	}
 }
 
 // gather waits for more changes before one thing follows all of them: until none came for gatherFor, but not
@@ -110,10 +113,7 @@ func (c *changes) executed(err error) {
 // write brings what COMMAND reads up to date, and tells whether it is there. COMMAND is not told of a change before it is:
 // the timer fires again.
 func (c *changes) write() bool {
-	err := c.state.startup().writeFiles()
-	if err == nil {
-		err = c.writeInTime()
-	}
+	err := c.writeOutputs()
 	if err == nil {
 		c.retry.Reset()
 		return true
@@ -124,28 +124,52 @@ func (c *changes) write() bool {
 	return false
 }
 
-// writeInTime writes the file, or gives up on a disk that does not answer. The write then goes on alone, and there is
-// no second one before it has ended: it would be stuck as well, and what it writes may be older.
-func (c *changes) writeInTime() error {
+func (c *changes) writeOutputs() error {
+	if len(c.AsFile) > 0 {
+		if err := c.files.write(c.state.startup().filesWriter()); err != nil {
+			return err
+		}
+	}
 	if c.Init.Write == "" {
 		return nil
 	}
-	late := &Error{Subject: c.Init.Write, Problem: "did not answer for " + text.Duration(writeLimit) + " (--write)", Next: "is it on a file system whose server is away?"}
-	if c.writing {
+	variables := c.state.decided()
+	return c.file.write(func() error { return c.base.writeEnvironment(variables) })
+}
+
+// output is a file or directory that is kept current for COMMAND.
+type output struct {
+	path, option string
+	outcome      chan error // of a write
+	late         bool       // one has not ended in its time
+}
+
+func newOutput(path, option string) output {
+	return output{path: path, option: option, outcome: make(chan error, 1)}
+}
+
+// write calls f, or gives up on a disk that does not answer. That write then goes on alone, and there is no second one
+// before it has ended: it would be stuck as well, and what the first one writes may be older.
+func (o *output) write(f func() error) error {
+	late := &Error{
+		Subject: o.path,
+		Problem: "did not answer for " + text.Duration(writeLimit) + " (--" + o.option + ")",
+		Next:    "is it on a file system whose server is away?",
+	}
+	if o.late {
 		select {
-		case <-c.written:
+		case <-o.outcome:
 		default:
 			return late
 		}
 	}
-	variables := c.state.decided()
-	c.writing = true
-	go func() { c.written <- c.base.writeEnvironment(variables) }()
+	go func() { o.outcome <- f() }()
 	select {
-	case err := <-c.written:
-		c.writing = false
+	case err := <-o.outcome:
+		o.late = false
 		return err
 	case <-time.After(writeLimit):
+		o.late = true
 		return late
 	}
 }
