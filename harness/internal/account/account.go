@@ -3,6 +3,7 @@
 package account
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,6 +42,9 @@ const highest = 1<<32 - 2
 // not, and the error names its file and number and what is wrong with it, as id(1) and setpriv(1) refuse it.
 func (f Files) Find(spec string, current Account) (Account, error) {
 	user, group, _ := strings.Cut(spec, ":")
+	if user == "" {
+		return Account{}, errors.New("it names no user, as when a variable in it is empty")
+	}
 	found, name, err := f.user(user, current)
 	switch {
 	case err != nil:
@@ -61,9 +65,6 @@ func (f Files) user(word string, current Account) (found Account, name string, e
 	uid, isNumber, err := number(word)
 	if err != nil {
 		return found, "", fmt.Errorf("the user ID %w", err)
-	}
-	if word == "" {
-		uid, isNumber = current.UID, true
 	}
 	for l := range lines(f.Passwd, PasswdFile) {
 		if isNumber && !l.has(2, uid) || !isNumber && l.field(0) != word {

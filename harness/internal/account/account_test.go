@@ -41,7 +41,6 @@ func TestFind(t *testing.T) {
 		"4242":            {UID: 4242, GID: 8, Home: "/"},
 		"4242:4343":       {UID: 4242, GID: 4343, Home: "/"},
 		"4294967294":      {UID: 4294967294, GID: 8, Home: "/"},
-		":wheel":          {UID: 7, GID: 2000, Home: "/seven"},
 		"short":           {UID: 1003, GID: 1004, Home: "/"},
 		"00001001:000055": {UID: 1001, GID: 55, Home: "/home/app"},
 	} {
@@ -54,6 +53,9 @@ func TestFind(t *testing.T) {
 func TestFindRefuses(t *testing.T) {
 	for spec, problem := range map[string]string{
 		"stranger":       "no such user",
+		"":               "names no user",
+		":":              "names no user",
+		":wheel":         "names no user",
 		"app:stranger":   "no such group",
 		"-5":             "no such user",
 		"-0":             "no such user",
