@@ -240,7 +240,7 @@ func (st *state) nextOf(name string) time.Time {
 func (st *state) forHooks() *startup {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return &startup{shared: st.current.shared, env: st.current.env.Clone(), ranks: st.current.ranks}
+	return &startup{shared: st.current.shared, decisions: decisions{env: st.current.env.Clone(), ranks: st.current.ranks}}
 }
 
 // push records what a long-running hook has printed.
