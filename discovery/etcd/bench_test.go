@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -171,4 +173,48 @@ func BenchmarkWatchers(b *testing.B) {
 			}
 		}
 	})
+}
+
+// What it costs others that a lease ends with all of its records: how long that takes, and the slowest put beside it.
+func BenchmarkLeaseEnds(b *testing.B) {
+	server := testservers.EmbeddedEtcd(b)
+	raw := rawClient(b, server)
+	defer raw.Close()
+	for _, count := range []int{1, 100, 1000, 10000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			var slowest time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				lease, err := raw.Grant(b.Context(), 600)
+				require.NoError(b, err)
+				for i := range count {
+					_, err := raw.Put(b.Context(), fmt.Sprint("/bench/", i), strings.Repeat("x", 300), clientv3.WithLease(lease.ID))
+					require.NoError(b, err)
+				}
+				var beside sync.WaitGroup
+				ended := make(chan struct{})
+				beside.Go(func() {
+					for {
+						begun := time.Now()
+						_, err := raw.Put(b.Context(), "/beside", "")
+						assert.NoError(b, err)
+						slowest = max(slowest, time.Since(begun))
+						select {
+						case <-ended:
+							return
+						default:
+						}
+					}
+				})
+				b.StartTimer()
+				_, err = raw.Revoke(b.Context(), lease.ID)
+				b.StopTimer()
+				require.NoError(b, err)
+				close(ended)
+				beside.Wait()
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(slowest.Microseconds())/1000, "slowest-put-ms")
+		})
+	}
 }
