@@ -37,7 +37,7 @@ type Snapshot struct {
 	Instances []Instance `json:"instances"`          // sorted by ID; never nil from an engine
 	Revision  string     `json:"revision,omitempty"` // the engine's own count of changes, opaque
 
-	// Stale is set in a watch while the registry cannot be asked: the instances are the last known.
+	// Stale is set in a watch while the registry is unreachable: the instances are the last known.
 	Stale bool `json:"stale,omitempty"`
 
 	// Never is set when the engine knows that there never was such a service.

@@ -30,7 +30,7 @@ func (b *backend) newSession(ctx context.Context, ttl time.Duration) (*session, 
 			return nil, err
 		}
 		life, end := context.WithCancel(context.Background())
-		beats, err := client.KeepAlive(life, response.ID)
+		responses, err := client.KeepAlive(life, response.ID)
 		if err != nil {
 			end()
 			return nil, err
@@ -38,7 +38,7 @@ func (b *backend) newSession(ctx context.Context, ttl time.Duration) (*session, 
 		s := &session{b, response.ID, time.Duration(response.TTL) * time.Second, make(chan struct{}), end}
 		go func() {
 			defer close(s.lost)
-			for range beats {
+			for range responses {
 			}
 		}()
 		return s, nil
