@@ -13,7 +13,6 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 )
 
 // session is one session at the ensemble. It begins when it is first connected, outlives broken connections
@@ -130,7 +129,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	s.lock.Lock()
 	s.giveUp = giveUp
 	s.lock.Unlock()
-	conn, err := r.config.Dial(try, network, address)
+	conn, err := r.hosts.Dial(try, network, address, r.config.TLSConfig)
 	if s.life.Err() != nil {
 		if err == nil {
 			conn.Close()
@@ -138,14 +137,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 		return nil, s.life.Err()
 	}
 	if err != nil {
-		if r.config.Secure {
-			err = driver.Handshake(err) // only that ends with a hang-up
-		}
-		r.hosts.Note(address, err)
 		return nil, err
-	}
-	if !r.config.Secure {
-		conn = r.hosts.Watch(conn, address)
 	}
 	k := &socket{
 		Conn:  conn,
