@@ -61,6 +61,15 @@ func (in Instance) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads the native record leniently: a port may be a bare number, a number may be a
 // text, and a metadata value that is no text is kept as its JSON. Field names are exact.
 func (in *Instance) UnmarshalJSON(data []byte) error {
+	if read, usual := scanRecord(string(data), nil); usual {
+		*in = read
+		return nil
+	}
+	return in.readRecord(data)
+}
+
+// readRecord is UnmarshalJSON for any JSON.
+func (in *Instance) readRecord(data []byte) error {
 	if !json.Valid(data) {
 		return errors.New("not JSON")
 	}
@@ -73,7 +82,7 @@ func (in *Instance) UnmarshalJSON(data []byte) error {
 	})
 }
 
-// setField reads one field of the record. Several thousand records are read at a time, hence no reflection.
+// setField reads one field of the record.
 func (in *Instance) setField(name string, raw RawField) (err error) {
 	switch name {
 	case "id":
