@@ -11,12 +11,12 @@ import (
 // native is /PREFIX/services/<service>/<id> with the instance's JSON.
 type native struct {
 	Keys
-	records *discovery.RecordReader
+	records discovery.RecordReader
 }
 
 // Native gives the layout of this project itself. The instances that it decodes share the maps and slices that are
 // equal: they are for reading.
-func Native(prefix string) Layout { return native{NewKeys(prefix), new(discovery.RecordReader)} }
+func Native(prefix string) Layout { return native{NewKeys(prefix), discovery.NewRecordReader()} }
 
 func (n native) ServicesPrefix() string { return n.prefix + "/services/" }
 
@@ -63,9 +63,8 @@ func (n native) Decode(key string, value []byte) (in discovery.Instance, err err
 	if err != nil {
 		return in, err
 	}
-	if in, err = n.records.Read(value); err != nil {
+	if in, err = n.records.Read(service, id, value); err != nil {
 		return in, invalid("%w", err)
 	}
-	in.Service, in.ID = service, id
 	return in, nil
 }
