@@ -134,6 +134,9 @@ func (s *scanner) field(in *Instance, service, id string) int {
 	case "public":
 		in.Public = s.bool()
 		return 1 << 13
+	case "reason":
+		in.Reason = string(s.text())
+		return 1 << 14
 	}
 	s.odd = true
 	return 0

@@ -3,6 +3,7 @@ package discovery
 import (
 	"cmp"
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,7 +52,7 @@ func BenchmarkDecode(b *testing.B) {
 // of it; one that MarshalJSON has written of plain texts is read the short way.
 func FuzzScanRecord(f *testing.F) {
 	for _, text := range []string{
-		`{}`, `{"id":"a","service":"b","host":"10.0.0.5","private_host":"x","user":"u","password":"p","shard":"s","state":"failing","critical":true,"public":false}`,
+		`{}`, `{"id":"a","service":"b","host":"10.0.0.5","private_host":"x","user":"u","password":"p","shard":"s","state":"failing","reason":"r","critical":true,"public":false}`,
 		`{"ports":{"http":{"number":80,"protocol":"tcp"},"dns":{"number":53,"protocol":"udp"}},"private_ports":{"":{"number":0}}}`,
 		`{"tags":["a","b"],"metadata":{"a":"1","b":"2"}}`, `{"tags":[],"metadata":{},"ports":{}}`, `{"state":""}`,
 		`{"id":"a","id":"b"}`, `{"id":null}`, `{"tags":["a",]}`, `{"ports":{"a":80}}`, `{"id":"\u0041"}`, `{ "id":"a"}`, `{"id":"a"} `,
@@ -107,8 +108,27 @@ func byEncodingJSON(t *testing.T, data []byte) Instance {
 	}
 	return Instance{
 		r.ID, r.Service, r.Host, r.PrivateHost, r.Ports, r.PrivatePorts, r.User, r.Password,
-		r.Tags, r.Metadata, r.Shard, cmp.Or(r.State, Passing), r.Critical, r.Public, nil,
+		r.Tags, r.Metadata, r.Shard, cmp.Or(r.State, Passing), r.Reason, r.Critical, r.Public, nil,
 	}
+}
+
+// The short way knows all fields.
+func TestScanKnowsAllFields(t *testing.T) {
+	in := Instance{
+		ID: "one", Service: "web", Host: "h", PrivateHost: "p", Ports: map[string]Port{"http": {80, "tcp"}, "dns": {53, "udp"}},
+		PrivatePorts: map[string]Port{"http": {81, "tcp"}}, User: "u", Password: "p", Tags: []string{"a", "b"},
+		Metadata: map[string]string{"a": "1", "b": "2"}, Shard: "s", State: Failing, Reason: "r", Critical: true, Public: true,
+	}
+	fields := reflect.ValueOf(in)
+	for i := range fields.NumField() {
+		name := fields.Type().Field(i).Name
+		require.Equal(t, name == "Unknown", fields.Field(i).IsZero(), "%s is to be set here, and read by scan", name)
+	}
+	data, err := json.Marshal(in)
+	require.NoError(t, err)
+	got, usual := (RecordReader{}).scan("", "", data)
+	require.True(t, usual)
+	require.Equal(t, in, got)
 }
 
 // What a registry holds is mostly as MarshalJSON writes it: that is read the short way, and equal parts are shared.
