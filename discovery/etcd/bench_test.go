@@ -93,6 +93,9 @@ func BenchmarkWatchLatency(b *testing.B) {
 			<-snapshots
 		})
 	})
+	for _, count := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("among-%d", count), func(b *testing.B) { benchmarkChange(b, server, raw, count) })
+	}
 	b.Run("register", func(b *testing.B) {
 		registry := openBench(b, server)
 		snapshots, err := registry.Watch(b.Context(), "new", discovery.Query{})
@@ -108,10 +111,41 @@ func BenchmarkWatchLatency(b *testing.B) {
 	})
 }
 
+// benchmarkChange measures from the put of one record to the snapshot that has it, in a service of so many, whose
+// changes come one after the other.
+func benchmarkChange(b *testing.B, server *testservers.Etcd, raw *clientv3.Client, count int) {
+	fill(b, raw, count)
+	defer func() {
+		_, err := raw.Delete(context.Background(), "/bench/services/web/", clientv3.WithPrefix())
+		require.NoError(b, err)
+	}()
+	registry := openBench(b, server)
+	snapshots, err := registry.Watch(b.Context(), "web", discovery.Query{})
+	require.NoError(b, err)
+	<-snapshots
+	native := layout.Native("bench")
+	measure(b, func(n int) {
+		in := instance()
+		in.ID, in.Host, in.State = "i00005", fmt.Sprintf("h%d", n), discovery.Passing
+		records, err := native.Encode(in)
+		require.NoError(b, err)
+		_, err = raw.Put(b.Context(), records[0].Key, string(records[0].Value))
+		require.NoError(b, err)
+		for s := range snapshots {
+			if s.Instances[5].Host == in.Host {
+				break
+			}
+		}
+	}, 25*time.Millisecond)
+}
+
 // measure reports the median and the 99th percentile of what do takes.
-func measure(b *testing.B, do func(n int)) {
+func measure(b *testing.B, do func(n int), apart ...time.Duration) {
 	var times []time.Duration
 	for n := 0; b.Loop(); n++ {
+		for _, pause := range apart {
+			time.Sleep(pause)
+		}
 		start := time.Now()
 		do(n)
 		times = append(times, time.Since(start))
