@@ -134,12 +134,12 @@ func sender(control []byte) (pid, uid int) {
 
 // Send sends a message of sd_notify(3) to an address, which is a path or, with @, an abstract name. Nobody is told
 // of a failure: whoever waits for the message has a time-out of its own.
-func Send(address, message string) { _ = send(address, message, unix.MSG_DONTWAIT) }
+func Send(address, message string) { _ = sendTo(address, message, unix.MSG_DONTWAIT) }
 
 // Tell is Send that waits while the receiver has too many messages, and gives the error.
-func Tell(address, message string) error { return send(address, message, 0) }
+func Tell(address, message string) error { return sendTo(address, message, 0) }
 
-func send(address, message string, flags int) error {
+func sendTo(address, message string, flags int) error {
 	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
 		return unix.EAFNOSUPPORT
 	}
