@@ -23,19 +23,23 @@ export class List {
     element.after(this.more);
   }
 
-  // place takes over an item, and its new rank.
+  // place takes over an item, or its new rank. A row that moves stays the same one, with the focus if it has that.
   place(item) {
     const rank = this.placed.get(item);
     if (rank === item.rank) return;
-    if (rank !== undefined) this.remove(item);
+    if (rank !== undefined) this.items.splice(this.find({ rank, name: item.name }), 1);
     const at = this.find(item);
     this.items.splice(at, 0, item);
     this.placed.set(item, item.rank);
-    if (at < this.limit) {
-      this.element.insertBefore(this.row(item), this.element.children[at] ?? null);
-      if (this.items.length > this.limit) this.drop(this.items[this.limit]);
-    }
-    this.count();
+    if (at < this.limit) this.insert(this.row(item), at);
+    else this.drop(item);
+    this.fill();
+  }
+
+  insert(row, at) {
+    const focused = row.contains(document.activeElement) ? document.activeElement : null;
+    this.element.insertBefore(row, this.rows.get(this.items[at + 1]) ?? null); // if that has none, it is the last one
+    focused?.focus();
   }
 
   remove(item) {
@@ -44,10 +48,15 @@ export class List {
     const at = this.find({ rank, name: item.name });
     this.items.splice(at, 1);
     this.placed.delete(item);
-    if (at < this.limit) {
-      this.drop(item);
-      if (this.items.length >= this.limit) this.element.append(this.row(this.items[this.limit - 1]));
-    }
+    this.drop(item);
+    this.fill();
+  }
+
+  // fill makes up for a row that came or went: as many as may be are shown.
+  fill() {
+    if (this.rows.size > this.limit) this.drop(this.items[this.limit]);
+    const last = Math.min(this.items.length, this.limit) - 1;
+    if (last >= 0 && !this.rows.has(this.items[last])) this.element.append(this.row(this.items[last]));
     this.count();
   }
 

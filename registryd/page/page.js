@@ -170,11 +170,12 @@ function serviceRow(service) {
   });
   row.show = () => {
     const n = service.instances.size;
-    const { failing = 0, starting = 0, draining = 0, passing = 0 } = service.counts;
-    badge.dataset.state = failing ? "failing" : starting ? "starting" : draining ? "draining" : "passing";
-    setText(badge, failing ? `${failing} of ${n} failing` : starting ? `${starting} of ${n} starting` : draining ? `${draining} of ${n} draining` : `${passing} passing`);
-    setText(note, summary(service));
-    note.classList.toggle("bad", failing > 0);
+    badge.dataset.state = Object.keys(RANKS).find((state) => service.counts[state] > 0) ?? "passing";
+    const like = service.counts[badge.dataset.state] ?? 0;
+    setText(badge, n === 1 ? badge.dataset.state : like === n ? `${n} ${badge.dataset.state}` : `${like} of ${n} ${badge.dataset.state}`);
+    const why = isOpen(service) ? "" : firstReason(service);
+    note.classList.toggle("bad", why !== "");
+    setText(note, why || (isOpen(service) ? "" : summary(service)));
     button.setAttribute("aria-expanded", String(isOpen(service)));
     body.hidden = !isOpen(service);
     if (isOpen(service)) openBody(service, body);
@@ -184,10 +185,14 @@ function serviceRow(service) {
   return row;
 }
 
-// summary is why the first instance that fails does so, else where the service is.
-function summary(service) {
-  if (isOpen(service)) return "";
+// firstReason is why one of the instances that fail does so.
+function firstReason(service) {
   for (const item of service.failing) if (item.data.reason) return `${item.name}: ${item.data.reason}`;
+  return "";
+}
+
+// summary is where the service is: its only instance, or the ports of one of them.
+function summary(service) {
   const first = service.instances.values().next().value?.data;
   if (!first) return "";
   const ports = Object.entries(first.ports ?? {}).sort();
@@ -348,9 +353,12 @@ function scheduleDraw() {
   drawing ||= requestAnimationFrame(() => timed("draw", draw));
 }
 
+// flash shows for a moment what has changed.
 function flash(row) {
-  if (!caughtUp || !row || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  (row.querySelector(".line") ?? row).animate([{ backgroundColor: "var(--accent-back)" }, {}], 1500);
+  if (!caughtUp || !row) return;
+  const line = row.querySelector(".line") ?? row;
+  line.classList.add("fresh");
+  line.addEventListener("animationend", () => line.classList.remove("fresh"), { once: true });
 }
 
 function drawItem(list, item, shown) {
