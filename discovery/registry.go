@@ -18,7 +18,7 @@ const MaxValue = 131071
 type Registry interface {
 	// Register announces an instance and keeps it announced. It checks the instance (ErrInvalid), starts
 	// announcing, and returns without waiting for the registry: see [Registration.WaitReady]. A registry
-	// that is away is tried again with back-off for as long as it takes.
+	// that is unreachable is tried again with back-off for as long as it takes.
 	//
 	// ctx is the registration's life: when it ends, the registration withdraws as by Close. A ttl of 0
 	// is the layout's own, where it has one, else [DefaultTTL]; an engine may grant more than is asked for,
@@ -35,7 +35,7 @@ type Registry interface {
 
 	// Watch reads a service and goes on. It blocks until the first snapshot is read and returns its error
 	// if it cannot; that snapshot is in the channel at once, even if empty. From then on every change
-	// gives a snapshot; a slow reader gets the newest only. While the registry cannot be asked, the last
+	// gives a snapshot; a slow reader gets the newest only. While the registry is unreachable, the last
 	// snapshot comes again with Stale set, and a fresh one as soon as it can: an outage is never an empty
 	// snapshot. The channel is closed when ctx ends or the Registry is closed, and only then.
 	Watch(ctx context.Context, service string, q Query) (<-chan Snapshot, error)
@@ -110,7 +110,7 @@ type Registration interface {
 type Value struct {
 	Data  []byte // nil when not found
 	Found bool   // whether there is such a value
-	Stale bool   // the registry cannot be asked; this is the last known
+	Stale bool   // the registry is unreachable; this is the last known
 }
 
 // Values is the extra ability to keep named texts. Names are as those of environment variables and
@@ -160,7 +160,7 @@ type Leadership interface {
 	// Done is closed when this process leads no more.
 	Done() <-chan struct{}
 
-	// Close resigns, so that another can lead at once.
+	// Close releases the lead, so that another can take it at once.
 	Close() error
 }
 

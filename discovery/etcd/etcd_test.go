@@ -69,9 +69,13 @@ func conformance(t *testing.T, server *testservers.Etcd, far string, cut, mend f
 			defer raw.Close()
 			response, err := raw.Get(t.Context(), "/"+prefix+"/", clientv3.WithPrefix())
 			require.NoError(t, err)
+			leases := map[clientv3.LeaseID]bool{} // one carries many records
 			for _, kv := range response.Kvs {
-				if kv.Lease != 0 {
-					_, err := raw.Revoke(t.Context(), clientv3.LeaseID(kv.Lease))
+				leases[clientv3.LeaseID(kv.Lease)] = kv.Lease != 0
+			}
+			for id, is := range leases {
+				if is {
+					_, err := raw.Revoke(t.Context(), id)
 					require.NoError(t, err)
 				}
 			}
