@@ -189,7 +189,7 @@ func (p *Program) logOptions() []Option {
 	return []Option{
 		{Name: "log-level", Argument: "LEVEL", Topic: p.LogTopic, Usage: "log from this level on: debug, info, warn or error", Target: &p.level},
 		{Name: "log-format", Argument: "FORMAT", Topic: p.LogTopic, Usage: "log, errors and hints as text or json", Target: &p.format},
-		{Name: "help", Short: "h", Topic: p.LogTopic, Usage: "show this", Target: &p.help},
+		{Name: "help", Short: "h", Topic: p.LogTopic, Usage: "show this help", Target: &p.help},
 		{Name: "version", Topic: p.LogTopic, Usage: "show version, commit and Go version", Target: &p.version},
 	}
 }
