@@ -200,6 +200,19 @@ _envdiscover-direct() {
 		'*:::PROGRAM:_normal'
 }
 
+_envdiscover-lock() {
+	_arguments -S \
+		'--wait=[for the lock; 0 tries once]:D: ' \
+		'--ttl=[another can have it D after a death]:D: ' \
+		'--url=[ask the registry at URL]:URL: ' \
+		'--log-level=[log from this level on\: debug, info, warn or error]:LEVEL:(debug info warn error)' \
+		'--log-format=[log, errors and hints as text or json]:FORMAT:(text json)' \
+		'(-h --help)'{-h,--help}'[show this help]' \
+		'--version[show version, commit and Go version]' \
+		'1:WORD: ' \
+		'*:::PROGRAM:_normal'
+}
+
 _envdiscover-check() {
 	_arguments -S \
 		'--timeout=[wait for D at most]:D: ' \
@@ -247,6 +260,7 @@ _envdiscover_first() {
 		'watch:print each snapshot as JSON, or run PROGRAM with it on stdin'
 		'wait:wait until so many instances of a service pass'
 		'direct:make a value of each snapshot by PROGRAM, one in the cluster'
+		'lock:run PROGRAM while this process alone holds NAME, in the cluster'
 		'check:look once whether a URL, a HOST\:PORT or a program is well'
 		'engines:show the URLs of registries, and what each engine promises'
 		'completion:complete commands in bash, zsh or fish'
