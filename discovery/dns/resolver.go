@@ -160,6 +160,14 @@ func (r *resolver) exchange(ctx context.Context, name string, kind uint16) (*mie
 	return nil, tries.failure(ctx, name, kind, time.Since(begin))
 }
 
+// unknownEnd is that the last of the aliases cannot be asked for.
+type unknownEnd struct {
+	name string
+	error
+}
+
+func (u unknownEnd) Unwrap() error { return u.error }
+
 // patience is how long to wait for a server, so that there is time for the others.
 func patience(ctx context.Context, servers int) time.Duration {
 	deadline, limited := ctx.Deadline()
@@ -175,6 +183,9 @@ func (r *resolver) ask(ctx context.Context, name string, kind uint16) (answer, e
 	chain := []string{miekg.CanonicalName(name)}
 	for {
 		message, err := r.exchange(ctx, chain[len(chain)-1], kind)
+		if err != nil && len(chain) > 1 {
+			err = unknownEnd{chain[len(chain)-1], err}
+		}
 		if err != nil {
 			return answer{}, err
 		}

@@ -66,19 +66,25 @@ func (l *lookup) countTTL(records []miekg.RR) {
 	l.ttl = min(l.ttl, counted.ttl)
 }
 
-// hostsOf asks for the addresses of a target. One without any is skipped; one whose own servers fail is known by its
-// name, so that it hides neither itself nor the others.
+// hostsOf asks for the addresses of a target. One without any is skipped; one whose own servers fail, or that is of no
+// zone of these, is known by its name, so that it hides neither itself nor the others.
 func (l *lookup) hostsOf(target string) ([]string, error) {
 	addresses, err := l.addressesOf(target)
-	switch name := strings.TrimSuffix(target, "."); {
+	end := unknownEnd{name: target}
+	errors.As(err, &end)
+	switch name := strings.TrimSuffix(end.name, "."); {
 	case errors.Is(err, errEndless), err == nil && len(addresses) == 0:
 		l.config.Log.Warn("skipping an SRV record whose target has no address", "key", target, "service", l.service, "error", err)
 		return nil, nil
-	case errors.Is(err, errServerFailure) && isName(name):
+	case isAny(err, errServerFailure, discovery.ErrDenied) && isName(name):
 		l.config.Log.Warn("cannot find the address of an SRV record's target, its name stays", "key", target, "service", l.service, "error", err)
 		return []string{name}, nil
 	}
 	return texts(addresses), err
+}
+
+func isAny(err error, kinds ...error) bool {
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 func texts(addresses []netip.Addr) (all []string) {

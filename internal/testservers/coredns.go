@@ -32,10 +32,10 @@ func ServeZoneAt(t testing.TB, address, zone, text string) *CoreDNS {
 	return StartCoreDNS(t, address, zone, "file "+file)
 }
 
-// ServeSkyDNS starts a CoreDNS that serves a zone from an etcd.
-func ServeSkyDNS(t testing.TB, zone string, etcd *Etcd) *CoreDNS {
+// ServeSkyDNS starts a CoreDNS that serves a zone from an etcd. Its answers count for a second, so that tests are quick.
+func ServeSkyDNS(t testing.TB, zone, etcd string) *CoreDNS {
 	t.Helper()
-	return StartCoreDNS(t, FreeAddress(t), zone, "etcd {\nendpoint http://"+etcd.Address+"\n}")
+	return StartCoreDNS(t, FreeAddress(t), zone, "rewrite ttl regex .* 1", "etcd {\nendpoint http://"+etcd+"\n}")
 }
 
 // StartCoreDNS starts a CoreDNS that serves a zone at an address by plugins, as they stand in a Corefile.

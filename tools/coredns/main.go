@@ -10,10 +10,10 @@ import (
 	_ "github.com/coredns/coredns/plugin/etcd"
 	_ "github.com/coredns/coredns/plugin/file"
 	_ "github.com/coredns/coredns/plugin/log"
-	_ "github.com/coredns/coredns/plugin/template"
+	_ "github.com/coredns/coredns/plugin/rewrite"
 )
 
 func main() {
-	dnsserver.Directives = []string{"bind", "errors", "log", "template", "file", "etcd"}
+	dnsserver.Directives = []string{"bind", "errors", "log", "rewrite", "file", "etcd"}
 	coremain.Run()
 }
