@@ -95,10 +95,10 @@ func (b *backend) Hint(err error) string {
 		return "write to a registry whose records DNS serves: Consul, or etcd with ?layout=skydns behind CoreDNS"
 	case errors.Is(err, discovery.ErrDenied):
 		return "the server does not serve this zone, or not to this machine: name another, as dns://10.0.0.10/ZONE"
-	case errors.Is(err, errServerFailure) && !b.addressesOnly():
-		return "see what the server says of it by dig; if it has no SRV records, ?port=NUMBER asks for addresses alone"
+	case errors.Is(err, discovery.ErrUnavailable) && !b.addressesOnly():
+		return "see whether the server answers, by dig; where it has no SRV records, as in Compose, ?port=NUMBER asks for addresses alone"
 	case errors.Is(err, discovery.ErrUnavailable):
-		return "see whether the server answers: dig @SERVER -p PORT NAME"
+		return "see whether the server answers, by dig"
 	}
 	return ""
 }
