@@ -180,7 +180,7 @@ func (s SkyDNS) name(in discovery.Instance) string { return in.ID + "." + in.Ser
 func (s SkyDNS) encodeOwn(in discovery.Instance) ([]byte, error) {
 	port := s.port(in)
 	own := in.Clone()
-	own.ID, own.Service, own.State, own.User, own.Password = "", "", "", "", ""
+	own.ID, own.Service, own.State, own.Reason, own.User, own.Password = "", "", "", "", "", ""
 	if own.Unknown == nil {
 		own.Unknown = map[string]discovery.RawField{}
 	}
@@ -194,7 +194,7 @@ func (s SkyDNS) encodeOwn(in discovery.Instance) ([]byte, error) {
 	if only, is := own.Ports[discovery.DefaultPort]; is && isTCP(only) && len(own.Ports) == 1 {
 		own.Ports = nil // the field port says it
 	}
-	texts := append([]string{own.PrivateHost, own.Shard}, own.Tags...)
+	texts := append([]string{own.Host, own.PrivateHost, own.Shard}, own.Tags...)
 	for name, value := range own.Metadata {
 		texts = append(texts, name, value)
 	}

@@ -2,14 +2,12 @@ package layout
 
 import (
 	"encoding/json"
-	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/internal/safebuffer"
 )
 
 func newSkyDNS(t *testing.T, prefix string) SkyDNS {
@@ -59,16 +57,6 @@ func TestSkyDNSGolden(t *testing.T) {
 	records, err = newSkyDNS(t, "/mydns/x/test/").Encode(discovery.Instance{ID: "a", Service: "web", Host: "h", State: discovery.Passing})
 	require.NoError(t, err)
 	require.Equal(t, Record{Key: "/mydns/x/test/web/a", Value: []byte(`{"host":"h","ttl":10}`)}, records[0])
-}
-
-// Credentials do not stand where DNS servers read, and who registers is told.
-func TestSkyDNSHasNoCredentials(t *testing.T) {
-	log := &safebuffer.Buffer{}
-	fit := Fit(newSkyDNS(t, "test"), slog.New(slog.NewTextHandler(log, nil)))
-	_, err := fit(discovery.Instance{Service: "web", Host: "h", User: "u", Password: "canary-1"})
-	require.NoError(t, err)
-	require.Contains(t, log.String(), "user, password")
-	require.NotContains(t, log.String(), "canary")
 }
 
 // Records of others are read, with all that CoreDNS knows; those that are no instances are left alone.
