@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/engines"
 	"github.com/envharness/envharness/discovery/dns"
+	"github.com/envharness/envharness/discovery/engines"
 	"github.com/envharness/envharness/discovery/memory"
 	"github.com/envharness/envharness/internal/testservers"
 )

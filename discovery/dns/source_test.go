@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,13 +48,23 @@ func TestAskedAgainWhenTheTTLEnds(t *testing.T) {
 // same is not told again.
 func TestWatchedName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var lock sync.Mutex
 		var answer found
 		var failure error
+		set := func(f found, err error) {
+			lock.Lock()
+			defer lock.Unlock()
+			answer, failure = f, err
+		}
 		one := found{ttl: 5 * time.Second, instances: []discovery.Instance{{ID: "a", Host: "10.0.0.5", State: discovery.Passing}}}
 		two := found{ttl: 5 * time.Second, instances: []discovery.Instance{{ID: "a", Host: "10.0.0.6", State: discovery.Passing}}}
 		nobody := found{ttl: 5 * time.Second, absent: true}
-		answer = nobody
-		snapshots := follow(t, func(context.Context) (found, error) { return answer, failure })
+		set(nobody, nil)
+		snapshots := follow(t, func(context.Context) (found, error) {
+			lock.Lock()
+			defer lock.Unlock()
+			return answer, failure
+		})
 		next := func() discovery.Snapshot {
 			synctest.Wait()
 			select {
@@ -66,21 +77,21 @@ func TestWatchedName(t *testing.T) {
 		first := next()
 		require.Empty(t, first.Instances)
 		require.True(t, first.Never)
-		answer = one
+		set(one, nil)
 		require.Equal(t, "10.0.0.5", next().Instances[0].Host)
 		require.Equal(t, "nothing new", next().Service)
-		answer = two
+		set(two, nil)
 		require.Equal(t, "10.0.0.6", next().Instances[0].Host)
-		failure = discovery.Mark(discovery.ErrUnavailable, errors.New("SERVFAIL"))
+		set(found{}, discovery.Mark(discovery.ErrUnavailable, errors.New("SERVFAIL")))
 		away := next()
 		require.True(t, away.Stale)
 		require.Equal(t, "10.0.0.6", away.Instances[0].Host)
 		require.Equal(t, "nothing new", next().Service)
-		failure = nil
+		set(two, nil)
 		back := next()
 		require.False(t, back.Stale)
 		require.Equal(t, "10.0.0.6", back.Instances[0].Host)
-		answer = nobody
+		set(nobody, nil)
 		gone := next()
 		require.Empty(t, gone.Instances)
 		require.False(t, gone.Never, "it was there")
