@@ -55,8 +55,9 @@ func TestReadOnly(t *testing.T) {
 	_, list := values.List(t.Context())
 	_, watch := values.WatchValue(t.Context(), "NAME")
 	_, campaign := registry.(discovery.Elector).Campaign(t.Context(), "NAME", 0)
+	_, lock := registry.(discovery.Locker).Lock(t.Context(), "NAME", 0)
 	for what, err := range map[string]error{
-		"register": register, "services": services, "get": get, "list": list, "watch": watch, "campaign": campaign,
+		"register": register, "services": services, "get": get, "list": list, "watch": watch, "campaign": campaign, "lock": lock,
 		"put":    values.Put(t.Context(), "NAME", []byte("x"), 0),
 		"swap":   registry.(discovery.Swapper).SwapValue(t.Context(), "NAME", nil, []byte("x")),
 		"delete": values.Delete(t.Context(), "NAME"),

@@ -41,4 +41,5 @@ func (names) ValuesPrefix() string                                       { retur
 func (names) ValueKey(string) (string, error)                            { return "", errValues }
 func (names) ValueName(string) (string, error)                           { return "", errValues }
 func (names) CredentialsKey(string) (string, error)                      { return "", errReadOnly }
+func (names) LockKey(string) (string, error)                             { return "", errLocks }
 func (names) ElectionKey(string) (string, error)                         { return "", errLocks }
