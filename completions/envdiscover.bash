@@ -48,7 +48,7 @@ _envdiscover_takes() {
 	'ls --log-level') kind='debug info warn error' ;;
 	'ls --log-format') kind='text json' ;;
 	'env --format') kind='dotenv json sh' ;;
-	'env --names') kind='' ;;
+	'env --names') kind='strict skip upper' ;;
 	'env --wait') kind='' ;;
 	'env --default') kind='' ;;
 	'env --default-on-error') kind='' ;;

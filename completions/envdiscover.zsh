@@ -57,8 +57,8 @@ _envdiscover-ls() {
 
 _envdiscover-env() {
 	_arguments -S \
-		'--format=[dotenv, json or sh]:F:(dotenv json sh)' \
-		'--names=[for names that are no variables\: strict, skip or upper]:RULE: ' \
+		'--format=[print as dotenv, json or sh]:FORMAT:(dotenv json sh)' \
+		'--names=[treat names that are no variables so\: strict, skip or upper]:POLICY:(strict skip upper)' \
 		'--wait=[wait up to D for an answer, and for the registry]:D: ' \
 		'--default=[print V when nothing is found]:V: ' \
 		'--default-on-error=[print V when the registry cannot be asked]:V: ' \
@@ -202,8 +202,8 @@ _envdiscover-direct() {
 
 _envdiscover-lock() {
 	_arguments -S \
-		'--wait=[for the lock; 0 tries once]:D: ' \
-		'--ttl=[another can have it D after a death]:D: ' \
+		'--wait=[wait up to D for the lock; 0 tries once]:D: ' \
+		'--ttl=[let another have it D after a death]:D: ' \
 		'--url=[ask the registry at URL]:URL: ' \
 		'--log-level=[log from this level on\: debug, info, warn or error]:LEVEL:(debug info warn error)' \
 		'--log-format=[log, errors and hints as text or json]:FORMAT:(text json)' \
