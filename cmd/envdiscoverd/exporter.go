@@ -20,7 +20,7 @@ type exporting struct {
 }
 
 func newExporting() *exporting {
-	return &exporting{Config: docker.Config{Variable: docker.DefaultVariable, Realm: docker.DefaultRealm, DockerHealth: docker.HealthState}}
+	return &exporting{Config: docker.Config{Variable: docker.DefaultVariable, Realm: docker.DefaultRealm, DockerAddress: docker.AddressHost, DockerHealth: docker.HealthState}}
 }
 
 // options are those of --docker.
@@ -34,7 +34,9 @@ func (e *exporting) options() []cli.Option {
 		{Name: "realm", Argument: "NAME", Topic: topicDocker, Usage: "of the part of the fleet", Target: &e.Realm},
 		{Name: "prefix", Argument: "NAME", Topic: topicDocker, Usage: "of the namespace in the registry", Target: &e.Prefix, Default: "its layout's"},
 		{Name: "docker-url", Argument: "URL", Topic: topicDocker, Usage: "of the engine", Target: &e.DockerURL, Default: "DOCKER_HOST, else its usual socket"},
+		{Name: "docker-address", Argument: "MODE", Topic: topicDocker, Usage: "host, container or container:NETWORK: whose address is announced", Target: &e.DockerAddress},
 		{Name: "docker-health", Argument: "MODE", Topic: topicDocker, Usage: "state or ignore: whether a HEALTHCHECK is the state", Target: &e.DockerHealth},
+		{Name: "docker-registrator", Topic: topicDocker, Usage: "announce published ports as registrator does, by its SERVICE_… too", Target: &e.DockerRegistrator},
 		{Name: "docker-allow", Argument: "GLOB", Topic: topicDocker, Usage: "of names that containers may publish; repeatable", Target: &e.DockerAllow, Default: "all"},
 	}
 }

@@ -32,7 +32,7 @@ func TestLife(t *testing.T) {
 	entry := func() string { return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), l.gateway(), l.port(id)) }
 	l.announced(registry, "web", entry())
 	name := exporter.Exported()[0].Name
-	require.Equal(t, []Exported{{Container: id[:12], Name: name, Service: "web", Address: fmt.Sprintf("tcp://%s:%d", l.gateway(), l.port(id))}}, exporter.Exported())
+	require.Equal(t, []Exported{{Container: id[:12], Name: name, Service: "web", Port: "default", Address: fmt.Sprintf("tcp://%s:%d", l.gateway(), l.port(id))}}, exporter.Exported())
 	exporter.says(`level=WARN`, name, `\"gone\"`)
 	l.eventually(func() error { // somebody serves there
 		conn, err := net.Dial("tcp", strings.TrimPrefix(exporter.Exported()[0].Address, "tcp://"))

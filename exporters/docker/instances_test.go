@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 const testID = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+var discardLog = slog.New(slog.DiscardHandler)
+
 var testAddresses = addresses{own: netip.MustParseAddr("10.0.0.5")}
 
 func testHost() host {
@@ -22,8 +25,9 @@ func testHost() host {
 // TestInstances: one that is announced, field by field, and the IDs of several.
 func TestInstances(t *testing.T) {
 	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web:80 admin:81 web:82 dns:53 dns:53/udp dns:54 dns:54/udp"}}
-	instances, complaints := testHost().instances(c, testAddresses)
-	require.Empty(t, complaints)
+	r := testHost().instances(c, testAddresses)
+	instances := r.instances
+	require.Empty(t, r.complaints)
 	require.Equal(t, discovery.Instance{
 		Service:  "web",
 		ID:       "h:0123456789ab",
@@ -65,7 +69,8 @@ func TestAllowed(t *testing.T) {
 	h := testHost()
 	h.allow = []string{"web-*", "db"}
 	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web-a:80 dbs:81 web:82 db:83"}}
-	instances, complaints := h.instances(c, testAddresses)
+	r := h.instances(c, testAddresses)
+	instances, complaints := r.instances, r.complaints
 	require.Len(t, instances, 2)
 	require.Equal(t, "web-a", instances[0].Service)
 	require.Equal(t, "db", instances[1].Service)

@@ -169,7 +169,7 @@ func (l *lab) create(declaration string, options ...containerOption) string {
 		Config: &apicontainer.Config{
 			Image:        l.image,
 			Cmd:          []string{"/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/bin"},
-			Labels:       map[string]string{"envharness.test": l.id},
+			Labels:       map[string]string{"test.envharness": l.id},
 			ExposedPorts: network.PortSet{},
 		},
 		HostConfig: &apicontainer.HostConfig{PortBindings: network.PortMap{}},
