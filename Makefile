@@ -87,6 +87,7 @@ lint-vulnerabilities:
 install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there
 	scripts/install-test-tools
 	scripts/build-consul
+	cd tools/prometheus && go build -o /dev/null .
 
 .PHONY: clean
 clean: ## Remove what the other targets built

@@ -27,6 +27,7 @@ type record struct {
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	Shard        string            `json:"shard,omitempty"`
 	State        State             `json:"state,omitempty"`
+	Reason       string            `json:"reason,omitempty"`
 	Critical     bool              `json:"critical,omitempty"`
 	Public       bool              `json:"public,omitempty"`
 }
@@ -35,7 +36,7 @@ type record struct {
 func (in Instance) MarshalJSON() ([]byte, error) {
 	known, err := json.Marshal(record{
 		in.ID, in.Service, in.Host, in.PrivateHost, in.Ports, in.PrivatePorts, in.User, in.Password,
-		in.Tags, in.Metadata, in.Shard, in.State, in.Critical, in.Public,
+		in.Tags, in.Metadata, in.Shard, in.State, in.Reason, in.Critical, in.Public,
 	})
 	if err != nil || len(in.Unknown) == 0 {
 		return known, err
@@ -102,6 +103,8 @@ func (in *Instance) setField(name string, raw RawField) (err error) {
 		if err = readText(raw, (*string)(&in.State)); in.State == "" {
 			in.State = Passing
 		}
+	case "reason":
+		err = readText(raw, &in.Reason)
 	case "critical":
 		in.Critical, err = readBool(raw)
 	case "public":

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
-	"strings"
+	"sort"
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/envfmt"
@@ -51,7 +50,7 @@ func (s *startup) resolution() Resolution {
 		}
 	}
 	for _, list := range [][]Variable{r.Decided, r.Changed, r.All} {
-		slices.SortFunc(list, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
+		sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 	}
 	return r
 }

@@ -38,6 +38,8 @@ type handler struct {
 	rights    *rights
 	room      *room
 	snapshots *snapshots
+	targets   batches[targetsQuestion, *sharedAnswer]
+	counts    *counts
 	mirrors   *mirrors
 	metrics   *metrics
 	page      *page.Page
@@ -55,6 +57,7 @@ func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.List
 	h.store = newStore(n.Client(), keys, logins, options.Log)
 	h.gate = &gate{options: options, node: n, logins: logins, metrics: h.metrics}
 	h.snapshots = newSnapshots(h.store)
+	h.counts = newCounts(h.store)
 	h.mirrors = newMirrors(h.life, h.store, h.rights)
 	h.page = page.New(page.Options{Containers: options.Containers, Insecure: options.Insecure})
 	go h.rights.follow(h.life, n)
@@ -117,10 +120,12 @@ func (h *handler) route(w *reply, r *http.Request, path []string) error {
 		return get(func(w http.ResponseWriter, r *http.Request) error { return h.getService(w, r, path[1]) })
 	case path[0] == "services" && len(path) == 3:
 		return h.instance(w, r, path[1], path[2])
+	case path[0] == "prometheus" && len(path) == 1:
+		return get(h.prometheus)
 	case path[0] == "watch" && len(path) == 1:
 		return get(h.watch)
 	case path[0] == "metrics" && len(path) == 1:
-		return get(func(w http.ResponseWriter, r *http.Request) error { h.metrics.ServeHTTP(w, r); return nil })
+		return get(h.serveMetrics)
 	case len(path) == 1:
 		return get(func(w http.ResponseWriter, r *http.Request) error { return h.pageFile(w, r, path[0]) })
 	}
@@ -155,7 +160,7 @@ func segments(u *url.URL) ([]string, error) {
 func topic(path string) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
-	case "environment", "services", "watch", "metrics", "healthz", "readyz":
+	case "environment", "services", "prometheus", "watch", "metrics", "healthz", "readyz":
 		return first
 	}
 	return "page"

@@ -168,7 +168,7 @@ func TestCanary(t *testing.T) {
 	_, err := client.Put(t.Context(), "x", strings.Repeat(canary, 200_000))
 	require.Error(t, err)
 	seen.WriteString(err.Error())
-	for _, path := range []string{"/", "/environment", "/services", "/services/web?all=1", "/metrics", "/healthz", "/readyz", "/page.js"} {
+	for _, path := range []string{"/", "/environment", "/services", "/services/web?all=1", "/prometheus", "/metrics", "/healthz", "/readyz", "/page.js"} {
 		note(ask(t, "GET", url+path, ""))
 	}
 	for !strings.Contains(seen.String(), `"id":"a"`) || !strings.Contains(seen.String(), "leases ") {

@@ -47,8 +47,8 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer leave()
-	h.metrics.watches.Inc()
-	defer h.metrics.watches.Dec()
+	h.metrics.streams.Inc()
+	defer h.metrics.streams.Dec()
 	w.Header().Set("Content-Type", "text/event-stream")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // it is read to see whether the client is there
 	s := &stream{ctx: ctx, w: w, control: http.NewResponseController(w), mirror: m, only: query.Get("service"), all: !query.Has("service")}

@@ -38,12 +38,7 @@ func (c *call) check(ctx context.Context, timeout time.Duration) error {
 	if timeout == 0 {
 		return c.Misuse("--timeout cannot be 0")
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := probe(ctx); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("no answer after %s: %w", timeout, err)
-		}
+	if err := service.Look(ctx, probe, timeout); err != nil {
 		hint := ""
 		if kind == "http" && errors.Is(err, driver.ErrSpeaksTLS) {
 			hint = "write https://"

@@ -373,3 +373,15 @@ func TestBinary(t *testing.T) {
 		}
 	}
 }
+
+// TestSize: the bound of 5 MiB holds for what `make build` makes, so that the harness is cheap in every image.
+func TestSize(t *testing.T) {
+	t.Parallel()
+	built := filepath.Join(t.TempDir(), "envharness")
+	build := command(t, ".", "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-ldflags", "-s -w", "-o", built, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	succeeds(t, build)
+	info, err := os.Stat(built)
+	require.NoError(t, err)
+	require.LessOrEqual(t, info.Size(), int64(5<<20), "bytes: `go tool nm -size -sort size` on an unstripped build tells what is large")
+}

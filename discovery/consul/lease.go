@@ -174,12 +174,21 @@ func (l *lease) show(ctx context.Context, client *client, in discovery.Instance)
 		service.Checks = append(service.Checks, &api.AgentServiceCheck{
 			CheckID: l.whole + ":" + stateCheck,
 			Name:    stateCheck,
-			Notes:   fmt.Sprintf("the process says that it is %s", in.State),
+			Notes:   stateNotes(in),
 			TTL:     l.ttl.String(),
 			Status:  api.HealthCritical,
 		})
 	}
 	return l.face.show(ctx, client, service, api.HealthPassing)
+}
+
+// stateNotes are for who looks at the check in Consul.
+func stateNotes(in discovery.Instance) string {
+	notes := fmt.Sprintf("the process says that it is %s", in.State)
+	if in.Reason != "" {
+		notes += ": " + in.Reason
+	}
+	return notes
 }
 
 // choose chooses the ID of the service: the instance's, unless that is another service's at this agent.

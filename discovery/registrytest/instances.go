@@ -96,13 +96,17 @@ func update(s *suite) {
 	s.isError(registration.Update(s.ctx, discovery.Instance{State: "odd"}), discovery.ErrInvalid)
 	require.Len(s, s.read(registry, "web", discovery.Query{}).Instances, 1)
 
-	in.State = discovery.Draining
+	in.State, in.Reason = discovery.Draining, "for maintenance"
 	if s.fit(in, registration).State != discovery.Draining {
 		return // the layout has no states
 	}
 	s.noError(registration.Update(s.ctx, in))
 	require.Empty(s, s.read(registry, "web", discovery.Query{}).Instances)
 	require.Equal(s, []discovery.Instance{s.fit(in, registration)}, s.read(registry, "web", discovery.Query{All: true}).Instances)
+	in.State = discovery.Passing
+	s.noError(registration.Update(s.ctx, in))
+	in.Reason = ""
+	require.Equal(s, []discovery.Instance{s.fit(in, registration)}, s.read(registry, "web", discovery.Query{}).Instances)
 }
 
 // Who asks for no TTL gets the layout's own, else the default of all.
