@@ -211,12 +211,13 @@ func healthOf(state *apicontainer.State) apicontainer.HealthStatus {
 	return state.Health.Status
 }
 
-// lastWords are what the HEALTHCHECK's last run printed. The engine keeps 4 KiB of it.
+// lastWords are what the HEALTHCHECK's last run printed, of which the engine keeps 4 KiB, or how it ended.
 func lastWords(state *apicontainer.State) string {
 	if state.Health == nil || len(state.Health.Log) == 0 || state.Health.Log[len(state.Health.Log)-1] == nil {
 		return ""
 	}
-	return state.Health.Log[len(state.Health.Log)-1].Output
+	last := state.Health.Log[len(state.Health.Log)-1]
+	return cmp.Or(strings.TrimSpace(last.Output), fmt.Sprintf("the HEALTHCHECK ended with exit code %d", last.ExitCode))
 }
 
 func (e engine) close() {

@@ -75,8 +75,8 @@ func (h host) instance(c container, s service, locate locator, r *reading) (in d
 		Ports:    map[string]discovery.Port{},
 		Tags:     s.tags,
 		Metadata: maps.Clone(s.metadata),
-		State:    h.state(c),
 	}
+	in.State, in.Reason = h.state(c)
 	if in.Metadata == nil {
 		in.Metadata = map[string]string{}
 	}
@@ -110,21 +110,22 @@ func (h host) addPort(in *discovery.Instance, name string, p port, locate locato
 	return nil
 }
 
-// state is what the container's HEALTHCHECK says. A paused container answers nobody.
-func (h host) state(c container) discovery.State {
+// state is what the container's HEALTHCHECK says, with its last words where it does not pass. A paused container
+// answers nobody.
+func (h host) state(c container) (state discovery.State, reason string) {
 	switch {
 	case c.paused:
-		return discovery.Failing
+		return discovery.Failing, "the container is paused"
 	case !h.health:
-		return discovery.Passing
+		return discovery.Passing, ""
 	}
 	switch c.health {
 	case apicontainer.Starting:
-		return discovery.Starting
+		return discovery.Starting, c.lastWords
 	case apicontainer.Unhealthy:
-		return discovery.Failing
+		return discovery.Failing, c.lastWords
 	}
-	return discovery.Passing
+	return discovery.Passing, ""
 }
 
 func (h host) allowed(name string) bool {

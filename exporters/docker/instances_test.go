@@ -46,11 +46,14 @@ func TestInstances(t *testing.T) {
 
 // TestState: a HEALTHCHECK is the state unless it is ignored, and a paused container answers nobody.
 func TestState(t *testing.T) {
-	with := func(status apicontainer.HealthStatus, paused bool) container {
-		return container{health: status, paused: paused}
-	}
 	ignoring := testHost()
 	ignoring.health = false
+	is := func(h host, status apicontainer.HealthStatus, paused bool, want discovery.State, why string) {
+		t.Helper()
+		state, reason := h.state(container{health: status, paused: paused, lastWords: "no route"})
+		require.Equal(t, want, state, status)
+		require.Equal(t, why, reason, status)
+	}
 	for status, want := range map[apicontainer.HealthStatus]discovery.State{
 		apicontainer.NoHealthcheck: discovery.Passing,
 		apicontainer.Starting:      discovery.Starting,
@@ -58,11 +61,28 @@ func TestState(t *testing.T) {
 		apicontainer.Unhealthy:     discovery.Failing,
 		"":                         discovery.Passing,
 	} {
-		require.Equal(t, want, testHost().state(with(status, false)), status)
-		require.Equal(t, discovery.Passing, ignoring.state(with(status, false)), status)
-		require.Equal(t, discovery.Failing, testHost().state(with(status, true)), status)
-		require.Equal(t, discovery.Failing, ignoring.state(with(status, true)), status)
+		why := "no route"
+		if want == discovery.Passing {
+			why = ""
+		}
+		is(testHost(), status, false, want, why)
+		is(ignoring, status, false, discovery.Passing, "")
+		is(testHost(), status, true, discovery.Failing, "the container is paused")
+		is(ignoring, status, true, discovery.Failing, "the container is paused")
 	}
+}
+
+// TestLastWords are those of the last run, or its exit code.
+func TestLastWords(t *testing.T) {
+	state := func(log ...*apicontainer.HealthcheckResult) *apicontainer.State {
+		return &apicontainer.State{Health: &apicontainer.Health{Log: log}}
+	}
+	require.Empty(t, lastWords(&apicontainer.State{}))
+	require.Empty(t, lastWords(state()))
+	require.Empty(t, lastWords(state(nil)))
+	first := &apicontainer.HealthcheckResult{Output: "connection refused\n", ExitCode: 1}
+	require.Equal(t, "connection refused", lastWords(state(first)))
+	require.Equal(t, "the HEALTHCHECK ended with exit code 7", lastWords(state(first, &apicontainer.HealthcheckResult{ExitCode: 7})))
 }
 
 func TestAllowed(t *testing.T) {
