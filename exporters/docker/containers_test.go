@@ -199,12 +199,12 @@ func TestWarnsOnce(t *testing.T) {
 	l.kill(marker)
 }
 
-// TestBurst: 300 containers start and die at once, and none is missed.
+// TestBurst: 100 containers start and die at once, and none is missed.
 func TestBurst(t *testing.T) {
 	l := newLab(t)
 	registry := l.memory()
 	exporter := l.export(registry).follows()
-	const count = 300
+	const count = 100
 	ids, want := make([]string, count), make([]string, count)
 	l.each(count, func(i int) {
 		ids[i] = l.create(fmt.Sprintf("burst:%d", 1000+i), inNetwork("host"), idle)

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -107,9 +106,12 @@ func splitService(text string) (name, words string) {
 // read reads the value of one label.
 func (r *labelReader) read(into *labelSet, label, words, value string) error {
 	word, name, _ := strings.Cut(words, ".")
+	if words == portWord && into != &r.all { // envharness.service.NAME itself
+		name = discovery.DefaultPort
+	}
 	switch {
-	case word == portWord && (name != "" || words == portWord && into != &r.all):
-		return r.readPort(into, label, cmp.Or(name, discovery.DefaultPort), value)
+	case word == portWord && name != "":
+		return r.readPort(into, label, name, value)
 	case words == tagsWord:
 		tags, err := parseTags(value)
 		if err == nil && r.fits(value) {
