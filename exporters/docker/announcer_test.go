@@ -22,7 +22,7 @@ type refusing struct {
 	asked atomic.Int32
 }
 
-func (r *refusing) Register(context.Context, discovery.Instance, time.Duration) (discovery.Registration, error) {
+func (r *refusing) Register(context.Context, discovery.Instance, time.Duration, ...discovery.RegisterOption) (discovery.Registration, error) {
 	r.asked.Add(1)
 	return nil, fmt.Errorf("this layout cannot write it: %w", discovery.ErrInvalid)
 }
