@@ -3,6 +3,8 @@ package docker
 import (
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -157,6 +159,19 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// TestDocumentedLabels reads the labels that docs/envdiscoverd.md shows.
+func TestDocumentedLabels(t *testing.T) {
+	page, err := os.ReadFile("../../docs/envdiscoverd.md")
+	require.NoError(t, err)
+	labels := map[string]string{}
+	for _, match := range regexp.MustCompile(`(?m)^ +(envharness\.\S+): "?(.*?)"?$`).FindAllStringSubmatch(string(page), -1) {
+		labels[match[1]] = match[2]
+	}
+	d := declared(DefaultVariable, nil, labels)
+	require.Empty(t, d.complaints)
+	require.Equal(t, []string{"web http=8080/tcp metrics=9090/tcp tags=blue,canary version:1.4 shard=eu"}, describedAll(d))
+}
+
 // TestAttributesWithoutAService are complained about, but not by a container that says nothing to us.
 func TestAttributesWithoutAService(t *testing.T) {
 	h, c := testHost(), container{id: testID, hostNetwork: true, labels: map[string]string{"envharness.tags": "x"}}
@@ -202,6 +217,8 @@ func TestSeveralPorts(t *testing.T) {
 func FuzzLabels(f *testing.F) {
 	f.Add("envharness.service", "web, x:1", "envharness.port.http", "80", "SERVICE_NAME=db")
 	f.Add("envharness.service.web.metadata.a", "x", "envharness.service.web", "1/udp", "SERVICE_80_TAGS=a,b\\,c")
+	f.Add("envharness.tags", "a, b,,\x00", "envharness.service.a.b.shard", "eu", "SERVICE_ID=h:0123456789ab")
+	f.Add("envharness.service.certain.port.x", "7", "envharness.service", "certain", "SERVICE_53_REALM=x")
 	f.Add("SERVICE_80_NAME", "a/b", "SERVICE_IGNORE", "", "SERVICE_80_80=\xff")
 	f.Fuzz(func(t *testing.T, label1, value1, label2, value2, env string) {
 		c := container{

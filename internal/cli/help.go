@@ -166,7 +166,7 @@ func writeOptions(text *strings.Builder, table []Option, topic string, apart boo
 		if o.Argument != "" {
 			option += " " + o.Argument
 		}
-		if value := o.byDefault(); value != "" {
+		if value := o.ByDefault(); value != "" {
 			usage += " (default " + value + ")"
 		}
 		lines := wrap(usage, screenWidth-column)
