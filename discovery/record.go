@@ -62,19 +62,31 @@ func (in Instance) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads the native record leniently: a port may be a bare number, a number may be a
 // text, and a metadata value that is no text is kept as its JSON. Field names are exact.
 func (in *Instance) UnmarshalJSON(data []byte) error {
-	if !json.Valid(data) {
-		return errors.New("not JSON")
+	if read, usual := (RecordReader{}).scan("", "", data); usual {
+		*in = read
+		return nil
 	}
-	*in = Instance{State: Passing}
-	return eachField(data, func(name string, raw RawField) error {
+	read, err := readRecord(data)
+	*in = read
+	return err
+}
+
+// readRecord is UnmarshalJSON for any JSON.
+func readRecord(data []byte) (in Instance, err error) {
+	if !json.Valid(data) {
+		return in, errors.New("not JSON")
+	}
+	in.State = Passing
+	err = eachField(data, func(name string, raw RawField) error {
 		if err := in.setField(name, raw); err != nil {
 			return fmt.Errorf("field %q: %w", name, err)
 		}
 		return nil
 	})
+	return in, err
 }
 
-// setField reads one field of the record. Several thousand records are read at a time, hence no reflection.
+// setField reads one field of the record.
 func (in *Instance) setField(name string, raw RawField) (err error) {
 	switch name {
 	case "id":

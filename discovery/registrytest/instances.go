@@ -385,9 +385,11 @@ func sameIDTwice(s *suite) {
 	watching.await()
 }
 
-// leave: what was left stands until its TTL, so a successor with its ID makes no gap.
+// leave: what was left stands until its TTL and no longer, whatever else its process has announced, so a successor
+// with its ID makes no gap.
 func leave(s *suite) {
 	registry, other := s.open(), s.open()
+	stays := s.register(registry, s.instance("stays", "a", 1))
 	left := s.register(registry, s.instance("left", "a", 1))
 	gone := s.watch(other, "left", discovery.Query{All: true})
 	gone.await(left.ID())
@@ -396,6 +398,8 @@ func leave(s *suite) {
 	require.NoError(s, left.Err())
 	s.noError(left.Close())
 	gone.await()
+	require.Len(s, s.read(other, "stays", discovery.Query{All: true}).Instances, 1)
+	require.NoError(s, stays.Err())
 
 	s.need("one ID twice", !s.OwnIDs)
 	former, err := registry.Register(s.ctx, s.instance("web", "a", 1), time.Hour)

@@ -18,7 +18,7 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// Probe looks once. It ends with ctx, and nil says that all is well.
+// Probe checks once. It ends with ctx, and nil says healthy.
 type Probe func(ctx context.Context) error
 
 // unstoppable is how long a probe may take to end once its time is over.
@@ -83,7 +83,7 @@ func ParseProbe(target string) (Probe, error) {
 	return nil, invalid("check %q is none of http://HOST:PORT/PATH, https://…, tcp://HOST:PORT, exec:PATH", target)
 }
 
-// HTTP is well when a GET is answered with a status from 200 to 399; redirects are not followed, and no proxy is
+// HTTP is healthy when a GET is answered with a status from 200 to 399; redirects are not followed, and no proxy is
 // used. The certificate of an https server is verified.
 func HTTP(target string) (Probe, error) {
 	u, err := url.Parse(target)
@@ -134,7 +134,7 @@ func withWords(err error, words string) error {
 	return fmt.Errorf("%w: %s", err, words)
 }
 
-// dialPlain is for HTTP without TLS: who speaks TLS is told by ErrSpeaksTLS.
+// dialPlain is for HTTP without TLS: that the server speaks TLS is ErrSpeaksTLS.
 func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := discovery.Dial(ctx, network, address)
 	if err != nil {
@@ -143,7 +143,7 @@ func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
 	return driver.WatchPlain(conn), nil
 }
 
-// TCP is well when HOST:PORT accepts a connection.
+// TCP is healthy when HOST:PORT accepts a connection.
 func TCP(address string) (Probe, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		return nil, invalid("%q is no HOST:PORT", address)
@@ -157,7 +157,7 @@ func TCP(address string) (Probe, error) {
 	}, nil
 }
 
-// Exec is well when a program exits with 0. It runs in a process group of its own, which is killed when the time is
+// Exec is healthy when a program exits with 0. It runs in a process group of its own, which is killed when the time is
 // over. The last line that it prints is part of the error.
 func Exec(path string, args ...string) (Probe, error) {
 	if path == "" {
