@@ -72,7 +72,7 @@ complete -F _envdiscover envdiscover
 // completedBy tells what a command's first argument is.
 func completedBy(c cli.Command) string {
 	switch {
-	case strings.HasPrefix(c.Arguments, "NAME"):
+	case strings.HasPrefix(c.Arguments, "NAME") && c.Name != "lock":
 		return "values"
 	case strings.HasPrefix(c.Arguments, "SERVICE"):
 		return "services"

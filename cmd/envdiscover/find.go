@@ -21,10 +21,10 @@ type finder struct {
 
 func (f *finder) options() []cli.Option {
 	return []cli.Option{
-		{Name: "wait", Argument: "D", Usage: "until it is there, or the registry is", Target: &f.wait},
+		{Name: "wait", Argument: "D", Usage: "wait up to D for an answer, and for the registry", Target: &f.wait},
 		{Name: "default", Argument: "V", Usage: "print V when nothing is found", Target: &f.def},
 		{Name: "default-on-error", Argument: "V", Usage: "print V when the registry cannot be asked", Target: &f.defaultOnError},
-		{Name: "follow", Usage: "hold: print each new one and say READY=1 behind it", Target: &f.follow},
+		{Name: "follow", Usage: "stay: print each new one and say READY=1 behind it", Target: &f.follow},
 	}
 }
 
