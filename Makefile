@@ -56,6 +56,13 @@ test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests
 test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute
 	go test -short -p $(PACKAGES) -tags $(TAGS) $(TESTFLAGS) ./...
 
+.PHONY: generate
+generate: ## Write man/ and completions/ anew, from the option tables and the documents
+	ENVHARNESS_GENERATE=1 go test -count=1 -tags $(TAGS) -run 'TestManual|TestCompletions' ./cmd/...
+
+.PHONY: man
+man: generate ## The same
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	TAGS=$(TAGS) scripts/fuzz $(FUZZTIME)
@@ -106,6 +113,7 @@ lint-vulnerabilities:
 install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there
 	scripts/install-test-tools
 	scripts/build-consul
+	cd tools/prometheus && go build -o /dev/null .
 
 .PHONY: clean
 clean: ## Remove what the other targets built

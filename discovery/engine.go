@@ -39,7 +39,7 @@ type Engine struct {
 	// readable, a server answers, credentials are accepted. It leaves nothing behind.
 	Check func(context.Context, Config) error
 
-	// Open connects. It does not wait for the server: a registry that is away is no error here.
+	// Open connects. It does not wait for the server: a registry that is unreachable is no error here.
 	// ctx is for Open alone; the caller closes the Registry.
 	Open func(context.Context, Config) (Registry, error)
 }

@@ -49,6 +49,7 @@ type Instance struct {
 	Metadata     map[string]string //
 	Shard        string            // for services whose instances do not serve the same
 	State        State             // passing when empty
+	Reason       string            // why it does not pass, for people: the last words of its check; see Normalize
 	Critical     bool              //
 	Public       bool              //
 
@@ -84,7 +85,9 @@ func (in Instance) KeepUnknown(was Instance) Instance {
 }
 
 // Normalize checks an instance that is to be announced and fills in what may be left out: the state is
-// passing, the protocol tcp, a nameless port "default". The error matches [ErrInvalid].
+// passing, the protocol tcp, a nameless port "default". The reason becomes one line of at most [MaxReason] bytes
+// without control characters or passwords of URLs, and is dropped where the instance passes. The error matches
+// [ErrInvalid].
 func (in Instance) Normalize() (Instance, error) {
 	in = in.Clone()
 	if in.Service == "" {
@@ -96,8 +99,12 @@ func (in Instance) Normalize() (Instance, error) {
 	if !slices.Contains([]State{Starting, Passing, Failing, Draining}, in.State) {
 		return in, invalid("state %q is none of starting, passing, failing, draining", in.State)
 	}
+	if in.State == Passing {
+		in.Reason = ""
+	}
+	in.Reason = cleanReason(in.Reason)
 	for _, host := range []string{in.Host, in.PrivateHost} {
-		if host != "" && !isHost(host) {
+		if host != "" && !IsHost(host) {
 			return in, invalid("host %q is neither a name nor an address", host)
 		}
 	}
@@ -185,7 +192,7 @@ func (in Instance) address(host string, ports map[string]Port, scheme string) (s
 	if host == "" {
 		return "", invalid("instance %q has no host", in.ID)
 	}
-	if !isHost(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")) {
+	if !IsHost(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")) {
 		return "", invalid("host %q of instance %q is neither a name nor an address", host, in.ID)
 	}
 	port, err := in.port(ports, scheme)
@@ -224,8 +231,8 @@ func portNames(ports map[string]Port) string {
 	return strings.Join(slices.Sorted(maps.Keys(ports)), ", ")
 }
 
-// isHost reports whether text is an IP address, or a name as DNS and hosts files have them, with _ as some do.
-func isHost(text string) bool {
+// IsHost reports whether text is an IP address, or a name as DNS and hosts files have them, with _ as some do.
+func IsHost(text string) bool {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return true
 	}

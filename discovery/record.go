@@ -27,6 +27,7 @@ type record struct {
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	Shard        string            `json:"shard,omitempty"`
 	State        State             `json:"state,omitempty"`
+	Reason       string            `json:"reason,omitempty"`
 	Critical     bool              `json:"critical,omitempty"`
 	Public       bool              `json:"public,omitempty"`
 }
@@ -35,7 +36,7 @@ type record struct {
 func (in Instance) MarshalJSON() ([]byte, error) {
 	known, err := json.Marshal(record{
 		in.ID, in.Service, in.Host, in.PrivateHost, in.Ports, in.PrivatePorts, in.User, in.Password,
-		in.Tags, in.Metadata, in.Shard, in.State, in.Critical, in.Public,
+		in.Tags, in.Metadata, in.Shard, in.State, in.Reason, in.Critical, in.Public,
 	})
 	if err != nil || len(in.Unknown) == 0 {
 		return known, err
@@ -61,19 +62,31 @@ func (in Instance) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads the native record leniently: a port may be a bare number, a number may be a
 // text, and a metadata value that is no text is kept as its JSON. Field names are exact.
 func (in *Instance) UnmarshalJSON(data []byte) error {
-	if !json.Valid(data) {
-		return errors.New("not JSON")
+	if read, usual := (RecordReader{}).scan("", "", data); usual {
+		*in = read
+		return nil
 	}
-	*in = Instance{State: Passing}
-	return eachField(data, func(name string, raw RawField) error {
+	read, err := readRecord(data)
+	*in = read
+	return err
+}
+
+// readRecord is UnmarshalJSON for any JSON.
+func readRecord(data []byte) (in Instance, err error) {
+	if !json.Valid(data) {
+		return in, errors.New("not JSON")
+	}
+	in.State = Passing
+	err = eachField(data, func(name string, raw RawField) error {
 		if err := in.setField(name, raw); err != nil {
 			return fmt.Errorf("field %q: %w", name, err)
 		}
 		return nil
 	})
+	return in, err
 }
 
-// setField reads one field of the record. Several thousand records are read at a time, hence no reflection.
+// setField reads one field of the record.
 func (in *Instance) setField(name string, raw RawField) (err error) {
 	switch name {
 	case "id":
@@ -102,6 +115,8 @@ func (in *Instance) setField(name string, raw RawField) (err error) {
 		if err = readText(raw, (*string)(&in.State)); in.State == "" {
 			in.State = Passing
 		}
+	case "reason":
+		err = readText(raw, &in.Reason)
 	case "critical":
 		in.Critical, err = readBool(raw)
 	case "public":

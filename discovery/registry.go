@@ -18,7 +18,7 @@ const MaxValue = 131071
 type Registry interface {
 	// Register announces an instance and keeps it announced. It checks the instance (ErrInvalid), starts
 	// announcing, and returns without waiting for the registry: see [Registration.WaitReady]. A registry
-	// that is away is tried again with back-off for as long as it takes.
+	// that is unreachable is tried again with back-off for as long as it takes.
 	//
 	// ctx is the registration's life: when it ends, the registration withdraws as by Close. A ttl of 0
 	// is the layout's own, where it has one, else [DefaultTTL]; an engine may grant more than is asked for,
@@ -35,7 +35,7 @@ type Registry interface {
 
 	// Watch reads a service and goes on. It blocks until the first snapshot is read and returns its error
 	// if it cannot; that snapshot is in the channel at once, even if empty. From then on every change
-	// gives a snapshot; a slow reader gets the newest only. While the registry cannot be asked, the last
+	// gives a snapshot; a slow reader gets the newest only. While the registry is unreachable, the last
 	// snapshot comes again with Stale set, and a fresh one as soon as it can: an outage is never an empty
 	// snapshot. The channel is closed when ctx ends or the Registry is closed, and only then.
 	Watch(ctx context.Context, service string, q Query) (<-chan Snapshot, error)
@@ -110,7 +110,7 @@ type Registration interface {
 type Value struct {
 	Data  []byte // nil when not found
 	Found bool   // whether there is such a value
-	Stale bool   // the registry cannot be asked; this is the last known
+	Stale bool   // the registry is unreachable; this is the last known
 }
 
 // Values is the extra ability to keep named texts. Names are as those of environment variables and
@@ -131,6 +131,23 @@ type Values interface {
 
 	// WatchValue is [Registry.Watch] for a value; one that is not there is delivered too.
 	WatchValue(ctx context.Context, name string) (<-chan Value, error)
+}
+
+// AllValues is the extra ability of Values to give all of them at once.
+type AllValues interface {
+	// GetAll reads all values by their names, in one call where the engine has one for that. Among them are those
+	// that another client gave a name which no variable can have, and values that no variable holds: neither can be
+	// read by Get or written by Put. A key that stands deeper is no value and skipped with a warning.
+	GetAll(ctx context.Context) (map[string][]byte, error)
+
+	// WatchAll is [Registry.Watch] for what GetAll reads.
+	WatchAll(ctx context.Context) (<-chan ValueSet, error)
+}
+
+// ValueSet is what WatchAll delivers.
+type ValueSet struct {
+	Values map[string][]byte // by name; what is read of it is shared, and not to be changed
+	Stale  bool              // the registry cannot be asked; these are the last known
 }
 
 // Swapper is the extra ability of Values to write only what is as the writer knows it.
@@ -160,7 +177,7 @@ type Leadership interface {
 	// Done is closed when this process leads no more.
 	Done() <-chan struct{}
 
-	// Close resigns, so that another can lead at once.
+	// Close releases the lead, so that another can take it at once.
 	Close() error
 }
 

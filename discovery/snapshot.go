@@ -30,14 +30,15 @@ func (q Query) Matches(in Instance) bool {
 	return true
 }
 
-// Snapshot is what a service was at one moment. Several readers may share the maps and slices of its
-// instances: who wants to change one, takes its Clone.
+// Snapshot is what a service was at one moment. It is for reading: all who watch a service share the list and its
+// instances, and instances share the maps and slices that are equal. Who wants to change an instance takes its
+// [Instance.Clone], as First and One do; who wants to change the list takes slices.Clone of it.
 type Snapshot struct {
 	Service   string     `json:"service"`
 	Instances []Instance `json:"instances"`          // sorted by ID; never nil from an engine
 	Revision  string     `json:"revision,omitempty"` // the engine's own count of changes, opaque
 
-	// Stale is set in a watch while the registry cannot be asked: the instances are the last known.
+	// Stale is set in a watch while the registry is unreachable: the instances are the last known.
 	Stale bool `json:"stale,omitempty"`
 
 	// Never is set when the engine knows that there never was such a service.
@@ -54,12 +55,14 @@ type Snapshot struct {
 // NewSnapshot sorts and filters what an engine has read. It keeps no reference to all.
 func NewSnapshot(service, revision string, q Query, all []Instance) Snapshot {
 	chosen := make([]Instance, 0, len(all))
-	for _, in := range all {
-		if q.Matches(in) {
-			chosen = append(chosen, in)
+	for i := range all {
+		if q.Matches(all[i]) {
+			chosen = append(chosen, all[i])
 		}
 	}
-	slices.SortFunc(chosen, func(a, b Instance) int { return strings.Compare(a.ID, b.ID) })
+	if byID := func(a, b Instance) int { return strings.Compare(a.ID, b.ID) }; !slices.IsSortedFunc(chosen, byID) {
+		slices.SortFunc(chosen, byID)
+	}
 	return Snapshot{Service: service, Instances: chosen, Revision: revision, Query: q}
 }
 

@@ -6,7 +6,7 @@ import "context"
 // blocks as Watch does, and the channel is closed when ctx ends or the Registry is closed. One that
 // came and went while nobody read from the channel may be left out.
 func SubscribeNew(ctx context.Context, registry Registry, service string) (<-chan Instance, error) {
-	return subscribe(ctx, registry, service, func(before, after map[string]Instance) []Instance {
+	return subscribe(ctx, registry, service, func(before, after []Instance) []Instance {
 		return missing(after, before)
 	})
 }
@@ -14,17 +14,17 @@ func SubscribeNew(ctx context.Context, registry Registry, service string) (<-cha
 // SubscribeDown gives the instances of a service, as last seen, that cease to pass or are gone.
 // Otherwise it is as SubscribeNew. An outage of the registry takes nobody down.
 func SubscribeDown(ctx context.Context, registry Registry, service string) (<-chan Instance, error) {
-	return subscribe(ctx, registry, service, func(before, after map[string]Instance) []Instance {
+	return subscribe(ctx, registry, service, func(before, after []Instance) []Instance {
 		return missing(before, after)
 	})
 }
 
-func subscribe(ctx context.Context, registry Registry, service string, difference func(before, after map[string]Instance) []Instance) (<-chan Instance, error) {
+func subscribe(ctx context.Context, registry Registry, service string, difference func(before, after []Instance) []Instance) (<-chan Instance, error) {
 	snapshots, err := registry.Watch(ctx, service, Query{})
 	if err != nil {
 		return nil, err
 	}
-	before := byID(<-snapshots) // at once: what comes after the call is not in it
+	before := (<-snapshots).Instances // at once: what comes after the call is not in it
 	out := make(chan Instance)
 	go func() {
 		defer close(out)
@@ -32,7 +32,7 @@ func subscribe(ctx context.Context, registry Registry, service string, differenc
 			if snapshot.Stale {
 				continue
 			}
-			after := byID(snapshot)
+			after := snapshot.Instances
 			for _, in := range difference(before, after) {
 				select {
 				case out <- in:
@@ -46,21 +46,16 @@ func subscribe(ctx context.Context, registry Registry, service string, differenc
 	return out, nil
 }
 
-func byID(s Snapshot) map[string]Instance {
-	instances := make(map[string]Instance, len(s.Instances))
-	for _, in := range s.Instances {
-		instances[in.ID] = in
-	}
-	return instances
-}
-
-// missing gives those of some that are not among others, in the order of their IDs.
-func missing(some, others map[string]Instance) []Instance {
-	var gone []Instance
-	for id, in := range some {
-		if _, ok := others[id]; !ok {
-			gone = append(gone, in)
+// missing gives those of some that are not among others. Both are sorted by ID, and so is what it gives.
+func missing(some, others []Instance) (gone []Instance) {
+	at := 0
+	for i := range some {
+		for at < len(others) && others[at].ID < some[i].ID {
+			at++
+		}
+		if at == len(others) || others[at].ID != some[i].ID {
+			gone = append(gone, some[i])
 		}
 	}
-	return NewSnapshot("", "", Query{All: true}, gone).Instances
+	return gone
 }

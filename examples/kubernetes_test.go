@@ -156,7 +156,7 @@ func (s *secretVolume) update(name, value string) {
 }
 
 // TestYAMLNamesWhatThereIs looks for subcommands and for variables of options in the
-// pod and in the README's YAML.
+// pod and in the YAML of docs/init.md.
 func TestYAMLNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	pod, err := os.ReadFile("kubernetes/pod.yaml")
@@ -165,8 +165,8 @@ func TestYAMLNamesWhatThereIs(t *testing.T) {
 	for name := range helpOptions(t) {
 		variables = append(variables, cli.Variable("ENVHARNESS", name))
 	}
-	texts := append(fenced(readme(t), "yaml"), string(pod))
-	require.Len(t, texts, 3, "Compose, the pod in the README, the pod")
+	texts := append(fenced(document(t, "docs/init.md"), "yaml"), string(pod))
+	require.Len(t, texts, 3, "Compose, the pod in the document, the pod")
 	for _, text := range texts {
 		var document yaml.Node
 		require.NoError(t, yaml.Unmarshal([]byte(text), &document), text)

@@ -1,11 +1,11 @@
 package examples_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,9 +16,25 @@ import (
 	"github.com/envharness/envharness/internal/cli"
 )
 
-// TestReadmeExamples runs the README's fenced blocks that are marked console, all
-// in one directory and in order. A line that begins with "$ " is a command, those
-// that begin with "> " go on with it, and what follows is its output.
+// documents are those whose console blocks are run: README.md and all of docs, but for the recipes, which need
+// stores and have tests of their own.
+func documents(t *testing.T) []string {
+	t.Helper()
+	paths := []string{"README.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/migrating/*.md"} {
+		found, err := filepath.Glob(filepath.Join("..", pattern))
+		require.NoError(t, err)
+		for _, path := range found {
+			paths = append(paths, strings.TrimPrefix(path, "../"))
+		}
+	}
+	require.Greater(t, len(paths), 10)
+	return paths
+}
+
+// TestReadmeExamples runs the fenced blocks that are marked console, those of each document in a directory of its
+// own and in order. A line that begins with "$ " is a command, those that begin with "> " go on with it, and what
+// follows is its output.
 //
 // In the output a line of three dots stands for any lines and three dots within a
 // line for any text; times, and the bars that show them, may differ.
@@ -31,16 +47,28 @@ func TestReadmeExamples(t *testing.T) {
 		needProgram(t, program)
 	}
 	envdiscoverd(t)
-	examples := consoleExamples(t, readme(t))
-	require.NotEmpty(t, examples)
+	for _, path := range documents(t) {
+		examples := consoleExamples(t, path, document(t, path))
+		require.True(t, path != "README.md" || len(examples) > 0)
+		if len(examples) == 0 {
+			continue
+		}
+		t.Run(strings.ReplaceAll(path, "/", "-"), func(t *testing.T) {
+			t.Parallel()
+			runExamples(t, path, examples)
+		})
+	}
+}
 
+func runExamples(t *testing.T, path string, examples []example) {
+	t.Helper()
 	dir := t.TempDir()
 	env := []string{"PATH=" + filepath.Dir(envharness) + ":" + os.Getenv("PATH"), "HOME=" + dir}
-	shell := append(unshare(t, "--mount", "--net"), "sh", "-c")
+	shell := slices.Concat([]string{"timeout", "120"}, unshare(t, "--mount", "--net"), []string{"sh", "-c"})
 	for _, e := range examples {
 		script := "mount -t tmpfs tmpfs /run && ip link set lo up && cd '" + dir + "' && umask 022 && exec 2>&1\n" + e.command
 		got := run(t, env, shell[0], append(shell[1:], script)...)
-		require.Truef(t, matches(e.output, got.stdout), "README.md:%d: $ %s\nprints\n%sand not\n%s", e.line, e.command, got.stdout, e.output)
+		require.Truef(t, matches(e.output, got.stdout), "%s:%d: $ %s\nprints\n%sand not\n%s", path, e.line, e.command, got.stdout, e.output)
 	}
 }
 
@@ -71,13 +99,13 @@ func TestReadmeMatching(t *testing.T) {
 	}
 }
 
-// example is one command of the README and the output that it shows.
+// example is one command of a document and the output that it shows.
 type example struct {
 	line            int
 	command, output string
 }
 
-func consoleExamples(t *testing.T, text string) []example {
+func consoleExamples(t *testing.T, path, text string) []example {
 	t.Helper()
 	var examples []example
 	console := false
@@ -90,7 +118,7 @@ func consoleExamples(t *testing.T, text string) []example {
 		case begins:
 			examples = append(examples, example{line: i + 1, command: command})
 		case strings.HasPrefix(line, "> "):
-			require.Emptyf(t, examples[last].output, "README.md:%d goes on with a command after its output", i+1)
+			require.Emptyf(t, examples[last].output, "%s:%d goes on with a command after its output", path, i+1)
 			examples[last].command += "\n" + line[len("> "):]
 		default:
 			examples[last].output += line + "\n"
@@ -105,7 +133,7 @@ var (
 	timeAxis = regexp.MustCompile(`TIME( TIME)+`)
 )
 
-// matches tells whether got is what the README shows.
+// matches tells whether got is what a document shows.
 func matches(shown, got string) bool {
 	measured := func(text string) string {
 		return timeAxis.ReplaceAllString(bars.ReplaceAllString(times.ReplaceAllString(text, "TIME"), " "), "TIME")
@@ -120,14 +148,14 @@ func TestReadmeShowsDockerfileExample(t *testing.T) {
 	t.Parallel()
 	dockerfile, err := os.ReadFile("../Dockerfile.example")
 	require.NoError(t, err)
-	require.Equal(t, []string{withoutComments(dockerfile)}, fenced(readme(t), "dockerfile"))
+	require.Equal(t, []string{withoutComments(dockerfile)}, fenced(document(t, "README.md"), "dockerfile"))
 }
 
 func TestReadmeShowsThePod(t *testing.T) {
 	t.Parallel()
 	pod, err := os.ReadFile("kubernetes/pod.yaml")
 	require.NoError(t, err)
-	require.Contains(t, fenced(readme(t), "yaml"), withoutComments(pod))
+	require.Contains(t, fenced(document(t, "docs/init.md"), "yaml"), withoutComments(pod))
 }
 
 // withoutComments leaves out the lines that are empty or comments.
@@ -144,7 +172,7 @@ func fenced(text, kind string) []string {
 	return blocks
 }
 
-// TestReadmeSaysReady runs what the README says to say READY=1, in each of the
+// TestReadmeSaysReady runs what docs/init.md says to say READY=1, in each of the
 // languages, as the end of an executable that prints a value and stays.
 func TestReadmeSaysReady(t *testing.T) {
 	t.Parallel()
@@ -167,7 +195,7 @@ func TestReadmeSaysReady(t *testing.T) {
 			require.NoError(t, err, "%s", out)
 		},
 	}
-	rows := regexp.MustCompile("(?m)^\\| (sh|Python|Go) \\| `(.*)` \\|$").FindAllStringSubmatch(section(t, "As PID 1"), -1)
+	rows := regexp.MustCompile("(?m)^\\| (sh|Python|Go) \\| `(.*)` \\|$").FindAllStringSubmatch(section(t, "docs/init.md", "Held executables"), -1)
 	require.Len(t, rows, 4)
 	for _, row := range rows {
 		dir := t.TempDir()
@@ -183,14 +211,15 @@ func writeProgram(t *testing.T, path, text string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
 }
 
-// option is how README and --help describe an option.
+// option is how a document and --help describe an option.
 type option struct {
 	argument, def string // empty when there is none
 }
 
 func TestReadmeTellsEveryOption(t *testing.T) {
 	t.Parallel()
-	rows := regexp.MustCompile("(?m)^\\| `--(.*)$").FindAllString(section(t, "Options"), -1)
+	tables := section(t, "docs/envharness.md", "Options") + section(t, "docs/init.md", "Options of --init")
+	rows := regexp.MustCompile("(?m)^\\| `--(.*)$").FindAllString(tables, -1)
 	require.NotEmpty(t, rows)
 
 	form := regexp.MustCompile("^\\| `--([a-z-]+)(?: ([^`]+))?`(?:, `-h`)? \\| (none|`[A-Z_]+`) \\| (?:off|`([^`]+)`) \\| .+ \\|$")
@@ -265,7 +294,7 @@ func TestReadmeTellsEveryOptionOfEnvdiscoverd(t *testing.T) {
 	for _, fields := range regexp.MustCompile(`(?m)^  --([a-z-]+)(?:, -h)?(?: ([A-Z]+))? .*?(?: \(default ([^)]+)\))?$`).FindAllStringSubmatch(help, -1) {
 		helped = append(helped, [3]string(fields[1:]))
 	}
-	for _, fields := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)(?: ([A-Z]+))?` \\| (.+?) \\| .+ \\|$").FindAllStringSubmatch(section(t, "One machine: envdiscoverd"), -1) {
+	for _, fields := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)(?: ([A-Z]+))?` \\| (.+?) \\| .+ \\|$").FindAllStringSubmatch(document(t, "docs/envdiscoverd.md"), -1) {
 		def := strings.ReplaceAll(fields[3], "`", "")
 		if def == "off" {
 			def = ""
@@ -286,12 +315,13 @@ func TestReadmeShowsTheProposal(t *testing.T) {
 		require.NoError(t, err)
 		scripts = append(scripts, string(text))
 	}
-	require.Equal(t, scripts, fenced(section(t, "One machine: envdiscoverd"), "bash"))
+	require.Equal(t, scripts, fenced(section(t, "README.md", "Announce and find"), "bash"))
+	require.Equal(t, scripts, fenced(section(t, "docs/envdiscoverd.md", "Without configuration"), "bash"))
 }
 
 func TestReadmeTellsTheExitCodes(t *testing.T) {
 	t.Parallel()
-	_, table, found := strings.Cut(readme(t), "| exit code | when |\n|---|---|\n")
+	_, table, found := strings.Cut(document(t, "README.md"), "| exit code | when |\n|---|---|\n")
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n\n")
 	var codes []string
@@ -305,35 +335,19 @@ func TestReadmeTellsTheExitCodes(t *testing.T) {
 	}, codes)
 }
 
-// TestReadmeLinksWithinItself checks the links to sections: #name is the heading in
-// small letters, its blanks as hyphens and its punctuation gone.
-func TestReadmeLinksWithinItself(t *testing.T) {
-	t.Parallel()
-	text := readme(t)
-	sections := map[string]bool{}
-	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
-		sections[strings.ReplaceAll(name, " ", "-")] = true
-	}
-	links := regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(text, -1)
-	require.NotEmpty(t, links)
-	for _, link := range links {
-		require.True(t, sections[link[1]], fmt.Sprintf("no section #%s", link[1]))
-	}
-}
-
-// section is the README's text below a heading, up to the next of its rank.
-func section(t *testing.T, heading string) string {
+// section is a document's text below a heading, up to the next of its rank.
+func section(t *testing.T, path, heading string) string {
 	t.Helper()
-	_, text, found := strings.Cut(readme(t), "\n## "+heading+"\n")
-	require.True(t, found, heading)
+	_, text, found := strings.Cut(document(t, path), "\n## "+heading+"\n")
+	require.True(t, found, "%s has no section %q", path, heading)
 	text, _, _ = strings.Cut(text, "\n## ")
 	return text
 }
 
-func readme(t *testing.T) string {
+// document is the text of a page, by its path from the root of the tree.
+func document(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile(filepath.Join("..", path))
 	require.NoError(t, err)
 	return string(text)
 }

@@ -38,7 +38,7 @@ func TestThreatModel(t *testing.T) {
 // testsOfTheTree counts the tests of each name, alone and behind the name of their directory.
 func testsOfTheTree(t *testing.T) map[string]int {
 	tests := map[string]int{}
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err

@@ -77,7 +77,7 @@ func CheckOrder(o Options, dirs []string) (names []string, cycles []Finding) {
 // atRest is a start-up that looks at entries and runs nothing.
 func atRest(o Options) *startup {
 	h := &Harness{Options: o, Log: slog.New(slog.DiscardHandler)}
-	return &startup{shared: &shared{Harness: h}, env: environ.New(os.Environ()), ranks: map[string]int{}}
+	return &startup{shared: &shared{Harness: h}, decisions: newDecisions(environ.New(os.Environ()))}
 }
 
 type checker struct {

@@ -15,6 +15,6 @@ func TestPristineOfManyNames(t *testing.T) {
 	for i := range 400_000 {
 		inherited = append(inherited, "V"+strconv.Itoa(i)+"=")
 	}
-	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Pristine: true}}}, env: environ.New(append(inherited, "PATH=/bin"))}
+	s := &startup{shared: &shared{Harness: &Harness{Options: Options{Pristine: true}}}, decisions: newDecisions(environ.New(append(inherited, "PATH=/bin")))}
 	require.Equal(t, []string{"PATH=/bin"}, s.commandEnviron().List())
 }

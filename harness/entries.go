@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/order"
-	"github.com/envharness/envharness/harness/internal/varname"
 	"github.com/envharness/envharness/internal/text"
+	"github.com/envharness/envharness/internal/varname"
 )
 
 // entryKind is what an entry of an environment directory decides.
@@ -62,25 +63,22 @@ func (s *startup) readEntries() []entry {
 		entries[i].rank = rankSecret
 	}
 	own := s.mergeDirectories(s.Environment, s.readEnvironment)
-	for i := range own {
-		own[i].rank = rankVariable
-		if own[i].isSet() {
-			own[i].rank = rankSecret + 1 + i
+	for i, e := range own {
+		if e.isSet() {
+			e.rank = rankSecret + 1 + i
+			entries = append(entries, e)
 		}
 	}
-	slices.SortStableFunc(own, func(a, b entry) int { return b2i(b.isSet()) - b2i(a.isSet()) })
-	entries = append(entries, own...)
+	for _, e := range own {
+		if !e.isSet() {
+			e.rank = rankVariable
+			entries = append(entries, e)
+		}
+	}
 	if s.PreferInherited {
 		entries = slices.DeleteFunc(entries, func(e entry) bool { return !e.isSet() && s.isInherited(e.name) })
 	}
 	return entries
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // mergeDirectories lists several directories as one: a later one's entry replaces the same name of an
@@ -100,10 +98,9 @@ func (s *startup) mergeDirectories(dirs []string, read func(dir string) (listing
 		}
 	}
 	entries := make([]entry, 0, len(merged))
-	for _, e := range merged {
-		entries = append(entries, e)
+	for _, name := range slices.Sorted(maps.Keys(merged)) {
+		entries = append(entries, merged[name])
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return entries
 }
 

@@ -26,7 +26,7 @@
 //
 // internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
 // internal/environ is a process environment, internal/account whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
-// a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
+// a running harness; internal/envfile reads, package envfmt and internal/timeline write.
 package harness
 
 import (
@@ -114,28 +114,49 @@ func (h *Harness) Resolve() (Resolution, error) {
 // startup is one start-up under way: what it knows, what it has run, what has failed.
 type startup struct {
 	*shared
+	decisions
+	hooks
+	replay
+	report
 	deadline time.Time
+	started  *atomic.Bool // COMMAND runs, under Init
+	stuck    error        // why a thread waits in the kernel, for a file system that does not answer
+}
 
+// decisions are what /environment and the other sources gave.
+type decisions struct {
 	env      *environ.Environ    // what COMMAND will get, as far as it is known
 	resolved map[string]Variable // what /environment decided
 	ranks    map[string]int      // of the entry that decided a name
 	expanded map[string]bool     // names that ExpandFiles gave
+	read     []entry             // what was read instead of run, by path and rank
+}
 
-	discoverers []runningHook // long-running hooks, under Init
+func newDecisions(env *environ.Environ) decisions {
+	return decisions{env: env, resolved: map[string]Variable{}, ranks: map[string]int{}, expanded: map[string]bool{}}
+}
+
+// hooks are the executables that go on running beside COMMAND.
+type hooks struct {
+	discoverers []runningHook // under Init
 	exporters   []runningHook
 	pushed      func(name string) (output []byte) // what a long-running hook has made known since, or nil
-	read        []entry                           // what was read instead of run, by path and rank
 	meanwhile   func()                            // to be done while the next executable runs
-	resolveFrom *environ.Environ                  // what resolve began with, under Init
-	applied     []appliedEntry                    // what it applied, under Init
-	failing     []string                          // entries that failed
+}
 
-	started  *atomic.Bool // COMMAND runs, under Init
+// replay is what it takes to resolve one entry anew, under Init, as if all others had just been resolved.
+type replay struct {
+	resolveFrom *environ.Environ // what resolve began with
+	applied     []appliedEntry   // what it applied
+	failing     []string         // entries that failed
+}
+
+// report is what people are told of a start-up.
+type report struct {
 	failures *multierror.Error
 	culprit  string // the first executable that failed
 	timeline timeline.Timeline
-	plotted  bool  // the timeline has been shown
-	stuck    error // why a thread waits in the kernel, for a file system that does not answer
+	plotted  bool // the timeline has been shown
 }
 
 // shared is what all start-ups of a process have in common: the one before COMMAND, and those that begin anew while
@@ -168,11 +189,8 @@ func (h *Harness) begin() (*startup, error) {
 			envFile:  map[string]string{},
 			offered:  sync.OnceValue(findOffers),
 		},
-		env:      environ.New(h.Environ),
-		resolved: map[string]Variable{},
-		ranks:    map[string]int{},
-		expanded: map[string]bool{},
-		started:  new(atomic.Bool),
+		decisions: newDecisions(environ.New(h.Environ)),
+		started:   new(atomic.Bool),
 	}
 	if h.Deadline > 0 {
 		s.deadline = h.began.Add(h.Deadline)
@@ -296,7 +314,7 @@ func (s *startup) announce() {
 
 // again is a start-up that begins anew with env, for what is resolved or run while COMMAND runs.
 func (s *startup) again(env *environ.Environ) *startup {
-	return &startup{shared: s.shared, env: env.Clone(), resolved: map[string]Variable{}, ranks: map[string]int{}, expanded: map[string]bool{}}
+	return &startup{shared: s.shared, decisions: newDecisions(env.Clone())}
 }
 
 // mayContinue tells whether anything more is to be started.

@@ -3,8 +3,8 @@ package harness
 import (
 	"bytes"
 	"iter"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -240,7 +240,7 @@ func (st *state) nextOf(name string) time.Time {
 func (st *state) forHooks() *startup {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return &startup{shared: st.current.shared, env: st.current.env.Clone(), ranks: st.current.ranks}
+	return &startup{shared: st.current.shared, decisions: decisions{env: st.current.env.Clone(), ranks: st.current.ranks}}
 }
 
 // push records what a long-running hook has printed.
@@ -277,10 +277,9 @@ func (st *state) status() control.Status {
 	defer st.mu.Unlock()
 	s := control.Status{Phase: st.phaseForPeople(), PID: st.pid, Ready: st.ready, Healthy: st.healthy, Names: []control.NameStatus{}, Exporters: []control.ExporterStatus{}}
 	s.Since, s.Restarts = st.since, st.restarts
-	for name, at := range st.refreshed {
-		s.Names = append(s.Names, control.NameStatus{Name: name, Refreshed: at, Failed: st.failed[name], Next: st.nextOf(name)})
+	for _, name := range slices.Sorted(maps.Keys(st.refreshed)) {
+		s.Names = append(s.Names, control.NameStatus{Name: name, Refreshed: st.refreshed[name], Failed: st.failed[name], Next: st.nextOf(name)})
 	}
-	slices.SortFunc(s.Names, func(a, b control.NameStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s
 }
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/envharness/envharness/harness/internal/control"
 )
 
 // EmptyPolicy says what an empty value means.
@@ -119,7 +121,7 @@ const (
 const ReadyNotify = "notify"
 
 // DefaultSocket is where a harness is reached, and looked for.
-const DefaultSocket = "/run/envharness.sock"
+const DefaultSocket = control.DefaultSocket
 
 // DefaultInitOptions is what --init does without further options.
 func DefaultInitOptions() InitOptions {

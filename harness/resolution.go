@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
-	"strings"
+	"sort"
 	"time"
 
-	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/terminal"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/envfmt"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )
@@ -51,7 +50,7 @@ func (s *startup) resolution() Resolution {
 		}
 	}
 	for _, list := range [][]Variable{r.Decided, r.Changed, r.All} {
-		slices.SortFunc(list, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
+		sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 	}
 	return r
 }

@@ -88,7 +88,7 @@ func as(t testing.TB, user, password, method, url, body string) answer {
 // refusedHere asserts that nothing but health is told without credentials.
 func refusedHere(t testing.TB, status int, url string) {
 	t.Helper()
-	for _, path := range []string{"/", "/page.js", "/environment", "/environment/WEB", "/services", "/services/web", "/watch", "/metrics", "/nowhere"} {
+	for _, path := range []string{"/", "/page.js", "/environment", "/environment/WEB", "/services", "/services/web", "/watch", "/metrics", "/prometheus", "/nowhere"} {
 		refused(t, status, ask(t, "GET", url+path, ""))
 	}
 	refused(t, status, ask(t, "PUT", url+"/environment/WEB", "x"))

@@ -45,7 +45,7 @@ func TestForeignPage(t *testing.T) {
 		require.Equal(t, "secret", ask(t, "GET", value, "").body)
 	})
 	t.Run("reads", func(t *testing.T) {
-		for _, path := range []string{"/environment/A", "/environment", "/services", "/services/x", "/", "/page.js", "/metrics", "/healthz", "/readyz"} {
+		for _, path := range []string{"/environment/A", "/environment", "/services", "/services/x", "/", "/page.js", "/metrics", "/prometheus", "/environment?values=1", "/healthz", "/readyz"} {
 			a := ask(t, "GET", url+path, "", "Origin", "http://evil.test")
 			require.Equal(t, "same-origin", a.header.Get("Cross-Origin-Resource-Policy"), path)
 			require.Equal(t, "nosniff", a.header.Get("X-Content-Type-Options"), path)

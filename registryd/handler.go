@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/internal/buildinfo"
 	"github.com/envharness/envharness/registryd/listen"
 	"github.com/envharness/envharness/registryd/node"
 	"github.com/envharness/envharness/registryd/page"
@@ -38,6 +40,8 @@ type handler struct {
 	rights    *rights
 	room      *room
 	snapshots *snapshots
+	targets   batches[targetsQuestion, *sharedAnswer]
+	counts    *counts
 	mirrors   *mirrors
 	metrics   *metrics
 	page      *page.Page
@@ -55,10 +59,21 @@ func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.List
 	h.store = newStore(n.Client(), keys, logins, options.Log)
 	h.gate = &gate{options: options, node: n, logins: logins, metrics: h.metrics}
 	h.snapshots = newSnapshots(h.store)
+	h.counts = newCounts(h.store)
 	h.mirrors = newMirrors(h.life, h.store, h.rights)
-	h.page = page.New(page.Options{Containers: options.Containers, Insecure: options.Insecure})
+	h.page = page.New(page.Options{
+		Host: hostname(), Version: buildinfo.String(), Containers: options.Containers, Insecure: options.Insecure,
+	})
 	go h.rights.follow(h.life, n)
 	return h
+}
+
+// hostname is for people to see which machine's registry this is.
+func hostname() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "this machine"
 }
 
 func (h *handler) close() { h.end() }
@@ -117,10 +132,12 @@ func (h *handler) route(w *reply, r *http.Request, path []string) error {
 		return get(func(w http.ResponseWriter, r *http.Request) error { return h.getService(w, r, path[1]) })
 	case path[0] == "services" && len(path) == 3:
 		return h.instance(w, r, path[1], path[2])
+	case path[0] == "prometheus" && len(path) == 1:
+		return get(h.prometheus)
 	case path[0] == "watch" && len(path) == 1:
 		return get(h.watch)
 	case path[0] == "metrics" && len(path) == 1:
-		return get(func(w http.ResponseWriter, r *http.Request) error { h.metrics.ServeHTTP(w, r); return nil })
+		return get(h.serveMetrics)
 	case len(path) == 1:
 		return get(func(w http.ResponseWriter, r *http.Request) error { return h.pageFile(w, r, path[0]) })
 	}
@@ -155,7 +172,7 @@ func segments(u *url.URL) ([]string, error) {
 func topic(path string) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
-	case "environment", "services", "watch", "metrics", "healthz", "readyz":
+	case "environment", "services", "prometheus", "watch", "metrics", "healthz", "readyz":
 		return first
 	}
 	return "page"

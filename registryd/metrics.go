@@ -12,13 +12,17 @@ import (
 
 // metrics are this server's own, and those of the etcd in it. None has a name, let alone a value, as a label.
 type metrics struct {
-	http.Handler
-	requests *prometheus.CounterVec
-	refusals *prometheus.CounterVec
-	watches  prometheus.Gauge
+	gatherers prometheus.Gatherers
+	requests  *prometheus.CounterVec
+	refusals  *prometheus.CounterVec
+	streams   prometheus.Gauge
+	waiters   prometheus.Gauge
 }
 
 func newMetrics(n node.Node, connections func() int) *metrics {
+	watchers := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "envdiscoverd_watchers", Help: "Clients that wait: for changes at /watch, or by ?wait= for a value.",
+	}, []string{"kind"})
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "envdiscoverd_http_requests_total", Help: "Answered requests, but for etcd's own protocol.",
@@ -26,21 +30,32 @@ func newMetrics(n node.Node, connections func() int) *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "envdiscoverd_refused_total", Help: "Requests that were not let in, by what was wrong.",
 		}, []string{"reason"}),
-		watches: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "envdiscoverd_watches", Help: "Readers of /watch.",
-		}),
+		streams: watchers.WithLabelValues("watch"),
+		waiters: watchers.WithLabelValues("wait"),
 	}
 	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "envdiscoverd_connections", Help: "Open connections of clients.",
 	}, func() float64 { return float64(connections()) })
 	own := prometheus.NewRegistry()
-	own.MustRegister(m.requests, m.refusals, m.watches, open)
-	all := prometheus.Gatherers{own}
+	own.MustRegister(m.requests, m.refusals, watchers, open)
+	m.gatherers = prometheus.Gatherers{own}
 	if n.GRPC() != nil {
-		all = append(all, prometheus.DefaultGatherer) // where etcd puts its own
+		m.gatherers = append(m.gatherers, prometheus.DefaultGatherer) // where etcd puts its own
 	}
-	m.Handler = promhttp.HandlerFor(all, promhttp.HandlerOpts{})
 	return m
+}
+
+// serveMetrics answers /metrics. What is registered is counted with the rights of who asks, and left out if that
+// may not be read: the rest is there in any case.
+func (h *handler) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	gatherers := h.metrics.gatherers
+	if census, err := h.counts.take(r.Context()); err == nil {
+		counted := prometheus.NewRegistry()
+		counted.MustRegister(census)
+		gatherers = append(gatherers[:len(gatherers):len(gatherers)], counted)
+	}
+	promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	return nil
 }
 
 // answered counts an answer. Whatever word a client sends as its method is not a label.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
-	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -38,9 +36,8 @@ func (h *handler) getService(w http.ResponseWriter, r *http.Request, service str
 	if err != nil {
 		return err
 	}
-	tags := slices.Compact(slices.Sorted(slices.Values(query["tag"])))
 	answer, err := h.snapshots.read(r.Context(), snapshotKey{
-		service: service, all: all, shard: query.Get("shard"), tags: strings.Join(tags, "\x00"), credentials: credentials,
+		service: service, all: all, shard: query.Get("shard"), tags: joinSorted(query["tag"]), credentials: credentials,
 	})
 	if err != nil {
 		return err

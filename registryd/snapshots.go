@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
-	"strings"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -25,11 +24,7 @@ type snapshotKey struct {
 }
 
 func (k snapshotKey) query() discovery.Query {
-	q := discovery.Query{All: k.all, Shard: k.shard}
-	if k.tags != "" {
-		q.Tags = strings.Split(k.tags, "\x00")
-	}
-	return q
+	return discovery.Query{All: k.all, Shard: k.shard, Tags: splitJoined(k.tags)}
 }
 
 // snapshots answers /services/NAME. A service that is large is encoded once for each of its states, however many
@@ -49,11 +44,10 @@ type snapshotCall struct {
 	key    snapshotKey
 }
 
-// encodedSnapshot is an answer and the state that it is of: every write makes the newest revision newer, and what
-// is deleted is counted no more.
+// encodedSnapshot is an answer and the state that it is of.
 type encodedSnapshot struct {
-	newest, count int64
-	answer        *sharedAnswer
+	of     stateOfRange
+	answer *sharedAnswer
 }
 
 // size is what it takes in memory, roughly.
@@ -75,26 +69,16 @@ func (s *snapshots) read(ctx context.Context, key snapshotKey) (*sharedAnswer, e
 	who.peer = ""
 	return s.batches.join(ctx, snapshotCall{who, key}, func(ctx context.Context) (*sharedAnswer, error) {
 		if kept, ok := s.kept(key); ok {
-			newest, count, err := s.state(ctx, prefix)
+			state, err := s.store.stateOf(ctx, prefix)
 			if err != nil {
 				return nil, err
 			}
-			if newest == kept.newest && count == kept.count {
+			if state == kept.of {
 				return kept.answer, nil
 			}
 		}
 		return s.encode(ctx, prefix, key)
 	})
-}
-
-// state reads what tells one state of a service from another.
-func (s *snapshots) state(ctx context.Context, prefix string) (newest, count int64, err error) {
-	response, err := s.store.get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
-		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend))
-	if err != nil {
-		return 0, 0, err
-	}
-	return only(response.Kvs).ModRevision, response.Count, nil
 }
 
 func (s *snapshots) encode(ctx context.Context, prefix string, key snapshotKey) (*sharedAnswer, error) {
@@ -113,10 +97,7 @@ func (s *snapshots) encode(ctx context.Context, prefix string, key snapshotKey) 
 	if err != nil {
 		return nil, err
 	}
-	made := encodedSnapshot{count: response.Count, answer: &sharedAnswer{data: append(data, '\n')}}
-	for _, kv := range response.Kvs {
-		made.newest = max(made.newest, kv.ModRevision)
-	}
+	made := encodedSnapshot{of: stateOfKeys(response), answer: &sharedAnswer{data: append(data, '\n')}}
 	s.keep(key, made)
 	return made.answer, nil
 }

@@ -64,13 +64,21 @@ func withToken(ctx context.Context, token string) context.Context {
 
 // get reads a key or a range, in turn with others.
 func (s *store) get(ctx context.Context, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	return call(ctx, s, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	return inTurn(ctx, s, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.client.Get(ctx, key, options...)
+	})
+}
+
+// inTurn is call for what may be large.
+func inTurn[T any](ctx context.Context, s *store, ask func(context.Context) (T, error)) (T, error) {
+	return call(ctx, s, func(ctx context.Context) (T, error) {
 		select {
 		case s.reads <- struct{}{}:
 			defer func() { <-s.reads }()
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			var none T
+			return none, ctx.Err()
 		}
-		return s.client.Get(ctx, key, options...)
+		return ask(ctx)
 	})
 }

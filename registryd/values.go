@@ -50,6 +50,10 @@ func (h *handler) getValue(w http.ResponseWriter, r *http.Request, key string) e
 	_ = control.SetWriteDeadline(time.Now().Add(wait + bodyTime))
 	ctx, cancel := h.untilClosed(r.Context())
 	defer cancel()
+	if wait > 0 {
+		h.metrics.waiters.Inc()
+		defer h.metrics.waiters.Dec()
+	}
 	kv, err := h.store.getValue(ctx, key, wait)
 	if err != nil {
 		return err
@@ -122,9 +126,18 @@ func (h *handler) deleteValue(w http.ResponseWriter, r *http.Request, key string
 	return nil
 }
 
+// listValues answers /environment.
 func (h *handler) listValues(w http.ResponseWriter, r *http.Request) error {
-	if _, err := queryOf(r); err != nil {
+	query, err := queryOf(r, "values")
+	if err != nil {
 		return err
+	}
+	values, err := queryBool(query, "values")
+	if err != nil {
+		return err
+	}
+	if values {
+		return h.allValues(w, r)
 	}
 	names, err := h.store.listValues(r.Context())
 	if err != nil {

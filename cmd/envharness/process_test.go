@@ -370,6 +370,20 @@ func TestBinary(t *testing.T) {
 			t.Errorf("%s is a registry's client", name)
 		case strings.HasPrefix(name, "github.com/envharness/envharness/discovery"), strings.HasPrefix(name, "github.com/envharness/envharness/registryd"):
 			t.Errorf("%s belongs to discovery: executables are what joins the two", name)
+		case strings.HasPrefix(name, "github.com/envharness/envharness/internal/cli/"):
+			t.Errorf("%s is for what is generated, not for every container", name)
 		}
 	}
+}
+
+// TestSize: the bound of 5 MiB holds for what `make build` makes, so that the harness is cheap in every image.
+func TestSize(t *testing.T) {
+	t.Parallel()
+	built := filepath.Join(t.TempDir(), "envharness")
+	build := command(t, ".", "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-ldflags", "-s -w", "-o", built, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	succeeds(t, build)
+	info, err := os.Stat(built)
+	require.NoError(t, err)
+	require.LessOrEqual(t, info.Size(), int64(5<<20), "bytes: `go tool nm -size -sort size` on an unstripped build tells what is large")
 }

@@ -24,14 +24,14 @@ var errHidden = discovery.Mark(discovery.ErrDenied, errors.New("the token may no
 
 var errNotSynced = errors.New("the agent has not brought it into the catalogue")
 
-// face is an instance as the catalogue shows it: a service at the agent, with a TTL check. The agent brings both
+// catalogEntry is an instance as the catalogue shows it: a service at the agent, with a TTL check. The agent brings both
 // into the catalogue by itself, a moment later.
-type face struct {
-	backend *backend
-	owner   uint64
-	check   string // ID of the TTL check
-	told    *api.AgentServiceRegistration
-	token   discovery.Secret // that it was told with
+type catalogEntry struct {
+	backend    *backend
+	owner      uint64
+	check      string // ID of the TTL check
+	registered *api.AgentServiceRegistration
+	token      discovery.Secret // that it was registered with
 }
 
 // ownerOf gives whose a service is; 0: of one that is not ours by any means.
@@ -49,58 +49,58 @@ func find(ctx context.Context, client *client, id string) (*api.AgentService, er
 	return service, err
 }
 
-// show tells the agent of the service, unless it has it already, and that the check has this status.
-func (f *face) show(ctx context.Context, client *client, wanted *api.AgentServiceRegistration, status string) error {
-	known, err := f.knows(ctx, client, wanted)
+// register registers the service at the agent, unless the agent has it already, and gives its check this status.
+func (e *catalogEntry) register(ctx context.Context, client *client, wanted *api.AgentServiceRegistration, status string) error {
+	known, err := e.isRegistered(ctx, client, wanted)
 	if err != nil {
 		return err
 	}
 	if !known {
 		options := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
-		token, _ := f.backend.settings.token() // without one the next line fails
+		token, _ := e.backend.settings.token() // without one the next line fails
 		if err := client.Agent().ServiceRegisterOpts(wanted, options); err != nil {
 			return err
 		}
-		f.told, f.token = wanted, token
+		e.registered, e.token = wanted, token
 	}
-	return f.beat(ctx, client, status) // a check that was there before has kept its status
+	return e.heartbeat(ctx, client, status) // a check that was there before has kept its status
 }
 
-// knows reports whether the agent has just this service.
-func (f *face) knows(ctx context.Context, client *client, wanted *api.AgentServiceRegistration) (bool, error) {
-	if !reflect.DeepEqual(f.told, wanted) || f.outdated() {
+// isRegistered reports whether the agent has just this service.
+func (e *catalogEntry) isRegistered(ctx context.Context, client *client, wanted *api.AgentServiceRegistration) (bool, error) {
+	if !reflect.DeepEqual(e.registered, wanted) || e.outdated() {
 		return false, nil
 	}
 	has, err := find(ctx, client, wanted.ID)
-	return has != nil && ownerOf(has.Meta) == f.owner, err
+	return has != nil && ownerOf(has.Meta) == e.owner, err
 }
 
-// outdated reports whether the token is another by now. The agent goes on with the one that it was told with,
+// outdated reports whether the token is another by now. The agent goes on with the one that it was given,
 // also to bring a death into the catalogue, for as long as that one is good.
-func (f *face) outdated() bool {
-	token, err := f.backend.settings.token()
-	return err == nil && token != f.token
+func (e *catalogEntry) outdated() bool {
+	token, err := e.backend.settings.token()
+	return err == nil && token != e.token
 }
 
-// beat renews the TTL of the check. ErrLost when the agent does not know it.
-func (f *face) beat(ctx context.Context, client *client, status string) error {
-	err := client.Agent().UpdateTTLOpts(f.check, "", status, strong(ctx))
+// heartbeat renews the TTL of the check. ErrLost when the agent does not know it.
+func (e *catalogEntry) heartbeat(ctx context.Context, client *client, status string) error {
+	err := client.Agent().UpdateTTLOpts(e.check, "", status, strong(ctx))
 	if isStatus(err, http.StatusNotFound, "does not have associated TTL") || isStatus(err, http.StatusNotFound, "Unknown check") {
 		return driver.ErrLost
 	}
 	return err
 }
 
-// hide takes the service away, if it is ours.
-func (f *face) hide(ctx context.Context, client *client) error {
-	if f.told == nil {
+// deregister removes the service, if it is ours.
+func (e *catalogEntry) deregister(ctx context.Context, client *client) error {
+	if e.registered == nil {
 		return nil
 	}
-	has, err := find(ctx, client, f.told.ID)
-	if err != nil || has == nil || ownerOf(has.Meta) != f.owner {
+	has, err := find(ctx, client, e.registered.ID)
+	if err != nil || has == nil || ownerOf(has.Meta) != e.owner {
 		return err
 	}
-	err = client.Agent().ServiceDeregisterOpts(f.told.ID, strong(ctx))
+	err = client.Agent().ServiceDeregisterOpts(e.registered.ID, strong(ctx))
 	if isStatus(err, http.StatusNotFound, "Unknown service") {
 		return nil
 	}
@@ -108,23 +108,23 @@ func (f *face) hide(ctx context.Context, client *client) error {
 }
 
 // service is what all layouts have of an instance in the catalogue.
-func (f *face) service(id, name string, in discovery.Instance) *api.AgentServiceRegistration {
-	override, _ := flag(f.backend.config, optionOverride) // it was validated
+func (e *catalogEntry) service(id, name string, in discovery.Instance) *api.AgentServiceRegistration {
+	override, _ := flag(e.backend.config, optionOverride) // it was validated
 	return &api.AgentServiceRegistration{
 		ID:                id,
 		Name:              name,
 		Tags:              slices.Clone(in.Tags),
 		Address:           in.Host,
 		Port:              firstPort(in),
-		Meta:              map[string]string{ownerMeta: strconv.FormatUint(f.owner, 10)},
+		Meta:              map[string]string{ownerMeta: strconv.FormatUint(e.owner, 10)},
 		EnableTagOverride: override,
 	}
 }
 
 // ttlCheck is the check that dies with its process.
-func (f *face) ttlCheck(ttl, name, notes, status string) *api.AgentServiceCheck {
-	check := &api.AgentServiceCheck{CheckID: f.check, Name: name, Notes: notes, TTL: ttl, Status: status}
-	if after, _ := deregisterAfter(f.backend.config); after > 0 {
+func (e *catalogEntry) ttlCheck(ttl, name, notes, status string) *api.AgentServiceCheck {
+	check := &api.AgentServiceCheck{CheckID: e.check, Name: name, Notes: notes, TTL: ttl, Status: status}
+	if after, _ := deregisterAfter(e.backend.config); after > 0 {
 		check.DeregisterCriticalServiceAfter = after.String()
 	}
 	return check
@@ -138,8 +138,8 @@ func firstPort(in discovery.Instance) int {
 	return 0
 }
 
-// settled waits until the catalogue is as the agent was told, which done judges by the service's entries.
-func (f *face) settled(ctx context.Context, client *client, name string, done func([]*api.ServiceEntry) bool) error {
+// settled waits until the catalogue is as the agent has it, which done judges by the service's entries.
+func (e *catalogEntry) settled(ctx context.Context, client *client, name string, done func([]*api.ServiceEntry) bool) error {
 	q := strong(ctx)
 	q.WaitTime = 2 * time.Second
 	var rest pause

@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -52,7 +51,7 @@ func newConnection(s settings) (*connection, error) {
 }
 
 func (c *connection) newClient(t *http.Transport) (*client, error) {
-	t.DialContext, t.DialTLSContext = c.dial, c.dialTLS
+	t.DialContext, t.DialTLSContext = c.dial, c.dial
 	config := &api.Config{
 		Address:    c.settings.address,
 		PathPrefix: c.settings.pathPrefix,
@@ -77,35 +76,7 @@ func (c *connection) newClient(t *http.Transport) (*client, error) {
 }
 
 func (c *connection) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	return c.dials.Connect(ctx, c.settings.network, c.settings.address, connect)
-}
-
-func connect(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
-	defer cancel()
-	return discovery.Dial(ctx, network, address)
-}
-
-func (c *connection) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
-	defer cancel()
-	config, err := c.settings.tlsConfig()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := connect(ctx, c.settings.network, c.settings.address)
-	if err != nil {
-		c.dials.Note(c.settings.address, err)
-		return nil, err
-	}
-	secure := tls.Client(conn, config)
-	err = secure.HandshakeContext(ctx)
-	c.dials.Note(c.settings.address, driver.Handshake(err))
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return secure, nil
+	return c.dials.Dial(ctx, c.settings.network, c.settings.address, c.settings.tlsConfig)
 }
 
 // open is an error once the registry was closed.

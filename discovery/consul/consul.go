@@ -46,7 +46,7 @@ The token needs key:write and session:write, service:write and node:read; in KV 
 		Limits: "A value with a TTL is kept by a session: it lasts 10s at least and up to twice its TTL. containerpilot " +
 			"has one port an instance and no states: who does not pass is not there.",
 	},
-	Layouts: []string{"native", "containerpilot"},
+	Layouts: []string{"native", "containerpilot", "plain"},
 	Options: []discovery.Option{
 		{Name: optionDatacenter, Help: "read there, and write values without a TTL; all else is in the agent's own"},
 		{Name: optionDeregister, Help: "how long a dead service stays in the catalogue, 1m or more, 0 for ever; 10m"},
@@ -139,23 +139,23 @@ func open(config discovery.Config) (*backend, error) {
 		return nil, err
 	}
 	b.registry = driver.Open(config, b.layout, b, 0)
-	if b.pilot() {
-		b.registry.DefaultTTL = pilotTTL
+	if b.isContainerpilot() {
+		b.registry.DefaultTTL = containerpilotTTL
 	}
 	return b, nil
 }
 
 func (b *backend) connect() (err error) {
 	prefix := b.config.Prefix
-	if b.pilot() {
+	if b.isContainerpilot() {
 		prefix = "" // the catalogue has none
 	}
 	if b.layout, err = layout.New(b.config.Layout, prefix, b.config.Hostname()); err != nil {
 		return err
 	}
-	if pilot, is := b.layout.(layout.ContainerPilot); is {
-		pilot.Keys = b.keys.Keys
-		b.layout = pilot
+	if named, is := b.layout.(layout.ContainerPilot); is {
+		named.Keys = b.keys.Keys
+		b.layout = named
 	}
 	if b.settings, err = newSettings(b.config); err != nil {
 		return err
@@ -164,8 +164,8 @@ func (b *backend) connect() (err error) {
 	return err
 }
 
-// pilot reports whether the layout is containerpilot.
-func (b *backend) pilot() bool { return b.config.Layout == "containerpilot" }
+// isContainerpilot reports whether the layout is containerpilot.
+func (b *backend) isContainerpilot() bool { return b.config.Layout == "containerpilot" }
 
 func (b *backend) Close() error {
 	b.connection.close()
@@ -174,8 +174,8 @@ func (b *backend) Close() error {
 
 // Fit gives an instance its ID, and refuses one that cannot be written.
 func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
-	if b.pilot() {
-		if err := pilotName(in.Service); err != nil {
+	if b.isContainerpilot() {
+		if err := containerpilotName(in.Service); err != nil {
 			return in, err
 		}
 	}
@@ -184,8 +184,8 @@ func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
 	switch {
 	case err != nil:
 		return in, err
-	case b.pilot():
-		return in, pilotName(in.ID)
+	case b.isContainerpilot():
+		return in, containerpilotName(in.ID)
 	case !chosen:
 		in.ID = strings.ToLower(in.ID) // so that the catalogue can have the same
 	}
@@ -195,23 +195,23 @@ func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
 // Encode gives the record of an instance, whose check says whether it passes in the layout containerpilot.
 func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bool, err error) {
 	records, err := b.layout.Encode(in)
-	if err != nil || b.pilot() {
+	if err != nil || b.isContainerpilot() {
 		return in.ID, nil, true, err
 	}
 	return records[0].Key, records[0].Value, true, nil
 }
 
 func (b *backend) NewLease(in discovery.Instance, ttl time.Duration) driver.Lease {
-	if b.pilot() {
-		return newPilotLease(b, ttl)
+	if b.isContainerpilot() {
+		return newContainerpilotLease(b, ttl)
 	}
 	return newLease(b, in, ttl)
 }
 
 func (b *backend) ListServices(ctx context.Context) ([]string, error) {
 	return call(ctx, b, func(ctx context.Context, client *client) ([]string, error) {
-		if b.pilot() {
-			return pilotServices(client, b.reading(ctx))
+		if b.isContainerpilot() {
+			return catalogServices(client, b.reading(ctx))
 		}
 		entries, _, err := client.KV().List(b.keys.services, b.reading(ctx))
 		if err == nil && len(entries) == 0 {

@@ -17,11 +17,11 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// pilotTTL is the TTL of a registration that asks for none, in the layout containerpilot.
-const pilotTTL = 30 * time.Second
+// containerpilotTTL is the TTL of a registration that asks for none, in the layout containerpilot.
+const containerpilotTTL = 30 * time.Second
 
-// pilotName refuses what cannot be part of a path for every version of the agent.
-func pilotName(name string) error {
+// containerpilotName refuses what cannot be part of a path for every version of the agent.
+func containerpilotName(name string) error {
 	odd := func(c rune) bool { return c == '%' || c == '/' || !unicode.IsPrint(c) }
 	if name == "" || name == "." || name == ".." || strings.ContainsFunc(name, odd) {
 		return invalid("this layout cannot write the name %q: no /, %%, ., .. and nothing that cannot be printed", name)
@@ -29,24 +29,24 @@ func pilotName(name string) error {
 	return nil
 }
 
-// pilotLease is one registration in the layout containerpilot: a service with a check that has the same ID. An
+// containerpilotLease is one registration in the layout containerpilot: a service with a check that has the same ID. An
 // instance that does not pass is one whose check is critical.
-type pilotLease struct {
+type containerpilotLease struct {
 	backend *backend
-	face    face
+	entry   catalogEntry
 	name    string
 	ttl     time.Duration
 }
 
-func newPilotLease(b *backend, ttl time.Duration) *pilotLease {
-	return &pilotLease{
+func newContainerpilotLease(b *backend, ttl time.Duration) *containerpilotLease {
+	return &containerpilotLease{
 		backend: b,
-		face:    face{backend: b, owner: 1 + rand.Uint64N(1<<63)},
+		entry:   catalogEntry{backend: b, owner: 1 + rand.Uint64N(1<<63)},
 		ttl:     (ttl + time.Second - 1).Truncate(time.Second),
 	}
 }
 
-func (l *pilotLease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *containerpilotLease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	in := record.Instance
 	return driver.Grant{TTL: l.ttl}, l.do(ctx, in, func(ctx context.Context, client *client) error {
 		if err := l.backend.atHome(ctx, client); err != nil {
@@ -61,20 +61,20 @@ func (l *pilotLease) Announce(ctx context.Context, record driver.Record, takeOve
 	})
 }
 
-func (l *pilotLease) Renew(ctx context.Context, record driver.Record) error {
+func (l *containerpilotLease) Renew(ctx context.Context, record driver.Record) error {
 	in := record.Instance
 	return l.do(ctx, in, func(ctx context.Context, client *client) error {
 		if err := l.check(ctx, client, in.ID); err != nil {
 			return err
 		}
-		if l.face.outdated() {
+		if l.entry.outdated() {
 			return l.show(ctx, client, in)
 		}
-		return l.face.beat(ctx, client, status(in))
+		return l.entry.heartbeat(ctx, client, status(in))
 	})
 }
 
-func (l *pilotLease) Update(ctx context.Context, record driver.Record) error {
+func (l *containerpilotLease) Update(ctx context.Context, record driver.Record) error {
 	return l.do(ctx, record.Instance, func(ctx context.Context, client *client) error {
 		if err := l.check(ctx, client, record.Instance.ID); err != nil {
 			return err
@@ -83,32 +83,32 @@ func (l *pilotLease) Update(ctx context.Context, record driver.Record) error {
 	})
 }
 
-func (l *pilotLease) Withdraw(ctx context.Context) error {
+func (l *containerpilotLease) Withdraw(ctx context.Context) error {
 	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
-		if err := l.face.hide(ctx, client); err != nil || l.name == "" {
+		if err := l.entry.deregister(ctx, client); err != nil || l.name == "" {
 			return err
 		}
-		return l.face.settled(ctx, client, l.name, func(entries []*api.ServiceEntry) bool {
+		return l.entry.settled(ctx, client, l.name, func(entries []*api.ServiceEntry) bool {
 			return !slices.ContainsFunc(entries, l.isOurs)
 		})
 	})
 }
 
 // do takes one step.
-func (l *pilotLease) do(ctx context.Context, in discovery.Instance, step func(context.Context, *client) error) error {
-	l.name, l.face.check = in.Service, in.ID
+func (l *containerpilotLease) do(ctx context.Context, in discovery.Instance, step func(context.Context, *client) error) error {
+	l.name, l.entry.check = in.Service, in.ID
 	return do(ctx, l.backend, step)
 }
 
 // check is ErrLost when the service is gone from the agent and ErrConflict when it is another's.
-func (l *pilotLease) check(ctx context.Context, client *client, id string) error {
+func (l *containerpilotLease) check(ctx context.Context, client *client, id string) error {
 	service, err := find(ctx, client, id)
 	switch {
 	case err != nil:
 		return err
 	case service == nil:
 		return driver.ErrLost
-	case ownerOf(service.Meta) != l.face.owner:
+	case ownerOf(service.Meta) != l.entry.owner:
 		return discovery.ErrConflict
 	}
 	return nil
@@ -123,13 +123,13 @@ func status(in discovery.Instance) string {
 }
 
 // show makes the catalogue what the instance says, and waits until it is.
-func (l *pilotLease) show(ctx context.Context, client *client, in discovery.Instance) error {
-	service := l.face.service(in.ID, in.Service, in)
-	service.Check = l.face.ttlCheck(wholeSeconds(l.ttl), in.ID, "TTL for "+in.Service+" set by envharness", status(in))
-	if err := l.face.show(ctx, client, service, status(in)); err != nil {
+func (l *containerpilotLease) show(ctx context.Context, client *client, in discovery.Instance) error {
+	service := l.entry.service(in.ID, in.Service, in)
+	service.Check = l.entry.ttlCheck(wholeSeconds(l.ttl), in.ID, "TTL for "+in.Service+" set by envharness", status(in))
+	if err := l.entry.register(ctx, client, service, status(in)); err != nil {
 		return err
 	}
-	return l.face.settled(ctx, client, in.Service, func(entries []*api.ServiceEntry) bool {
+	return l.entry.settled(ctx, client, in.Service, func(entries []*api.ServiceEntry) bool {
 		return slices.ContainsFunc(entries, func(entry *api.ServiceEntry) bool {
 			return l.isOurs(entry) && entry.Service.Port == service.Port && entry.Service.Address == service.Address &&
 				(service.EnableTagOverride || slices.Equal(entry.Service.Tags, service.Tags)) && l.statusOf(entry) == status(in)
@@ -137,21 +137,21 @@ func (l *pilotLease) show(ctx context.Context, client *client, in discovery.Inst
 	})
 }
 
-func (l *pilotLease) isOurs(entry *api.ServiceEntry) bool {
-	return entry.Service != nil && ownerOf(entry.Service.Meta) == l.face.owner
+func (l *containerpilotLease) isOurs(entry *api.ServiceEntry) bool {
+	return entry.Service != nil && ownerOf(entry.Service.Meta) == l.entry.owner
 }
 
 // statusOf is that of our own check.
-func (l *pilotLease) statusOf(entry *api.ServiceEntry) string {
+func (l *containerpilotLease) statusOf(entry *api.ServiceEntry) string {
 	for _, check := range entry.Checks {
-		if check.CheckID == l.face.check {
+		if check.CheckID == l.entry.check {
 			return check.Status
 		}
 	}
 	return ""
 }
 
-func (s *source) queryPilots(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+func (s *source) queryPassing(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	entries, meta, err := client.Health().Service(s.name, "", true, q)
 	if err == nil && len(entries) == 0 {
 		err = s.visible(ctx, client, meta)
@@ -159,7 +159,7 @@ func (s *source) queryPilots(ctx context.Context, client *client, q *api.QueryOp
 	if err != nil {
 		return nil, 0, err
 	}
-	return func() []driver.Item { return s.takePilots(entries, meta.LastIndex) }, meta.LastIndex, nil
+	return func() []driver.Item { return s.takePassing(entries, meta.LastIndex) }, meta.LastIndex, nil
 }
 
 // visible is the error of a token that may not read the service. To one without a token Consul does not tell that
@@ -179,8 +179,8 @@ func (s *source) visible(ctx context.Context, client *client, meta *api.QueryMet
 	return nil // an agent that has no such service, or only failing ones, answers with an error, too
 }
 
-// takePilots takes those that pass. One ID at two agents is the one that was written last.
-func (s *source) takePilots(entries []*api.ServiceEntry, index uint64) []driver.Item {
+// takePassing takes those that pass. One ID at two agents is the one that was written last.
+func (s *source) takePassing(entries []*api.ServiceEntry, index uint64) []driver.Item {
 	newest := map[string]*api.ServiceEntry{}
 	for _, entry := range entries {
 		if entry.Service == nil || entry.Service.Service != s.name { // Consul ignores case
@@ -193,13 +193,13 @@ func (s *source) takePilots(entries []*api.ServiceEntry, index uint64) []driver.
 	s.index = index
 	now := map[string]driver.Item{}
 	for id, entry := range newest {
-		now[id] = driver.Item{Key: id, Note: pilot(entry)}
+		now[id] = driver.Item{Key: id, Note: containerpilotInstance(entry)}
 	}
 	return s.difference(now)
 }
 
-// pilot is the instance of an entry. A service without an address is at its node's.
-func pilot(entry *api.ServiceEntry) discovery.Instance {
+// containerpilotInstance is the instance of an entry. A service without an address is at its node's.
+func containerpilotInstance(entry *api.ServiceEntry) discovery.Instance {
 	in := discovery.Instance{
 		ID:      entry.Service.ID,
 		Service: entry.Service.Service,
@@ -218,8 +218,8 @@ func pilot(entry *api.ServiceEntry) discovery.Instance {
 	return in
 }
 
-// pilotServices are those of the catalogue, but for Consul itself.
-func pilotServices(client *client, q *api.QueryOptions) ([]string, error) {
+// catalogServices are those of the catalogue, but for Consul itself.
+func catalogServices(client *client, q *api.QueryOptions) ([]string, error) {
 	services, meta, err := client.Catalog().Services(q)
 	if err == nil && len(services) == 0 && meta.ResultsFilteredByACLs {
 		err = errHidden

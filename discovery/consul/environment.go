@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -54,7 +53,7 @@ func newSettings(config discovery.Config) (settings, error) {
 	if s.Secure {
 		s.setTLS(getenv)
 	}
-	if _, err := s.tlsConfig(); err != nil { // for its early errors
+	if _, err := s.tlsConfig(""); err != nil { // for its early errors
 		return s, err
 	}
 	_, err = s.login()
@@ -118,12 +117,8 @@ func (s *settings) setTLS(getenv func(string) string) {
 	}
 }
 
-// tlsConfig gives how to connect now, nil without TLS. It reads the files anew.
-func (s *settings) tlsConfig() (*tls.Config, error) {
-	host, _, err := net.SplitHostPort(s.address)
-	if err != nil {
-		host = "localhost" // a unix socket's
-	}
+// tlsConfig gives how to connect to a host now, nil without TLS. It reads the files anew.
+func (s *settings) tlsConfig(host string) (*tls.Config, error) {
 	config, err := s.TLSConfig(host)
 	if err != nil || config == nil {
 		return nil, err

@@ -36,11 +36,14 @@ func TestEnvironment(t *testing.T) {
 	query.Set("server-name", "other.example")
 	for _, wrong := range []string{
 		"consuls://" + secure + "/p?" + query.Encode(),
-		"consuls://" + secure + "/p?timeout=3s&ca=" + certificates.CA,
 		"consul://" + secure + "/p?timeout=3s",
 	} {
 		require.Error(t, check(wrong, nil), wrong)
 	}
+	err := check("consuls://"+secure+"/p?timeout=1h&ca="+certificates.CA, nil)
+	require.ErrorIs(t, err, discovery.ErrUnavailable)
+	require.ErrorContains(t, err, "wants a certificate")
+	require.Contains(t, discovery.Hint(err), "?cert=FILE&key=FILE")
 	delete(keys, "CONSUL_CACERT")
 	keys["CONSUL_CAPATH"] = filepath.Dir(copyFile(t, certificates.CA, filepath.Join(t.TempDir(), "authority.pem")))
 	require.NoError(t, check("consul:///p?timeout=3s", keys))

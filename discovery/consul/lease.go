@@ -24,7 +24,7 @@ const stateCheck = "state"
 // check, and the record that the session holds.
 type lease struct {
 	backend *backend
-	face    face
+	entry   catalogEntry
 	whole   string // the whole ID of the service
 	id      string // of the service at this agent; "": not chosen yet
 	key     string // of the record
@@ -38,7 +38,7 @@ func newLease(b *backend, in discovery.Instance, ttl time.Duration) *lease {
 	whole := wholeID(b.keys, in.Service, in.ID)
 	return &lease{
 		backend: b,
-		face:    face{backend: b, owner: 1 + rand.Uint64N(1<<63), check: whole + ":alive"},
+		entry:   catalogEntry{backend: b, owner: 1 + rand.Uint64N(1<<63), check: whole + ":alive"},
 		whole:   whole,
 		ttl:     max(ttl, minTTL),
 	}
@@ -67,7 +67,7 @@ func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver boo
 // as the agent does not tell them otherwise, so that a time without a leader costs nobody the announcement.
 func (l *lease) Renew(ctx context.Context, record driver.Record) error {
 	return l.do(ctx, record, func(ctx context.Context, client *client) error {
-		if err := l.face.beat(ctx, client, api.HealthPassing); err != nil {
+		if err := l.entry.heartbeat(ctx, client, api.HealthPassing); err != nil {
 			return err
 		}
 		start := time.Now()
@@ -75,7 +75,7 @@ func (l *lease) Renew(ctx context.Context, record driver.Record) error {
 		limited, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 		err := l.standing(limited, client)
-		if err == nil && l.face.outdated() {
+		if err == nil && l.entry.outdated() {
 			err = l.show(ctx, client, record.Instance)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -126,7 +126,7 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 // away, if it is its own.
 func (l *lease) Withdraw(ctx context.Context) error {
 	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
-		return errors.Join(endSession(ctx, client, l.session), l.face.hide(ctx, client))
+		return errors.Join(endSession(ctx, client, l.session), l.entry.deregister(ctx, client))
 	})
 }
 
@@ -136,7 +136,7 @@ func (l *lease) do(ctx context.Context, record driver.Record, step func(context.
 	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
 		err := step(ctx, client)
 		if errors.Is(err, discovery.ErrConflict) {
-			rest := errors.Join(endSession(ctx, client, l.session), l.face.hide(ctx, client))
+			rest := errors.Join(endSession(ctx, client, l.session), l.entry.deregister(ctx, client))
 			if rest != nil {
 				l.backend.config.Log.Debug("something of a registration stays until its TTL", "key", l.key, "error", rest)
 			}
@@ -153,7 +153,7 @@ func (l *lease) check(ctx context.Context, client *client) error {
 		return err
 	case !isKept(entry):
 		return driver.ErrLost
-	case entry.Flags != l.face.owner:
+	case entry.Flags != l.entry.owner:
 		return discovery.ErrConflict
 	}
 	return nil
@@ -166,20 +166,29 @@ func (l *lease) show(ctx context.Context, client *client, in discovery.Instance)
 			return err
 		}
 	}
-	service := l.face.service(l.id, catalogueName(in.Service), in)
+	service := l.entry.service(l.id, catalogueName(in.Service), in)
 	service.Checks = api.AgentServiceChecks{
-		l.face.ttlCheck(l.ttl.String(), "alive", "critical when the process has not renewed it for its TTL", api.HealthPassing),
+		l.entry.ttlCheck(l.ttl.String(), "alive", "critical when the process has not renewed it for its TTL", api.HealthPassing),
 	}
 	if in.State != discovery.Passing {
 		service.Checks = append(service.Checks, &api.AgentServiceCheck{
 			CheckID: l.whole + ":" + stateCheck,
 			Name:    stateCheck,
-			Notes:   fmt.Sprintf("the process says that it is %s", in.State),
+			Notes:   stateNotes(in),
 			TTL:     l.ttl.String(),
 			Status:  api.HealthCritical,
 		})
 	}
-	return l.face.show(ctx, client, service, api.HealthPassing)
+	return l.entry.register(ctx, client, service, api.HealthPassing)
+}
+
+// stateNotes are for who looks at the check in Consul.
+func stateNotes(in discovery.Instance) string {
+	notes := fmt.Sprintf("the process says that it is %s", in.State)
+	if in.Reason != "" {
+		notes += ": " + in.Reason
+	}
+	return notes
 }
 
 // choose chooses the ID of the service: the instance's, unless that is another service's at this agent.
@@ -207,7 +216,7 @@ func (l *lease) choose(ctx context.Context, client *client, in discovery.Instanc
 func (l *lease) open(ctx context.Context, client *client) error {
 	var rest pause
 	for l.session == "" {
-		id, _, err := client.Session().Create(newSession(l.key, l.ttl, l.face.check), writing(ctx))
+		id, _, err := client.Session().Create(newSession(l.key, l.ttl, l.entry.check), writing(ctx))
 		if err == nil {
 			l.session = id
 			return nil
@@ -218,7 +227,7 @@ func (l *lease) open(ctx context.Context, client *client) error {
 		if rest.wait(ctx) != nil {
 			return discovery.Mark(discovery.ErrUnavailable, errNotSynced)
 		}
-		if err := l.face.beat(ctx, client, api.HealthPassing); err != nil {
+		if err := l.entry.heartbeat(ctx, client, api.HealthPassing); err != nil {
 			return err
 		}
 	}
@@ -236,7 +245,7 @@ func (l *lease) write(ctx context.Context, client *client, record driver.Record,
 		if err != nil {
 			return err
 		}
-		if isKept(entry) && entry.Flags != l.face.owner && !takeOver {
+		if isKept(entry) && entry.Flags != l.entry.owner && !takeOver {
 			return discovery.ErrConflict
 		}
 		operations, err := l.replace(entry, record)
@@ -266,13 +275,13 @@ func (l *lease) write(ctx context.Context, client *client, record driver.Record,
 // replace gives the operations that make entry, nil for none, the instance's record.
 func (l *lease) replace(entry *api.KVPair, record driver.Record) (api.KVTxnOps, error) {
 	value := record.Value
-	if entry != nil && entry.Flags == l.face.owner {
+	if entry != nil && entry.Flags == l.entry.owner {
 		var err error
 		if value, err = record.Over(entry.Value); err != nil {
 			return nil, err
 		}
 	}
-	lock := &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Value: value, Flags: l.face.owner, Session: l.session}
+	lock := &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Value: value, Flags: l.entry.owner, Session: l.session}
 	if entry == nil {
 		return api.KVTxnOps{{Verb: api.KVCheckNotExists, Key: l.key}, lock}, nil
 	}

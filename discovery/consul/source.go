@@ -49,21 +49,21 @@ type source struct {
 	answers chan answer
 
 	index   uint64
-	some    atomic.Bool            // there are records
-	records map[string]*api.KVPair // by key
-	aspects map[string][]aspect    // by ID of the catalogue's service
-	given   map[string]driver.Item // what was told last
-	number  int64                  // counts items
+	some    atomic.Bool             // there are records
+	records map[string]*api.KVPair  // by key
+	views   map[string][]healthView // by ID of the catalogue's service
+	given   map[string]driver.Item  // what was given last
+	number  int64                   // counts items
 }
 
 // note is what an item of a service has beside its record.
 type note struct {
-	entry   *api.KVPair
-	aspects []aspect
+	entry *api.KVPair
+	views []healthView
 }
 
-// aspect is what the catalogue has to say about an instance, beside its record.
-type aspect struct {
+// healthView is what the catalogue says about an instance, beside its record.
+type healthView struct {
 	owner    uint64
 	failing  bool
 	tags     []string // if others may change them: override
@@ -74,15 +74,18 @@ func (b *backend) Follow(key string) driver.Source {
 	s := &source{backend: b, key: plain(key), given: map[string]driver.Item{}}
 	services := b.layout.ServicesPrefix()
 	switch name, is := strings.CutPrefix(key, services); {
+	case key == b.layout.ValuesPrefix():
+		s.prefix = plain(key)
+		s.queries = []query{s.queryTree}
 	case !is || !strings.HasSuffix(key, "/"):
 		s.queries = []query{s.queryKey}
-	case b.pilot():
+	case b.isContainerpilot():
 		s.name = strings.TrimSuffix(name, "/")
-		s.queries = []query{s.queryPilots}
+		s.queries = []query{s.queryPassing}
 	default:
 		s.name, _ = layout.Unescape(strings.TrimSuffix(name, "/")) // the layout wrote it
 		s.prefix = plain(key)
-		s.queries = []query{s.queryRecords, s.queryAspects}
+		s.queries = []query{s.queryRecords, s.queryHealth}
 	}
 	return s
 }
@@ -109,7 +112,7 @@ func (s *source) read(ctx context.Context, indexes []uint64) (driver.Changes, er
 	})
 	c := s.changes(slices.Collect(maps.Values(s.given)))
 	c.Whole = true
-	if s.name == "" && len(c.Items) == 0 {
+	if s.name == "" && s.prefix == "" && len(c.Items) == 0 {
 		c.Items = []driver.Item{{Key: "/" + s.key, Gone: true}}
 	}
 	return c, err
@@ -191,7 +194,7 @@ func (s *source) poll(ctx context.Context, ask query, index uint64) {
 	}
 }
 
-// wait asks once. An answer that came early without news is of before a snapshot was restored.
+// wait asks once. An answer that came early without a change is of before a snapshot was restored.
 func (s *source) wait(ctx context.Context, ask query, index uint64) (a answer, answered uint64) {
 	limit, client := s.backend.config.Timeout, s.backend.connection.calls
 	if index > 0 {
@@ -219,7 +222,7 @@ func nextIndex(last, answered uint64) uint64 {
 	return max(answered, 1)
 }
 
-// difference makes now what was told last, and gives what is another in it.
+// difference makes now what was given last, and gives what is another in it.
 func (s *source) difference(now map[string]driver.Item) []driver.Item {
 	var items []driver.Item
 	for key, item := range now {
@@ -263,7 +266,36 @@ func (s *source) queryKey(ctx context.Context, client *client, q *api.QueryOptio
 	}, meta.LastIndex, nil
 }
 
+// queryTree asks for all values.
+func (s *source) queryTree(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+	entries, index, err := s.entries(ctx, client, q)
+	return func() []driver.Item {
+		s.index = index
+		s.some.Store(len(entries) > 0)
+		now := make(map[string]driver.Item, len(entries))
+		for _, entry := range entries {
+			item := itemOf(entry)
+			now[item.Key] = item
+		}
+		return s.difference(now)
+	}, index, err
+}
+
 func (s *source) queryRecords(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+	entries, index, err := s.entries(ctx, client, q)
+	return func() []driver.Item {
+		s.index = index
+		s.records = map[string]*api.KVPair{}
+		for _, entry := range entries {
+			s.records[entry.Key] = entry
+		}
+		s.some.Store(len(s.records) > 0)
+		return s.joined()
+	}, index, err
+}
+
+// entries asks for all that stands below the prefix.
+func (s *source) entries(ctx context.Context, client *client, q *api.QueryOptions) (api.KVPairs, uint64, error) {
 	entries, meta, err := client.KV().List(listed(s.prefix), q)
 	if err == nil && len(entries) == 0 && (q.WaitIndex == 0 || s.some.Load()) {
 		err = s.backend.mayRead(ctx, client, s.prefix)
@@ -271,41 +303,32 @@ func (s *source) queryRecords(ctx context.Context, client *client, q *api.QueryO
 	if err != nil {
 		return nil, 0, err
 	}
-	return func() []driver.Item {
-		s.index = meta.LastIndex
-		s.records = map[string]*api.KVPair{}
-		for _, entry := range entries {
-			if strings.HasPrefix(entry.Key, s.prefix) { // see listed
-				s.records[entry.Key] = entry
-			}
-		}
-		s.some.Store(len(s.records) > 0)
-		return s.joined()
-	}, meta.LastIndex, nil
+	others := func(entry *api.KVPair) bool { return !strings.HasPrefix(entry.Key, s.prefix) } // see listed
+	return slices.DeleteFunc(entries, others), meta.LastIndex, nil
 }
 
 // notable are the catalogue's entries that say more than a record: most do not.
 const notable = `Checks.Status != "passing" or Service.EnableTagOverride == true`
 
-func (s *source) queryAspects(_ context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+func (s *source) queryHealth(_ context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	q.Filter = notable
 	entries, meta, err := client.Health().Service(catalogueName(s.name), "", false, q)
 	if err != nil {
 		return nil, 0, err
 	}
 	return func() []driver.Item {
-		s.aspects = aspectsOf(entries)
+		s.views = healthViewsOf(entries)
 		return s.joined()
 	}, meta.LastIndex, nil
 }
 
-func aspectsOf(entries []*api.ServiceEntry) map[string][]aspect {
-	all := map[string][]aspect{}
+func healthViewsOf(entries []*api.ServiceEntry) map[string][]healthView {
+	all := map[string][]healthView{}
 	for _, entry := range entries {
 		if entry.Service == nil {
 			continue
 		}
-		one := aspect{owner: ownerOf(entry.Service.Meta), override: entry.Service.EnableTagOverride}
+		one := healthView{owner: ownerOf(entry.Service.Meta), override: entry.Service.EnableTagOverride}
 		if one.override {
 			one.tags = slices.Clone(entry.Service.Tags)
 		}
@@ -317,29 +340,29 @@ func aspectsOf(entries []*api.ServiceEntry) map[string][]aspect {
 	return all
 }
 
-// joined gives what is new of the records with their aspects.
+// joined gives what is new of the records with their views.
 func (s *source) joined() []driver.Item {
 	now := make(map[string]driver.Item, len(s.records))
 	for _, entry := range s.records {
 		item := itemOf(entry)
-		item.Note = note{entry, s.aspectsOf(item.Key)}
+		item.Note = note{entry, s.healthViewsOf(item.Key)}
 		now[item.Key] = item
 	}
 	return s.difference(now)
 }
 
-// aspectsOf gives what the catalogue says of the instance at a key.
-func (s *source) aspectsOf(key string) []aspect {
-	if len(s.aspects) == 0 {
+// healthViewsOf gives what the catalogue says of the instance at a key.
+func (s *source) healthViewsOf(key string) []healthView {
+	if len(s.views) == 0 {
 		return nil
 	}
 	in, err := s.backend.layout.Decode(key, []byte("{}"))
 	if err != nil {
 		return nil
 	}
-	var all []aspect
+	var all []healthView
 	for _, id := range []string{shortID(s.backend.keys, in.ID), wholeID(s.backend.keys, in.Service, in.ID)} {
-		all = append(all, s.aspects[id]...)
+		all = append(all, s.views[id]...)
 	}
 	return all
 }
@@ -356,7 +379,7 @@ func (b *backend) Decode(item driver.Item) (discovery.Instance, bool) {
 		return discovery.Instance{}, false
 	}
 	in, ok := layout.DecodeOne(b.layout, b.config.Log, layout.Record{Key: item.Key, Value: item.Value})
-	for _, seen := range with.aspects {
+	for _, seen := range with.views {
 		if seen.owner != 0 && with.entry.Flags != 0 && seen.owner != with.entry.Flags {
 			continue // a former one's, at this agent or another
 		}

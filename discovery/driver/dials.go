@@ -86,17 +86,6 @@ func Refused(ctx context.Context, err error) error {
 	return err
 }
 
-// Connect connects by connect, notes how it went, and finds out when the server wants to speak TLS with who speaks
-// without.
-func (d *Dials) Connect(ctx context.Context, network, address string, connect func(ctx context.Context, network, address string) (net.Conn, error)) (net.Conn, error) {
-	conn, err := connect(ctx, network, address)
-	d.Note(address, err)
-	if err != nil {
-		return nil, err
-	}
-	return d.Watch(conn, address), nil
-}
-
 // Watch is WatchPlain for a connection to an address; what it finds out is noted. Of a server that hangs up each time
 // it asks once.
 func (d *Dials) Watch(conn net.Conn, address string) net.Conn {
@@ -158,6 +147,8 @@ func (d *Dials) Hint() string {
 		switch err := d.last[address]; {
 		case errors.Is(err, ErrSpeaksTLS):
 			return "the server speaks TLS: write the URL with " + d.scheme + "s://"
+		case errors.Is(err, ErrWantsCertificate):
+			return "give a certificate that the server trusts by ?cert=FILE&key=FILE"
 		case speaksPlain(err):
 			return "the server speaks without TLS: write the URL with " + strings.TrimSuffix(d.scheme, "s") + "://"
 		case mayBePlain(err):
@@ -171,6 +162,9 @@ func (d *Dials) Hint() string {
 // refuses reports whether connecting failed in a way that lasts: nobody listens at any address of the name, there is
 // no such name, or the server is another one than the URL says.
 func refuses(err error) bool {
+	if errors.Is(err, ErrWantsCertificate) {
+		return true
+	}
 	if all, is := err.(interface{ Unwrap() []error }); is {
 		for _, one := range all.Unwrap() {
 			if !refuses(one) {

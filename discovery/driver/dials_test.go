@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ func TestExpect(t *testing.T) {
 		"one refused, and is reached now":  {[]error{errNobody, nil, nil, errNobody}, false},
 		"no such name":                     {[]error{unknown, errNobody}, true},
 		"other TLS":                        {[]error{ErrSpeaksTLS, tls.RecordHeaderError{}}, true},
-		"no TLS there":                     {[]error{Handshake(tls.RecordHeaderError{}), errNobody}, true},
+		"no TLS there":                     {[]error{handshakeError{tls.RecordHeaderError{}}, errNobody}, true},
 		"all addresses of a name":          {[]error{errNobody, errors.Join(errNobody, errNobody)}, true},
 		"one address of a name not":        {[]error{errNobody, errors.Join(errNobody, context.DeadlineExceeded)}, false},
 	} {
@@ -65,13 +66,16 @@ func TestRefusedIsOfItsOwnCall(t *testing.T) {
 	require.Equal(t, io.EOF, Refused(ctx, io.EOF))
 }
 
+// plainly is no TLS.
+func plainly(string) (*tls.Config, error) { return nil, nil }
+
 // connect asks a server for a page without TLS.
 func connect(t *testing.T, d *Dials, address string) error {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return d.Connect(ctx, network, address, new(net.Dialer).DialContext)
+			return d.Dial(ctx, network, address, plainly)
 		},
 	}}
 	response, err := client.Get("http://" + address)
@@ -153,7 +157,7 @@ func TestAsksForTLSOnce(t *testing.T) {
 	}()
 	d := NewDials("zk", []string{listener.Addr().String()})
 	for range 5 {
-		conn, err := d.Connect(t.Context(), "tcp", listener.Addr().String(), new(net.Dialer).DialContext)
+		conn, err := d.Dial(t.Context(), "tcp", listener.Addr().String(), plainly)
 		require.NoError(t, err)
 		_, err = conn.Read(make([]byte, 1))
 		require.Equal(t, io.EOF, err)
@@ -171,10 +175,92 @@ func TestHintAtNoTLS(t *testing.T) {
 		silent(t, nil, false):          "the server ends the TLS handshake without a word: if it speaks without TLS, write the URL with etcd://",
 	} {
 		d := NewDials("etcds", []string{address})
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		d.Note(address, Handshake(tls.Client(conn, &tls.Config{ServerName: "h"}).Handshake()))
-		conn.Close()
+		_, err := d.Dial(t.Context(), "tcp", address, func(host string) (*tls.Config, error) {
+			return &tls.Config{ServerName: host}, nil
+		})
+		require.Error(t, err)
 		require.Equal(t, hint, d.Hint())
 	}
+}
+
+// A server that wants a certificate ends a call at once, be it before or after the handshake, by a word or without.
+func TestWantsCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	other := server.TLS.Certificates // no client's
+	for name, c := range map[string]struct {
+		version uint16
+		auth    tls.ClientAuthType
+		given   []tls.Certificate
+		hangUp  bool
+	}{
+		"TLS 1.2":          {tls.VersionTLS12, tls.RequireAnyClientCert, nil, false},
+		"TLS 1.3":          {tls.VersionTLS13, tls.RequireAnyClientCert, nil, false},
+		"another, TLS 1.2": {tls.VersionTLS12, tls.RequireAndVerifyClientCert, other, false},
+		"another, TLS 1.3": {tls.VersionTLS13, tls.RequireAndVerifyClientCert, other, false},
+		"it hangs up":      {tls.VersionTLS13, tls.RequestClientCert, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := server.TLS.Clone()
+			config.MinVersion, config.MaxVersion, config.ClientAuth = c.version, c.version, c.auth
+			config.ClientCAs = x509.NewCertPool()
+			address := answering(t, config, c.hangUp)
+			d := NewDials("etcds", []string{address})
+			ctx, done := d.Expect(t.Context())
+			defer done()
+			conn, err := d.Dial(ctx, "tcp", address, func(string) (*tls.Config, error) {
+				return &tls.Config{InsecureSkipVerify: true, Certificates: c.given}, nil
+			})
+			if err == nil {
+				_, err = conn.Read(make([]byte, 1))
+				conn.Close()
+			}
+			require.ErrorIs(t, err, ErrWantsCertificate)
+			require.Contains(t, d.Hint(), "?cert=FILE&key=FILE")
+			require.Equal(t, ErrRefused, Refused(ctx, ctx.Err()))
+		})
+	}
+}
+
+// A server that asks for a certificate and does without, or that breaks a connection later, is served on.
+func TestWantsNoCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	config := server.TLS.Clone()
+	config.ClientAuth = tls.RequestClientCert
+	address := answering(t, config, false)
+	d := NewDials("etcds", []string{address})
+	conn, err := d.Dial(t.Context(), "tcp", address, func(string) (*tls.Config, error) {
+		return &tls.Config{InsecureSkipVerify: true}, nil
+	})
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.Read(make([]byte, 1))
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.NotErrorIs(t, err, ErrWantsCertificate)
+	require.Empty(t, d.Hint())
+}
+
+// answering shakes hands, says one byte and hangs up, or hangs up at once.
+func answering(t *testing.T, config *tls.Config, hangUp bool) string {
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if conn.(*tls.Conn).Handshake() == nil && !hangUp {
+					conn.Write([]byte{1})
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
 }

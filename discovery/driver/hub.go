@@ -17,6 +17,7 @@ const heartbeatInterval = 2 * time.Second
 type Hub struct {
 	follow   func(key string) Source
 	decode   func(Item) (discovery.Instance, bool)
+	values   string                      // the prefix below which there are values, and no instances
 	ping     func(context.Context) error // nil: sources notice an outage by themselves
 	pace     time.Duration
 	patience time.Duration // of who begins to watch
@@ -107,27 +108,31 @@ type sharedWatch struct {
 	err      error // why it is not what the registry holds; nil before the first read
 	revision string
 	never    bool
-	items    map[string]known
+	items    map[string]*known
+	ordered  []*known         // the items of the last whole read, in its order; nil when there were changes since
 	views    map[string]*view // by query
 	told     time.Time        // when views were last told of changes
 	telling  *time.Timer      // nil: there is nothing more to tell
 }
 
-// known is what was last read at a key.
+// known is what was last read at a key; it is never changed.
 type known struct {
 	item     Item // without its value where that was decoded
 	instance discovery.Instance
 	ok       bool // it is an instance, and no malformed one
 }
 
+// nothing is what is known of a key where nothing stands.
+var nothing = &known{item: Item{Gone: true}}
+
 func newSharedWatch(h *Hub, key string) *sharedWatch {
-	w := &sharedWatch{hub: h, key: key, items: map[string]known{}, views: map[string]*view{}}
+	w := &sharedWatch{hub: h, key: key, items: map[string]*known{}, views: map[string]*view{}}
 	w.follower = NewFollower(h.follow(key), w.apply, w.outage)
 	return w
 }
 
-// ofInstances reports whether it follows records, and not one key.
-func (w *sharedWatch) ofInstances() bool { return w.key[len(w.key)-1] == '/' }
+// ofInstances reports whether it follows records, and not one key or values.
+func (w *sharedWatch) ofInstances() bool { return w.key[len(w.key)-1] == '/' && w.key != w.hub.values }
 
 // outage marks what is known as the last known.
 func (w *sharedWatch) outage(err error) {
@@ -144,11 +149,13 @@ func (w *sharedWatch) apply(c Changes) {
 	decoded := w.decode(c.Items)
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	for i, item := range c.Items {
-		w.replace(item, decoded[i])
+	w.ordered = nil
+	for _, now := range decoded {
+		w.replace(now)
 	}
 	if c.Whole {
-		w.forgetOthers(c.Items)
+		w.forgetOthers(decoded)
+		w.ordered = decoded
 	}
 	if never := c.Never && len(w.items) == 0; never != w.never {
 		w.never = never
@@ -171,56 +178,66 @@ func (w *sharedWatch) apply(c Changes) {
 }
 
 // decode reads what is new among items. Only the goroutine of the follower changes what is known.
-func (w *sharedWatch) decode(items []Item) []known {
-	decoded := make([]known, len(items))
+func (w *sharedWatch) decode(items []Item) []*known {
+	decoded := make([]*known, len(items))
 	each(len(items), func(i int) {
 		item := items[i]
-		was, had := w.items[item.Key]
+		was := w.items[item.Key]
 		switch {
 		case item.Gone:
-		case had && was.item.Version == item.Version:
+			decoded[i] = &known{item: Item{Key: item.Key, Gone: true}}
+		case was != nil && was.item.Version == item.Version:
 			decoded[i] = was
 		case w.ofInstances():
-			decoded[i].instance, decoded[i].ok = w.hub.decode(item)
-			decoded[i].item = Item{Key: item.Key, Version: item.Version}
+			now := &known{item: Item{Key: item.Key, Version: item.Version}}
+			now.instance, now.ok = w.hub.decode(item)
+			decoded[i] = now
 		default:
-			decoded[i].item = item
+			decoded[i] = &known{item: item}
 		}
 	})
 	return decoded
 }
 
-// replace takes over one item.
-func (w *sharedWatch) replace(item Item, now known) {
-	was, had := w.items[item.Key]
+// replace takes over what is known of one key now.
+func (w *sharedWatch) replace(now *known) {
+	key := now.item.Key
+	was := w.items[key]
 	switch {
-	case !item.Gone && had && was.item.Version == item.Version, item.Gone && !had:
+	case was == now, was == nil && now.item.Gone:
 		return
-	case item.Gone:
-		delete(w.items, item.Key)
+	case now.item.Gone:
+		delete(w.items, key)
 	default:
-		w.items[item.Key] = now
+		w.items[key] = now
+	}
+	if was == nil {
+		was = nothing
 	}
 	for _, v := range w.views {
-		v.replace(item.Key, was, now, w.ofInstances())
+		v.replace(was, now, w.ofInstances())
 	}
 }
 
 // forgetOthers drops all but these.
-func (w *sharedWatch) forgetOthers(items []Item) {
-	if len(items) == len(w.items) {
+func (w *sharedWatch) forgetOthers(all []*known) {
+	if len(all) == len(w.items) {
 		return // each of them is known
 	}
-	there := make(map[string]bool, len(items))
-	for _, item := range items {
-		there[item.Key] = !item.Gone
+	there := make(map[string]bool, len(all))
+	for _, one := range all {
+		there[one.item.Key] = !one.item.Gone
 	}
 	for key := range w.items {
 		if !there[key] {
-			w.replace(Item{Key: key, Gone: true}, known{})
+			w.replace(&known{item: Item{Key: key, Gone: true}})
 		}
 	}
 }
+
+// pacePerItem is the least time between two snapshots of a large service, for each of its items: copying and reading
+// one takes a fraction of it, so that a service that changes all the time leaves its watchers most of their time.
+const pacePerItem = 2 * time.Microsecond
 
 // tellAtPace tells the views now, or of more changes together: in a burst those who watch must not take the time that
 // is needed to keep up.
@@ -228,7 +245,11 @@ func (w *sharedWatch) tellAtPace() {
 	if w.telling != nil {
 		return
 	}
-	left := w.hub.pace - time.Since(w.told)
+	pace := w.hub.pace
+	if len(w.items) >= spareFrom {
+		pace = max(pace, time.Duration(len(w.items))*pacePerItem)
+	}
+	left := pace - time.Since(w.told)
 	if left <= 0 {
 		w.tell()
 		return

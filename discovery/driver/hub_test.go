@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -283,47 +282,4 @@ func TestWatchOfAClosedRegistry(t *testing.T) {
 		_, err := r.Watch(t.Context(), "web", discovery.Query{})
 		require.ErrorIs(t, err, discovery.ErrUnavailable)
 	})
-}
-
-// However it came about, a view is what filtering and sorting all makes, and no snapshot that was given changes.
-func TestViewsAgainstSorting(t *testing.T) {
-	w := &sharedWatch{hub: &Hub{}, key: "/", items: map[string]known{}, views: map[string]*view{}}
-	queries := []discovery.Query{{}, {All: true}, {Shard: "1"}}
-	var views []*view
-	for _, q := range queries {
-		views = append(views, w.see(q))
-	}
-	type given struct {
-		snapshot discovery.Snapshot
-		want     []string
-	}
-	var all []given
-	version := int64(0)
-	for range 3000 {
-		version++
-		key := fmt.Sprint(rand.IntN(60))
-		in := discovery.Instance{ID: fmt.Sprint(len(key), "-", key[:1]), Shard: fmt.Sprint(rand.IntN(3)), State: discovery.Passing}
-		if rand.IntN(4) == 0 {
-			in.State = discovery.Failing
-		}
-		gone := rand.IntN(3) == 0
-		w.replace(Item{Key: key, Version: Version{version}, Gone: gone},
-			known{item: Item{Key: key, Version: Version{version}}, instance: in, ok: !gone && rand.IntN(10) > 0})
-		if rand.IntN(3) > 0 {
-			continue
-		}
-		for i, v := range views {
-			var instances []discovery.Instance
-			for _, one := range w.items {
-				if one.ok {
-					instances = append(instances, one.instance)
-				}
-			}
-			want := ids(discovery.NewSnapshot("", "", queries[i], instances))
-			all = append(all, given{w.snapshot(v, ""), want})
-		}
-	}
-	for _, one := range all {
-		require.Equal(t, one.want, ids(one.snapshot))
-	}
 }

@@ -42,7 +42,7 @@ type Lease interface {
 	// again after an error (the record may have been written), after ErrLost, and after Withdraw.
 	Announce(ctx context.Context, record Record, takeOver bool) (Grant, error)
 
-	// Renew prolongs the announcement and makes sure that the record is still there and its own:
+	// Renew extends the announcement by its TTL and makes sure that the record is still there and its own:
 	// ErrLost if it is gone, ErrConflict if another has taken it.
 	Renew(ctx context.Context, record Record) error
 

@@ -80,7 +80,7 @@ func (l leadership) Delete(ctx context.Context) error {
 }
 
 func (l leadership) Close() error {
-	return l.registry.Fail("resign from", l.name, l.Term.Close())
+	return l.registry.Fail("release the lead of", l.name, l.Term.Close())
 }
 
 // Term is the time in which a process holds a lock.
@@ -97,7 +97,7 @@ type Term struct {
 }
 
 // Campaign stands for a lock until this process has it, and then keeps it in the group until that fails or the
-// term is closed. While the registry is away it tries again; every other error is given as it is, and ctx's
+// term is closed. While the registry is unreachable it tries again; every other error is given as it is, and ctx's
 // own when that has ended.
 func Campaign(ctx context.Context, group *Group, lock Lock, name string, log *slog.Logger) (*Term, error) {
 	t := &Term{lock: lock, done: make(chan struct{})}

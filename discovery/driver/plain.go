@@ -16,19 +16,6 @@ import (
 // ErrSpeaksTLS is what reading from a server ends with that speaks TLS, by a connection without.
 var ErrSpeaksTLS = errors.New("the server speaks TLS")
 
-// handshakeError is what a TLS handshake ended with.
-type handshakeError struct{ error }
-
-func (e handshakeError) Unwrap() error { return e.error }
-
-// Handshake marks the error of a TLS handshake, for the hint.
-func Handshake(err error) error {
-	if err == nil {
-		return nil
-	}
-	return handshakeError{err}
-}
-
 // handshakeTime bounds the handshake that finds out whether a server speaks TLS.
 const handshakeTime = time.Second
 

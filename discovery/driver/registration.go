@@ -256,7 +256,7 @@ func (r *registration) next(err error) time.Duration {
 	return r.backoff.Next()
 }
 
-// step brings the registry to what it should hold, and prolongs it.
+// step brings the registry to what it should hold, and renews it.
 func (r *registration) step(ctx context.Context) error {
 	if err := r.encode(); err != nil {
 		return r.wrap(err)
@@ -265,7 +265,7 @@ func (r *registration) step(ctx context.Context) error {
 		return r.warn("withdraw", r.hide(ctx))
 	}
 	if r.announced {
-		err := r.prolong(ctx)
+		err := r.maintain(ctx)
 		if !errors.Is(err, ErrLost) {
 			return r.warn("renew", err)
 		}
@@ -322,8 +322,8 @@ func (r *registration) warn(what string, err error) error {
 	return err
 }
 
-// prolong writes what has changed and renews when that is due: updates in a row must not keep it away.
-func (r *registration) prolong(ctx context.Context) error {
+// maintain writes what has changed and renews when that is due: updates in a row must not keep it away.
+func (r *registration) maintain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, min(r.Timeout, r.every))
 	defer cancel()
 	if r.dirty {

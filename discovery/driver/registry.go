@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -35,6 +36,7 @@ func Open(config discovery.Config, keys layout.Layout, backend Backend, pace tim
 	r.Hub = &Hub{
 		follow:   backend.Follow,
 		decode:   r.decode,
+		values:   keys.ValuesPrefix(),
 		pace:     pace,
 		patience: 2 * config.Timeout,
 		group:    r.group,
@@ -141,22 +143,37 @@ func (r *Registry) Instances(ctx context.Context, service string, q discovery.Qu
 	if err != nil {
 		return discovery.Snapshot{}, r.Fail(op, service, err)
 	}
-	snapshot := discovery.NewSnapshot(service, state.Revision, q, r.instances(state.Items))
-	snapshot.Never = state.Never
-	return snapshot, nil
+	chosen := slices.DeleteFunc(r.instances(state.Items), func(in discovery.Instance) bool { return !q.Matches(in) })
+	sortInstances(chosen)
+	return discovery.Snapshot{Service: service, Instances: chosen, Revision: state.Revision, Never: state.Never, Query: q}, nil
+}
+
+// sortInstances sorts by ID. Most stores list keys in that order, and an instance is too large to be moved for nothing.
+func sortInstances(all []discovery.Instance) {
+	for i := 1; i < len(all); i++ {
+		if all[i].ID < all[i-1].ID {
+			slices.SortStableFunc(all, func(a, b discovery.Instance) int { return cmp.Compare(a.ID, b.ID) })
+			return
+		}
+	}
 }
 
 // instances decodes items, and skips those that are none.
 func (r *Registry) instances(items []Item) []discovery.Instance {
 	all, ok := make([]discovery.Instance, len(items)), make([]bool, len(items))
 	each(len(items), func(i int) { all[i], ok[i] = r.decode(items[i]) })
-	kept := all[:0]
-	for i, in := range all {
-		if ok[i] {
-			kept = append(kept, in)
+	kept := 0
+	for i := range all {
+		if !ok[i] {
+			continue
 		}
+		if kept < i {
+			all[kept] = all[i]
+		}
+		kept++
 	}
-	return kept
+	clear(all[kept:])
+	return all[:kept]
 }
 
 // Services is that of discovery.Registry.
@@ -170,6 +187,9 @@ func (r *Registry) Services(ctx context.Context) ([]string, error) {
 }
 
 func (r *Registry) services(ctx context.Context) ([]string, error) {
+	if err := layout.ValuesAlone(r.Layout); err != nil {
+		return nil, err
+	}
 	if lister, can := r.backend.(ServiceLister); can {
 		return lister.ListServices(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,7 +136,7 @@ func TestTLS(t *testing.T) {
 	for name, wrong := range map[string]struct{ url, say, hint string }{
 		"other authority":       {url + others.CA + client, "unknown authority", "?ca=FILE"},
 		"other name":            {url + certificates.CA + client + "&server-name=other.test", "other.test", "?server-name=NAME"},
-		"no client certificate": {url + certificates.CA, server.Address, "endpoint health"},
+		"no client certificate": {strings.Replace(url, "3s", "1h", 1) + certificates.CA, "wants a certificate", "?cert=FILE&key=FILE"},
 		"no TLS":                {"etcd://" + server.Address + "/x?timeout=1h", "speaks TLS", "etcds://"},
 		"no TLS there":          {"etcds://" + testservers.EmbeddedEtcd(t).Address + "/x?timeout=1s", "", " etcd://"},
 	} {

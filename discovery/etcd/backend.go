@@ -22,6 +22,7 @@ type backend struct {
 	config     discovery.Config
 	connection *connection
 	registry   *driver.Registry
+	leases     *driver.LeasePool[*session]
 	nowhere    string // a key that nothing stands at
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -91,6 +93,9 @@ func BenchmarkWatchLatency(b *testing.B) {
 			<-snapshots
 		})
 	})
+	for _, count := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("among-%d", count), func(b *testing.B) { benchmarkChange(b, server, raw, count) })
+	}
 	b.Run("register", func(b *testing.B) {
 		registry := openBench(b, server)
 		snapshots, err := registry.Watch(b.Context(), "new", discovery.Query{})
@@ -106,10 +111,41 @@ func BenchmarkWatchLatency(b *testing.B) {
 	})
 }
 
+// benchmarkChange measures from the put of one record to the snapshot that has it, in a service of so many, whose
+// changes come one after the other.
+func benchmarkChange(b *testing.B, server *testservers.Etcd, raw *clientv3.Client, count int) {
+	fill(b, raw, count)
+	defer func() {
+		_, err := raw.Delete(context.Background(), "/bench/services/web/", clientv3.WithPrefix())
+		require.NoError(b, err)
+	}()
+	registry := openBench(b, server)
+	snapshots, err := registry.Watch(b.Context(), "web", discovery.Query{})
+	require.NoError(b, err)
+	<-snapshots
+	native := layout.Native("bench")
+	measure(b, func(n int) {
+		in := instance()
+		in.ID, in.Host, in.State = "i00005", fmt.Sprintf("h%d", n), discovery.Passing
+		records, err := native.Encode(in)
+		require.NoError(b, err)
+		_, err = raw.Put(b.Context(), records[0].Key, string(records[0].Value))
+		require.NoError(b, err)
+		for s := range snapshots {
+			if s.Instances[5].Host == in.Host {
+				break
+			}
+		}
+	}, 25*time.Millisecond)
+}
+
 // measure reports the median and the 99th percentile of what do takes.
-func measure(b *testing.B, do func(n int)) {
+func measure(b *testing.B, do func(n int), apart ...time.Duration) {
 	var times []time.Duration
 	for n := 0; b.Loop(); n++ {
+		for _, pause := range apart {
+			time.Sleep(pause)
+		}
 		start := time.Now()
 		do(n)
 		times = append(times, time.Since(start))
@@ -171,4 +207,48 @@ func BenchmarkWatchers(b *testing.B) {
 			}
 		}
 	})
+}
+
+// What it costs others that a lease ends with all of its records: how long that takes, and the slowest put beside it.
+func BenchmarkLeaseEnds(b *testing.B) {
+	server := testservers.EmbeddedEtcd(b)
+	raw := rawClient(b, server)
+	defer raw.Close()
+	for _, count := range []int{1, 100, 1000, 10000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			var slowest time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				lease, err := raw.Grant(b.Context(), 600)
+				require.NoError(b, err)
+				for i := range count {
+					_, err := raw.Put(b.Context(), fmt.Sprint("/bench/", i), strings.Repeat("x", 300), clientv3.WithLease(lease.ID))
+					require.NoError(b, err)
+				}
+				var beside sync.WaitGroup
+				ended := make(chan struct{})
+				beside.Go(func() {
+					for {
+						begun := time.Now()
+						_, err := raw.Put(b.Context(), "/beside", "")
+						assert.NoError(b, err)
+						slowest = max(slowest, time.Since(begun))
+						select {
+						case <-ended:
+							return
+						default:
+						}
+					}
+				})
+				b.StartTimer()
+				_, err = raw.Revoke(b.Context(), lease.ID)
+				b.StopTimer()
+				require.NoError(b, err)
+				close(ended)
+				beside.Wait()
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(slowest.Microseconds())/1000, "slowest-put-ms")
+		})
+	}
 }

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
@@ -146,10 +147,15 @@ func (t *transport) ClientHandshake(ctx context.Context, authority string, conn 
 	if err != nil {
 		return nil, nil, err
 	}
-	// gRPC checks the certificate for the authority, whatever name the config has
-	secure, info, err := grpccredentials.NewTLS(config).ClientHandshake(ctx, config.ServerName, conn)
+	address := addressOf(t.connection.config, conn, authority)
+	var info grpccredentials.AuthInfo
+	secure, err := t.connection.dials.Secure(address, config, func(config *tls.Config) (secure net.Conn, err error) {
+		// gRPC checks the certificate for the authority, whatever name the config has
+		secure, info, err = grpccredentials.NewTLS(config).ClientHandshake(ctx, config.ServerName, conn)
+		return secure, err
+	})
 	if err != nil {
-		t.connection.dials.Note(addressOf(t.connection.config, conn, authority), driver.Handshake(err))
+		t.connection.dials.Note(address, err)
 	}
 	return secure, info, err
 }

@@ -1,7 +1,7 @@
 // Package etcd is the engine etcd://HOST,HOST/PREFIX, and etcds:// over TLS: etcd's v3 protocol by its
 // official client.
 //
-// A registration is a record on a lease of its own. A watch reads all records of a service at one revision
+// A registration is a record on a lease that all of its TTL in a process share. A watch reads all records of a service at one revision
 // and follows the changes from the next one, so it misses none.
 package etcd
 
@@ -29,7 +29,7 @@ var Engine = discovery.Engine{
 		Director: "One at a time, each write fenced by its lease: an old one writes nothing.",
 		Limits:   "A record or value is at most 1.5 MiB, the whole store 2 GiB, unless etcd is told otherwise.",
 	},
-	Layouts: []string{"native"},
+	Layouts: []string{"native", "plain"},
 	Check:   driver.Check(open),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
 		return open(config)
@@ -52,6 +52,7 @@ func open(config discovery.Config) (*driver.Registry, error) {
 		return nil, driver.OpenFailed(config, err)
 	}
 	b := &backend{config: config, connection: newConnection(config), nowhere: keys.ServicesPrefix()}
+	b.leases = driver.NewLeasePool(b.newSession)
 	b.registry = driver.Open(config, keys, b, 0)
 	return b.registry, nil
 }

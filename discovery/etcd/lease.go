@@ -14,33 +14,40 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// session is an etcd lease that the client keeps alive.
+// session is an etcd lease that the client keeps alive. It implements driver.ServerLease.
 type session struct {
-	id   clientv3.LeaseID
-	ttl  time.Duration // as granted
-	lost chan struct{} // closed when it could not be kept alive, or was ended
-	end  context.CancelFunc
+	backend *backend
+	id      clientv3.LeaseID
+	ttl     time.Duration // as granted
+	lost    chan struct{} // closed when it could not be kept alive, or was ended
+	end     context.CancelFunc
 }
 
-func (b *backend) newSession(ctx context.Context, client *clientv3.Client, ttl time.Duration) (*session, error) {
-	response, err := client.Grant(ctx, seconds(ttl))
-	if err != nil {
-		return nil, err
-	}
-	life, end := context.WithCancel(context.Background())
-	beats, err := client.KeepAlive(life, response.ID)
-	if err != nil {
-		end()
-		return nil, err
-	}
-	s := &session{id: response.ID, ttl: time.Duration(response.TTL) * time.Second, lost: make(chan struct{}), end: end}
-	go func() {
-		defer close(s.lost)
-		for range beats {
+func (b *backend) newSession(ctx context.Context, ttl time.Duration) (*session, error) {
+	return call(ctx, b, func(ctx context.Context, client *clientv3.Client) (*session, error) {
+		response, err := client.Grant(ctx, seconds(ttl))
+		if err != nil {
+			return nil, err
 		}
-	}()
-	return s, nil
+		life, end := context.WithCancel(context.Background())
+		responses, err := client.KeepAlive(life, response.ID)
+		if err != nil {
+			end()
+			return nil, err
+		}
+		s := &session{b, response.ID, time.Duration(response.TTL) * time.Second, make(chan struct{}), end}
+		go func() {
+			defer close(s.lost)
+			for range responses {
+			}
+		}()
+		return s, nil
+	})
 }
+
+func (s *session) TTL() time.Duration    { return s.ttl }
+func (s *session) Lost() <-chan struct{} { return s.lost }
+func (s *session) Detach()               { s.end() }
 
 func (s *session) isLost() bool {
 	select {
@@ -51,27 +58,51 @@ func (s *session) isLost() bool {
 	}
 }
 
-// revoke ends the lease with all that stands on it. It tries until ctx ends: a server may be there again soon.
-func (b *backend) revoke(ctx context.Context, s *session) error {
-	defer s.end()
-	return discovery.Retry(ctx, func(ctx context.Context) error {
-		_, err := call(ctx, b, func(ctx context.Context, client *clientv3.Client) (any, error) {
-			_, err := client.Revoke(ctx, s.id)
-			if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-				return nil, nil
-			}
+func (s *session) Keys(ctx context.Context) ([]string, error) {
+	return call(ctx, s.backend, func(ctx context.Context, client *clientv3.Client) ([]string, error) {
+		response, err := client.TimeToLive(ctx, s.id, clientv3.WithAttachedKeys())
+		if err != nil {
 			return nil, err
-		})
-		return err
+		}
+		if response.TTL < 0 {
+			return nil, driver.ErrLost
+		}
+		keys := make([]string, len(response.Keys))
+		for i, key := range response.Keys {
+			keys[i] = string(key)
+		}
+		return keys, nil
 	})
 }
 
-// lease is one registration: its record stands on a session of its own.
+func (s *session) Remove(ctx context.Context, key string) error {
+	_, err := call(ctx, s.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
+		return client.Txn(ctx).
+			If(clientv3.Compare(clientv3.LeaseValue(key), "=", s.id)).
+			Then(clientv3.OpDelete(key)).
+			Commit()
+	})
+	return err
+}
+
+func (s *session) Revoke(ctx context.Context) error {
+	_, err := call(ctx, s.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
+		_, err := client.Revoke(ctx, s.id)
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			return nil, nil
+		}
+		return nil, err
+	})
+	return err
+}
+
+// lease is one registration: its record stands on a session that others of this process share.
 type lease struct {
 	backend *backend
 	ttl     time.Duration
-	session *session           // nil: none
-	former  []clientv3.LeaseID // lost ones, on which the record may still stand
+	key     string
+	shared  *driver.SharedLease[*session] // nil: none
+	former  []clientv3.LeaseID            // others, on which the record may still stand
 }
 
 func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease {
@@ -79,42 +110,60 @@ func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease
 }
 
 func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
-	return call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (driver.Grant, error) {
-		if l.session == nil {
-			s, err := l.backend.newSession(ctx, client, l.ttl)
-			if err != nil {
-				return driver.Grant{}, err
-			}
-			l.session = s
-		}
-		grant := driver.Grant{TTL: l.session.ttl}
-		write := clientv3.OpPut(record.Key, string(record.Value), clientv3.WithLease(l.session.id))
+	done, err := l.backend.leases.Announcing(ctx)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	defer done()
+	if err := l.take(ctx, record.Key); err != nil {
+		return driver.Grant{}, err
+	}
+	_, err = call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
+		write := clientv3.OpPut(record.Key, string(record.Value), clientv3.WithLease(l.shared.Lease.id))
 		if takeOver {
 			_, err := client.Do(ctx, write)
-			return grant, l.dropLost(err)
+			return nil, err
 		}
-		return grant, l.dropLost(l.putOwn(ctx, client, record.Key, write))
+		return nil, l.putOwn(ctx, client, record.Key, write)
 	})
+	if err == nil {
+		l.former = nil
+		return driver.Grant{TTL: l.shared.Lease.ttl}, nil
+	}
+	return driver.Grant{}, l.dropLost(err)
+}
+
+// take makes sure that there is a session for the record.
+func (l *lease) take(ctx context.Context, key string) (err error) {
+	if l.shared != nil && l.shared.Carries(key) {
+		return nil
+	}
+	if l.shared != nil {
+		l.drop()
+	}
+	l.key = key
+	l.shared, err = l.backend.leases.Take(ctx, key, l.ttl)
+	return err
 }
 
 // dropLost forgets a session that the server says is lost.
 func (l *lease) dropLost(err error) error {
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		l.shared.Lose()
 		l.drop()
 	}
 	return err
 }
 
 func (l *lease) drop() {
-	l.session.end()
-	l.former = append(l.former, l.session.id)
-	l.session = nil
+	l.former = append(l.former, l.shared.Lease.id)
+	l.shared = nil
 }
 
 // owns reports whether a record is this registration's.
 func (l *lease) owns(kv *mvccpb.KeyValue) bool {
 	id := clientv3.LeaseID(kv.Lease)
-	return l.session != nil && id == l.session.id || slices.Contains(l.former, id)
+	return l.shared != nil && id == l.shared.Lease.id || slices.Contains(l.former, id)
 }
 
 // putOwn writes if there is no record or its own.
@@ -139,22 +188,29 @@ func (l *lease) putOwn(ctx context.Context, client *clientv3.Client, key string,
 	}
 }
 
-// Renew looks after the record; the client keeps the session alive.
+// Renew looks after the record, with those of others; the client keeps the session alive.
 func (l *lease) Renew(ctx context.Context, record driver.Record) error {
-	if l.session.isLost() {
+	if !l.shared.Carries(record.Key) {
 		l.drop()
 		return driver.ErrLost
 	}
-	_, err := call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
-		response, err := client.Txn(ctx).
-			If(clientv3.Compare(clientv3.LeaseValue(record.Key), "=", l.session.id)).
-			Else(clientv3.OpGet(record.Key)).
-			Commit()
-		if err != nil || response.Succeeded {
+	there, err := l.shared.Has(ctx, record.Key)
+	switch {
+	case errors.Is(err, driver.ErrLost):
+		l.shared.Lose()
+		l.drop()
+		return err
+	case err != nil && !errors.Is(err, discovery.ErrDenied): // the record of another may be what is denied
+		return err
+	case there:
+		return nil
+	}
+	_, err = call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
+		response, err := client.Get(ctx, record.Key) // keys alone would not tell whose they are
+		if err != nil {
 			return nil, err
 		}
-		_, err = l.own(response.Responses[0].GetResponseRange().Kvs)
-		return nil, err
+		return l.own(response.Kvs)
 	})
 	return err
 }
@@ -197,30 +253,29 @@ func (l *lease) rewrite(ctx context.Context, client *clientv3.Client, record dri
 	}
 	response, err := client.Txn(ctx).
 		If(clientv3.Compare(clientv3.ModRevision(record.Key), "=", was.ModRevision)).
-		Then(clientv3.OpPut(record.Key, string(value), clientv3.WithLease(l.session.id))).
+		Then(clientv3.OpPut(record.Key, string(value), clientv3.WithLease(l.shared.Lease.id))).
 		Commit()
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		l.drop()
+	if errors.Is(l.dropLost(err), rpctypes.ErrLeaseNotFound) {
 		return false, driver.ErrLost
 	}
 	return err == nil && response.Succeeded, err
 }
 
-// Detach stops keeping the session alive.
+// Detach leaves the record to its TTL.
 func (l *lease) Detach() {
-	if l.session != nil {
-		l.session.end()
+	if l.shared != nil {
+		l.shared.Leave(l.key)
 	}
 }
 
-// Withdraw ends the session, and with it the record if it is still on it.
+// Withdraw removes the record if it is still on the session.
 func (l *lease) Withdraw(ctx context.Context) error {
-	if l.session == nil {
+	if l.shared == nil {
 		return nil
 	}
-	err := l.backend.revoke(ctx, l.session)
+	err := l.shared.Withdraw(ctx, l.key)
 	if err == nil {
-		l.drop()
+		l.shared = nil
 	}
 	return err
 }

@@ -31,10 +31,10 @@ func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
 func (l *lock) Lost() <-chan struct{} { return l.lost }
 
 func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
+	if err := l.open(ctx); err != nil {
+		return driver.Grant{}, err
+	}
 	return call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (driver.Grant, error) {
-		if err := l.open(ctx, client); err != nil {
-			return driver.Grant{}, err
-		}
 		if err := l.stand(ctx, client); err != nil {
 			return driver.Grant{}, err
 		}
@@ -51,11 +51,11 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 }
 
 // open makes a session, unless there is one still.
-func (l *lock) open(ctx context.Context, client *clientv3.Client) error {
+func (l *lock) open(ctx context.Context) error {
 	if l.session != nil && !l.session.isLost() {
 		return nil
 	}
-	s, err := l.backend.newSession(ctx, client, l.ttl)
+	s, err := l.backend.newSession(ctx, l.ttl)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,8 @@ func (l *lock) Release(ctx context.Context) error {
 	if l.session == nil {
 		return nil
 	}
-	return l.backend.revoke(ctx, l.session)
+	defer l.session.end()
+	return discovery.Retry(ctx, l.session.Revoke)
 }
 
 func (l *lock) Put(ctx context.Context, key string, value []byte) error {

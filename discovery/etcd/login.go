@@ -173,7 +173,7 @@ func (l *login) run(a *attempt, conn *grpc.ClientConn, credentials discovery.Cre
 	close(a.done)
 }
 
-// authenticate gives a token; none when etcd has no users. While etcd cannot be asked it tries again.
+// authenticate gives a token; none when etcd has no users. While etcd is unreachable it tries again.
 func authenticate(ctx context.Context, conn *grpc.ClientConn, credentials discovery.Credentials) (string, error) {
 	request := &pb.AuthenticateRequest{Name: credentials.User, Password: string(credentials.Password)}
 	var backoff discovery.Backoff

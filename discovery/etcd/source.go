@@ -92,7 +92,7 @@ func (s *source) Next(ctx context.Context) (driver.Changes, error) {
 		}
 		break
 	}
-	if len(c.Items) > 0 { // what broke the watch is told the next time
+	if len(c.Items) > 0 { // what broke the watch is given the next time
 		return c, nil
 	}
 	return c, s.broken

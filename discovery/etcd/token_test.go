@@ -112,16 +112,19 @@ func guardEtcd(t testing.TB, server *testservers.Etcd) {
 	require.NoError(t, err)
 }
 
-var loginMetric = regexp.MustCompile(`grpc_server_started_total\{grpc_method="Authenticate"[^}]*\} (\d+)`)
-
 // logins gives how often somebody has tried to log in.
 func logins(t testing.TB, server *testservers.Etcd) int {
+	return metric(t, server, `grpc_server_started_total{grpc_method="Authenticate"`)
+}
+
+// metric gives the count that etcd tells behind a name with its first labels.
+func metric(t testing.TB, server *testservers.Etcd, name string) int {
 	response, err := http.Get("http://" + server.Address + "/metrics")
 	require.NoError(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	match := loginMetric.FindSubmatch(text)
+	match := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(name) + `[^}]*\} (\d+)`).FindSubmatch(text)
 	require.NotNil(t, match, "etcd counts its calls")
 	n, err := strconv.Atoi(string(match[1]))
 	require.NoError(t, err)

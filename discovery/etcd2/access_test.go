@@ -48,7 +48,6 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, engines.Check(t.Context(), "etcd2s://"+address+"/"+query))
 	for _, wrong := range []string{
 		"etcd2s://" + address + "/" + query + "&server-name=other.example",
-		"etcd2s://" + address + "/?timeout=3s&ca=" + certificates.CA,
 		"etcd2s://" + address + "/?timeout=3s",
 		"etcd2://" + address + "/?timeout=3s",
 	} {
@@ -56,6 +55,10 @@ func TestTLS(t *testing.T) {
 		require.ErrorIs(t, err, discovery.ErrUnavailable, wrong)
 		require.ErrorContains(t, err, address)
 	}
+	err := engines.Check(t.Context(), "etcd2s://"+address+"/?timeout=1h&ca="+certificates.CA)
+	require.ErrorIs(t, err, discovery.ErrUnavailable)
+	require.ErrorContains(t, err, "wants a certificate")
+	require.Contains(t, discovery.Hint(err), "?cert=FILE&key=FILE")
 }
 
 // TestScalingoEnvironment: with no host in the URL, its own variables say where and how.

@@ -27,23 +27,18 @@ type member struct {
 	dials   *driver.Dials
 }
 
-// newMember makes the client of one server. dial connects to it, with TLS if secure.
-func newMember(config discovery.Config, address string, secure bool, dial dialer) (*member, error) {
+// newMember makes the client of one server, which is connected to as tlsConfig says for its host.
+func newMember(config discovery.Config, address string, secure bool, tlsConfig func(host string) (*tls.Config, error)) (*member, error) {
 	m := &member{address: address, dials: driver.NewDials(config.Scheme, []string{address})}
-	noting := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return m.dials.Connect(ctx, network, address, dial)
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return m.dials.Dial(ctx, network, address, tlsConfig)
 	}
 	scheme := "http://"
 	if secure {
 		scheme = "https://"
-		noting = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			conn, err := dial(ctx, network, address)
-			m.dials.Note(address, driver.Handshake(err)) // only that ends with a hang-up
-			return conn, err
-		}
 	}
 	newKeys := func(t *http.Transport) (client.KeysAPI, error) {
-		t.DialContext, t.DialTLSContext = noting, noting
+		t.DialContext, t.DialTLSContext = dial, dial
 		c, err := client.New(client.Config{Endpoints: []string{scheme + address}, Transport: &transport{t, config}})
 		if err != nil {
 			return nil, invalid("%q is no address", address)
@@ -62,34 +57,6 @@ func newMember(config discovery.Config, address string, secure bool, dial dialer
 		polls.CloseIdleConnections()
 	}
 	return m, err
-}
-
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
-
-// tlsDialer connects with what config gives for a host.
-func tlsDialer(plain dialer, config func(host string) (*tls.Config, error)) dialer {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, discovery.ConnectTimeout)
-		defer cancel()
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		settings, err := config(host)
-		if err != nil {
-			return nil, err
-		}
-		conn, err := plain(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		secure := tls.Client(conn, settings)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
-			return nil, err
-		}
-		return secure, nil
-	}
 }
 
 // transport logs in at each request, so that a changed user file counts at once.

@@ -22,7 +22,7 @@ func newMembers(config discovery.Config) ([]*member, error) {
 		if _, err := config.TLSConfig(address); err != nil { // for its early errors
 			return nil, err
 		}
-		m, err := newMember(config, address, config.Secure, config.Dial)
+		m, err := newMember(config, address, config.Secure, config.TLSConfig)
 		if err != nil {
 			return nil, err
 		}
@@ -54,11 +54,11 @@ func scalingoMembers(config discovery.Config) ([]*member, error) {
 			return nil, err
 		}
 		secure = secure || allSecure
-		dial := dialer(plain.Dial)
+		tlsConfig := plain.TLSConfig
 		if secure {
-			dial = tlsDialer(dial, settings)
+			tlsConfig = settings
 		}
-		m, err := newMember(config, address, secure, dial)
+		m, err := newMember(config, address, secure, tlsConfig)
 		if err != nil {
 			return nil, err
 		}

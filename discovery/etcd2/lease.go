@@ -20,16 +20,16 @@ const (
 // lease is one registration: its record and, in some layouts, its part in another.
 type lease struct {
 	backend *backend
-	keeper  keeper
+	writer  writer
 	beside  companion // nil: there is none
 	grant   driver.Grant
 	record  driver.Record // the last
 }
 
-// keeper keeps one record in the way that the readers of its layout expect. Its methods are called one at a
+// writer writes one record in the way that the readers of its layout expect. Its methods are called one at a
 // time, and again after an error; what they did then may have been carried out. Errors are those of
 // driver.Lease.
-type keeper interface {
+type writer interface {
 	announce(ctx context.Context, keys client.KeysAPI, key, value string, takeOver bool) error
 	renew(ctx context.Context, keys client.KeysAPI, key, value string) error
 	update(ctx context.Context, keys client.KeysAPI, key string, rewrite func(was string) (string, error)) error
@@ -51,15 +51,15 @@ func (b *backend) newLease(in discovery.Instance, ttl time.Duration) *lease {
 	case layout.Scalingo:
 		l.grant.TTL = max(l.grant.TTL, scalingoTTL)
 		l.grant.Every = max(l.grant.TTL/3, scalingoEvery)
-		l.keeper = &rewritten{ttl: l.grant.TTL}
+		l.writer = &rewritten{ttl: l.grant.TTL}
 		l.beside = &publicService{backend: b, layout: keys, instance: in}
 	case layout.Totem:
-		l.keeper = &file{ttl: l.grant.TTL, plain: true}
+		l.writer = &file{ttl: l.grant.TTL, plain: true}
 		l.beside = &container{layout: keys, ttl: l.grant.TTL}
 	case layout.ContainerPilot:
-		l.keeper = &directory{ttl: l.grant.TTL}
+		l.writer = &directory{ttl: l.grant.TTL}
 	default:
-		l.keeper = &file{ttl: l.grant.TTL}
+		l.writer = &file{ttl: l.grant.TTL}
 	}
 	return l
 }
@@ -76,13 +76,13 @@ func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver boo
 				return err
 			}
 		}
-		return l.keeper.announce(ctx, keys, record.Key, string(record.Value), takeOver)
+		return l.writer.announce(ctx, keys, record.Key, string(record.Value), takeOver)
 	})
 }
 
 func (l *lease) Renew(ctx context.Context, record driver.Record) error {
 	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
-		if err := l.keeper.renew(ctx, keys, record.Key, string(record.Value)); err != nil || l.beside == nil {
+		if err := l.writer.renew(ctx, keys, record.Key, string(record.Value)); err != nil || l.beside == nil {
 			return err
 		}
 		return l.beside.renew(ctx, keys, record.Instance)
@@ -92,7 +92,7 @@ func (l *lease) Renew(ctx context.Context, record driver.Record) error {
 func (l *lease) Update(ctx context.Context, record driver.Record) error {
 	l.record = record
 	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
-		err := l.keeper.update(ctx, keys, record.Key, func(was string) (string, error) {
+		err := l.writer.update(ctx, keys, record.Key, func(was string) (string, error) {
 			value, err := record.Over([]byte(was))
 			return string(value), err
 		})
@@ -105,7 +105,7 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 
 func (l *lease) Withdraw(ctx context.Context) error {
 	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
-		if err := l.keeper.withdraw(ctx, keys, l.record.Key); err != nil || l.beside == nil {
+		if err := l.writer.withdraw(ctx, keys, l.record.Key); err != nil || l.beside == nil {
 			return err
 		}
 		return l.beside.leave(ctx, keys, l.record.Instance)

@@ -7,6 +7,9 @@ import (
 
 // Escape writes any text as one segment of a key: all but [A-Za-z0-9._-], and a leading dot, as %XX.
 func Escape(name string) string {
+	if isPlain(name) {
+		return name
+	}
 	var b strings.Builder
 	for i, c := range []byte(name) {
 		if plain(c) && (c != '.' || i > 0) {
@@ -24,6 +27,9 @@ func plain(c byte) bool {
 
 // Unescape reads what Escape wrote, and nothing else, so that a name has one key only.
 func Unescape(segment string) (string, error) {
+	if isPlain(segment) {
+		return segment, nil
+	}
 	var b strings.Builder
 	for i := 0; i < len(segment); i++ {
 		if segment[i] != '%' {
@@ -44,6 +50,16 @@ func Unescape(segment string) (string, error) {
 		return name, nil
 	}
 	return "", invalid("%q is not how a name is written", segment)
+}
+
+// isPlain reports whether Escape leaves a name, which is not empty, as it is.
+func isPlain(name string) bool {
+	for i := range len(name) {
+		if !plain(name[i]) {
+			return false
+		}
+	}
+	return name != "" && name[0] != '.'
 }
 
 // escape is Escape for the keys of one engine.

@@ -3,15 +3,20 @@ package layout
 import (
 	"crypto/rand"
 	"encoding/json"
+	"strings"
 
 	"github.com/envharness/envharness/discovery"
 )
 
 // native is /PREFIX/services/<service>/<id> with the instance's JSON.
-type native struct{ Keys }
+type native struct {
+	Keys
+	records discovery.RecordReader
+}
 
-// Native gives the layout of this project itself.
-func Native(prefix string) Layout { return native{NewKeys(prefix)} }
+// Native gives the layout of this project itself. The instances that it decodes share the maps and slices that are
+// equal: they are for reading.
+func Native(prefix string) Layout { return native{NewKeys(prefix), discovery.NewRecordReader()} }
 
 func (n native) ServicesPrefix() string { return n.prefix + "/services/" }
 
@@ -44,23 +49,22 @@ func (n native) Encode(in discovery.Instance) ([]Record, error) {
 	return []Record{{Key: prefix + n.escape(in.ID), Value: value}}, nil
 }
 
-func (n native) Decode(key string, value []byte) (discovery.Instance, error) {
-	var in discovery.Instance
-	segments := cut(key, n.ServicesPrefix())
-	if len(segments) != 2 {
+func (n native) Decode(key string, value []byte) (in discovery.Instance, err error) {
+	rest, below := strings.CutPrefix(key, n.ServicesPrefix())
+	first, second, deeper := strings.Cut(rest, "/")
+	if !below || !deeper || strings.Contains(second, "/") {
 		return in, invalid("not SERVICE/ID")
 	}
-	service, err := n.unescape(segments[0])
+	service, err := n.unescape(first)
 	if err != nil {
 		return in, err
 	}
-	id, err := n.unescape(segments[1])
+	id, err := n.unescape(second)
 	if err != nil {
 		return in, err
 	}
-	if err := in.UnmarshalJSON(value); err != nil {
+	if in, err = n.records.Read(service, id, value); err != nil {
 		return in, invalid("%w", err)
 	}
-	in.Service, in.ID = service, id
 	return in, nil
 }

@@ -34,6 +34,14 @@ func TestNativeGolden(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, in, got)
 
+	in.State, in.Reason = discovery.Failing, "exit status 1: no replica"
+	records, err = native.Encode(in)
+	require.NoError(t, err)
+	require.Contains(t, string(records[0].Value), `"state":"failing","reason":"exit status 1: no replica","critical"`)
+	got, err = native.Decode(records[0].Key, records[0].Value)
+	require.NoError(t, err)
+	require.Equal(t, in, got)
+
 	least, err := native.Encode(discovery.Instance{ID: "a", Service: "b"})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"id":"a","service":"b"}`, string(least[0].Value), "empty fields are left out")

@@ -105,7 +105,7 @@ func (l *lease) Renew(ctx context.Context, _ driver.Record) error {
 	return l.do(ctx, func() error {
 		e, err := l.own()
 		if err == nil {
-			l.prolong(l.key, e, l.ttl)
+			l.extend(l.key, e, l.ttl)
 		}
 		return err
 	})
@@ -162,7 +162,7 @@ func (l *lock) WaitReleased(ctx context.Context) error {
 
 func (l *lock) Renew(ctx context.Context) error {
 	return l.fenced(ctx, func() {
-		l.prolong(l.key, l.entries[l.key], l.ttl)
+		l.extend(l.key, l.entries[l.key], l.ttl)
 	})
 }
 

@@ -49,7 +49,7 @@ func (s *store) do(ctx context.Context, f func() error) error {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.away {
-		return discovery.Mark(discovery.ErrUnavailable, errors.New("the memory is away"))
+		return discovery.Mark(discovery.ErrUnavailable, errors.New("the memory is unreachable"))
 	}
 	return f()
 }
@@ -73,15 +73,15 @@ func (s *store) put(key string, value []byte, by *owner, ttl time.Duration) {
 	s.revision++
 	e := &entry{value: append([]byte{}, value...), version: s.revision, owner: by}
 	if ttl > 0 {
-		s.prolong(key, e, ttl)
+		s.extend(key, e, ttl)
 	}
 	s.entries[key] = e
 	s.known[key[:strings.LastIndex(key, "/")+1]] = true
 	s.tell()
 }
 
-// prolong lets an entry go at ttl from now.
-func (s *store) prolong(key string, e *entry, ttl time.Duration) {
+// extend lets an entry go at ttl from now.
+func (s *store) extend(key string, e *entry, ttl time.Duration) {
 	e.deadline = time.Now().Add(ttl)
 	if e.timer != nil {
 		e.timer.Reset(ttl)

@@ -96,13 +96,17 @@ func update(s *suite) {
 	s.isError(registration.Update(s.ctx, discovery.Instance{State: "odd"}), discovery.ErrInvalid)
 	require.Len(s, s.read(registry, "web", discovery.Query{}).Instances, 1)
 
-	in.State = discovery.Draining
+	in.State, in.Reason = discovery.Draining, "for maintenance"
 	if s.fit(in, registration).State != discovery.Draining {
 		return // the layout has no states
 	}
 	s.noError(registration.Update(s.ctx, in))
 	require.Empty(s, s.read(registry, "web", discovery.Query{}).Instances)
 	require.Equal(s, []discovery.Instance{s.fit(in, registration)}, s.read(registry, "web", discovery.Query{All: true}).Instances)
+	in.State = discovery.Passing
+	s.noError(registration.Update(s.ctx, in))
+	in.Reason = ""
+	require.Equal(s, []discovery.Instance{s.fit(in, registration)}, s.read(registry, "web", discovery.Query{}).Instances)
 }
 
 // Who asks for no TTL gets the layout's own, else the default of all.
@@ -381,9 +385,11 @@ func sameIDTwice(s *suite) {
 	watching.await()
 }
 
-// leave: what was left stands until its TTL, so a successor with its ID makes no gap.
+// leave: what was left stands until its TTL and no longer, whatever else its process has announced, so a successor
+// with its ID makes no gap.
 func leave(s *suite) {
 	registry, other := s.open(), s.open()
+	stays := s.register(registry, s.instance("stays", "a", 1))
 	left := s.register(registry, s.instance("left", "a", 1))
 	gone := s.watch(other, "left", discovery.Query{All: true})
 	gone.await(left.ID())
@@ -392,6 +398,8 @@ func leave(s *suite) {
 	require.NoError(s, left.Err())
 	s.noError(left.Close())
 	gone.await()
+	require.Len(s, s.read(other, "stays", discovery.Query{All: true}).Instances, 1)
+	require.NoError(s, stays.Err())
 
 	s.need("one ID twice", !s.OwnIDs)
 	former, err := registry.Register(s.ctx, s.instance("web", "a", 1), time.Hour)

@@ -152,7 +152,6 @@ func TestTLS(t *testing.T) {
 	register(t, openForTest(t, "zks://"+address+"/"+query), web("a", 80))
 	for _, wrong := range []string{
 		"zks://" + address + "/" + query + "&server-name=other.example",
-		"zks://" + address + "/?timeout=3s&ca=" + certificates.CA,
 		"zks://" + address + "/?timeout=3s",
 		"zks://" + server.Address + "/" + query,
 	} {
@@ -161,7 +160,11 @@ func TestTLS(t *testing.T) {
 		require.ErrorContains(t, err, "127.0.0.1:")
 		require.NotEmpty(t, discovery.Hint(err))
 	}
-	err := engines.Check(t.Context(), "zk://"+address+"/?timeout=1h")
+	err := engines.Check(t.Context(), "zks://"+address+"/?timeout=1h&ca="+certificates.CA)
+	require.ErrorIs(t, err, discovery.ErrUnavailable)
+	require.ErrorContains(t, err, "wants a certificate")
+	require.Contains(t, discovery.Hint(err), "?cert=FILE&key=FILE")
+	err = engines.Check(t.Context(), "zk://"+address+"/?timeout=1h")
 	require.ErrorContains(t, err, "speaks TLS")
 	require.Contains(t, discovery.Hint(err), "zks://")
 	err = engines.Check(t.Context(), "zks://"+server.Address+"/"+query)

@@ -71,7 +71,7 @@ func (l *lease) open(ctx context.Context, record driver.Record) (*session, error
 func (l *lease) watch(s *session) {
 	<-s.ended
 	if !errors.Is(s.why, errClosed) {
-		poke(l.lost)
+		wake(l.lost)
 	}
 }
 
@@ -196,7 +196,7 @@ func (l *lease) release(ctx context.Context) error {
 		l.session = nil
 		return nil
 	}
-	s.hasten() // a server may be there again, and ctx ends soon
+	s.reconnectNow() // a server may be there again, and ctx ends soon
 	err := do(ctx, l.backend, l.current, l.remove)
 	if err != nil && !errors.Is(err, driver.ErrLost) {
 		s.abandon()

@@ -43,7 +43,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 		l.session, l.token = s, rand.Text()+"-"
 		go func() {
 			<-s.ended
-			poke(l.lost)
+			wake(l.lost)
 		}()
 	}
 	err := do(ctx, l.backend, l.session.only, l.stand)
@@ -120,7 +120,7 @@ func (l *lock) WaitReleased(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader := shared.news.reader()
+	reader := shared.watches.reader()
 	defer reader.close()
 	err = do(ctx, l.backend, shared.only, func(ctx context.Context, s *session) error { return l.watchBefore(ctx, s, reader) })
 	if err != nil {
@@ -153,14 +153,14 @@ func (l *lock) watchBefore(ctx context.Context, s *session, reader *reader) erro
 	}
 	at := l.place(line)
 	if at <= 0 {
-		poke(reader.wake)
+		wake(reader.wake)
 		return nil
 	}
 	before := join(l.directory, line[at-1])
 	reader.add(before)
 	exists, err := s.existsWatched(ctx, before)
 	if err == nil && !exists {
-		poke(reader.wake)
+		wake(reader.wake)
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func (l *lock) Release(ctx context.Context) error {
 	}
 	var err error
 	if id, _ := l.session.identity(); id != 0 && l.node != "" {
-		l.session.hasten()
+		l.session.reconnectNow()
 		err = do(ctx, l.backend, l.session.only, func(ctx context.Context, s *session) error {
 			return ignoreMissing(s.delete(ctx, join(l.directory, l.node), -1))
 		})

@@ -13,7 +13,6 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
-	"github.com/envharness/envharness/discovery/driver"
 )
 
 // session is one session at the ensemble. It begins when it is first connected, outlives broken connections
@@ -23,7 +22,7 @@ type session struct {
 	asked    time.Duration // its time-out
 	fleeting bool          // it ends with its first connection
 	room     int           // for a request, in bytes
-	news     *news         // of what it watches
+	watches  *watches      // of what it watches
 
 	conn   *zk.Conn
 	events <-chan zk.Event
@@ -33,8 +32,8 @@ type session struct {
 	ended  chan struct{}
 	gone   chan struct{} // closed when nothing of it is left to run
 
-	hurry  chan struct{} // receives when it is to dial without a rest
-	wanted chan struct{} // the same, for a call that waits
+	dialNow    chan struct{} // receives when it is to dial without a rest
+	dialWanted chan struct{} // the same, for a call that waits
 
 	// Of the library's goroutine that dials.
 	round   *round
@@ -49,7 +48,7 @@ type session struct {
 	login     discovery.Credentials
 	loggedIn  bool
 	connected bool
-	up        chan struct{} // closed while it can be asked
+	up        chan struct{} // closed while it is connected and logged in
 	id        int64
 	granted   time.Duration
 	over      bool
@@ -70,17 +69,17 @@ func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session,
 		return nil, err
 	}
 	s := &session{
-		backend:  r,
-		asked:    asked,
-		fleeting: fleeting,
-		room:     room,
-		news:     newNews(),
-		login:    login,
-		hurry:    make(chan struct{}, 1),
-		wanted:   make(chan struct{}, 1),
-		up:       make(chan struct{}),
-		ended:    make(chan struct{}),
-		gone:     make(chan struct{}),
+		backend:    r,
+		asked:      asked,
+		fleeting:   fleeting,
+		room:       room,
+		watches:    newWatches(),
+		login:      login,
+		dialNow:    make(chan struct{}, 1),
+		dialWanted: make(chan struct{}, 1),
+		up:         make(chan struct{}),
+		ended:      make(chan struct{}),
+		gone:       make(chan struct{}),
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
 	s.round = r.hosts.round(s.life)
@@ -130,7 +129,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	s.lock.Lock()
 	s.giveUp = giveUp
 	s.lock.Unlock()
-	conn, err := r.config.Dial(try, network, address)
+	conn, err := r.hosts.Dial(try, network, address, r.config.TLSConfig)
 	if s.life.Err() != nil {
 		if err == nil {
 			conn.Close()
@@ -138,14 +137,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 		return nil, s.life.Err()
 	}
 	if err != nil {
-		if r.config.Secure {
-			err = driver.Handshake(err) // only that ends with a hang-up
-		}
-		r.hosts.Note(address, err)
 		return nil, err
-	}
-	if !r.config.Secure {
-		conn = r.hosts.Watch(conn, address)
 	}
 	k := &socket{
 		Conn:  conn,
@@ -183,18 +175,18 @@ func (s *session) rest() error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-s.wanted:
-	case <-s.hurry:
+	case <-s.dialWanted:
+	case <-s.dialNow:
 		s.backoff.Reset()
 	case <-s.life.Done():
 	}
 	return s.life.Err()
 }
 
-// hasten makes a session that has begun, but is not connected, try the next server at once, for who has no time
+// reconnectNow makes a session that has begun, but is not connected, try the next server at once, for who has no time
 // to wait until a rest is over or a server that stands still is given up.
-func (s *session) hasten() {
-	poke(s.hurry)
+func (s *session) reconnectNow() {
+	wake(s.dialNow)
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if !s.connected {
@@ -208,7 +200,7 @@ func (s *session) reconnect() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if !s.connected {
-		poke(s.wanted)
+		wake(s.dialWanted)
 	}
 }
 
@@ -218,10 +210,10 @@ func (s *session) isKept() bool {
 	return !s.fleeting && id != 0
 }
 
-// event takes what the library tells, in its own goroutines: it must not block.
+// event takes an event of the library, in its own goroutines: it must not block.
 func (s *session) event(e zk.Event) {
 	if e.Type != zk.EventSession {
-		s.news.tell(e)
+		s.watches.deliver(e)
 		return
 	}
 	switch e.State {
@@ -379,7 +371,7 @@ func (s *session) identity() (int64, time.Duration) {
 // errEnded is the answer of a session that is over.
 var errEnded = errors.New("the session has ended")
 
-// await blocks until the session can be asked.
+// await blocks until the session is connected and logged in.
 func (s *session) await(ctx context.Context) error {
 	s.lock.Lock()
 	up := s.up

@@ -15,7 +15,7 @@ import (
 // grace is how long a watch whose connection was lost waits for another before it is an outage.
 const grace = discovery.ConnectTimeout
 
-// connected gives the shared session once it can be asked, for which it waits no longer than limit.
+// connected gives the shared session once it is connected, for which it waits no longer than limit.
 func (b *backend) connected(ctx context.Context, limit time.Duration) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -32,8 +32,8 @@ func (s *session) only(context.Context) (*session, error) {
 	return s, nil
 }
 
-// source follows a node, or all nodes below one, by watches of the shared session. A watch tells that something has
-// changed, once; what it is, is read.
+// source follows a node, or all nodes below one, by watches of the shared session. A watch's event says that something
+// has changed, once; what it is, is read.
 type source struct {
 	backend *backend
 	path    string
@@ -42,7 +42,7 @@ type source struct {
 	limit   time.Duration // of waiting for a connection
 	session *session
 	reader  *reader
-	pending map[string]bool // paths of which there is news that was not read yet
+	pending map[string]bool // paths that have changed and were not read yet
 	nodes   map[string]bool // names below, and whether they must not be read
 	newest  int64           // change
 	exists  bool
@@ -60,7 +60,7 @@ func (s *source) Read(ctx context.Context) (driver.Changes, error) {
 		return driver.Changes{}, err
 	}
 	s.Close()
-	s.session, s.reader = shared, shared.news.reader()
+	s.session, s.reader = shared, shared.watches.reader()
 	s.pending = map[string]bool{}
 	s.reader.add(s.path)
 	for name := range s.nodes {
@@ -91,10 +91,10 @@ func (s *source) Next(ctx context.Context) (driver.Changes, error) {
 	return s.take(ctx, false)
 }
 
-// Refresh reads what the server has told until a sync.
+// Refresh reads what has changed until a sync.
 func (s *source) Refresh(ctx context.Context) (driver.Changes, error) { return s.take(ctx, true) }
 
-// take reads what there is news of.
+// take reads what has changed; with fresh until now.
 func (s *source) take(ctx context.Context, fresh bool) (driver.Changes, error) {
 	c, err := call(ctx, s.backend, s.session.only, func(ctx context.Context, shared *session) (driver.Changes, error) {
 		if fresh {
@@ -113,19 +113,19 @@ func (s *source) take(ctx context.Context, fresh bool) (driver.Changes, error) {
 	return c, err
 }
 
-// look reads what is in fresh, all when that is nil.
-func (s *source) look(ctx context.Context, fresh map[string]bool) (driver.Changes, error) {
+// look reads the paths in changed, all when that is nil.
+func (s *source) look(ctx context.Context, changed map[string]bool) (driver.Changes, error) {
 	var items []driver.Item
 	var err error
 	switch {
-	case !s.below && (fresh == nil || fresh[s.path]):
+	case !s.below && (changed == nil || changed[s.path]):
 		items, err = s.lookAtOne(ctx)
-	case fresh == nil || fresh[s.path]:
-		items, err = s.list(ctx, fresh)
+	case changed == nil || changed[s.path]:
+		items, err = s.list(ctx, changed)
 	default:
 		var names []string
 		for name := range s.nodes {
-			if fresh[join(s.path, name)] {
+			if changed[join(s.path, name)] {
 				names = append(names, name)
 			}
 		}
@@ -142,9 +142,9 @@ func (s *source) lookAtOne(ctx context.Context) ([]driver.Item, error) {
 	return []driver.Item{itemOf(s.path, n)}, nil
 }
 
-// list reads which nodes there are, and those that are new, in fresh, or were denied, on which no watch can be
-// set; all of them when fresh is nil.
-func (s *source) list(ctx context.Context, fresh map[string]bool) ([]driver.Item, error) {
+// list reads which nodes there are, and those that are new, in changed, or were denied, on which no watch can be
+// set; all of them when changed is nil.
+func (s *source) list(ctx context.Context, changed map[string]bool) ([]driver.Item, error) {
 	below, found, err := orMissing(ctx, s.session, s.path, s.session.childrenWatched)
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (s *source) list(ctx context.Context, fresh map[string]bool) ([]driver.Item
 	var names []string
 	for _, name := range below.names {
 		there[name] = true
-		if refused, had := s.nodes[name]; !had || refused || fresh == nil || fresh[join(s.path, name)] {
+		if refused, had := s.nodes[name]; !had || refused || changed == nil || changed[join(s.path, name)] {
 			names = append(names, name)
 		}
 	}
@@ -203,7 +203,7 @@ func (s *source) allDenied() bool {
 func (s *source) replace(read result[node]) driver.Item {
 	path := join(s.path, read.name)
 	switch {
-	case missing(read.err): // the list tells when it is there again
+	case missing(read.err): // the list shows when it is there again
 		return s.forget(read.name)
 	case denied(read.err):
 		if !s.nodes[read.name] {
@@ -224,7 +224,7 @@ func (s *source) forget(name string) driver.Item {
 	return driver.Item{Key: path, Gone: true}
 }
 
-// Close wants to know no more.
+// Close unsubscribes.
 func (s *source) Close() {
 	if s.reader != nil {
 		s.reader.close()

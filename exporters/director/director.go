@@ -47,7 +47,7 @@ type Director struct {
 	Log *slog.Logger // nil is slog.Default
 }
 
-// Run directs, or stands by, until ctx ends; then it resigns, and an error means that another takes over only after
+// Run directs, or stands by, until ctx ends; then it releases the lead, and an error means that another takes over only after
 // TTL. Else its error is why it cannot direct: discovery.ErrUnsupported where the registry has no values or
 // elections, ErrInvalid, ErrDenied, and at the beginning ErrUnavailable. Later outages are ridden out.
 func (d Director) Run(ctx context.Context, registry discovery.Registry) error {
@@ -68,10 +68,10 @@ func (d Director) Run(ctx context.Context, registry discovery.Registry) error {
 		}
 		d.Log.Info("directs", "service", d.Service, "value", d.Value)
 		err = d.lead(ctx, registry, leadership)
-		resigned := leadership.Close()
+		released := leadership.Close()
 		switch {
 		case ctx.Err() != nil:
-			return resigned
+			return released
 		case err != nil && !errors.Is(err, discovery.ErrConflict):
 			return err
 		}

@@ -142,7 +142,7 @@ func TestOneDirects(t *testing.T) {
 			becomes(t, registry, fmt.Sprint(i))
 			require.Empty(t, asked, "the others stand by")
 			seen[i] = true
-			stops[i]() // it resigns, else the next one would wait for the TTL
+			stops[i]() // it releases the lead, else the next one would wait for the TTL
 		}
 		require.Len(t, seen, len(stops))
 	})

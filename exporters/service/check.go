@@ -15,6 +15,10 @@ const (
 	DefaultFall     = 3
 )
 
+// reasonInterval is the least time from one announcement of why a check fails to the next, while it goes on failing
+// with other words: each of them is a write, and news for everybody who watches.
+const reasonInterval = 30 * time.Second
+
 // Check looks again and again how an instance is. Zero fields are the defaults.
 type Check struct {
 	Probe    Probe
@@ -24,19 +28,27 @@ type Check struct {
 	Fall     int           // so many failures in a row make it failing
 }
 
-// run probes until ctx ends and tells each change of state. The reason is the last probe's error.
+// run probes until ctx ends and tells each change of state, and from time to time another reason for failing. The
+// reason is the last probe's error.
 func (c Check) run(ctx context.Context, changed func(state discovery.State, reason error)) {
 	c = c.withDefaults()
 	h := health{state: discovery.Starting, rise: c.Rise, fall: c.Fall}
+	probe := c.Probe.punctual()
+	told, since := "", time.Time{}
 	ticker := time.NewTicker(c.Interval)
 	defer ticker.Stop()
 	for {
-		err := c.probe(ctx)
+		err := probe.within(ctx, c.Timeout)
 		if ctx.Err() != nil {
 			return
 		}
-		if h.note(err == nil) {
+		news, words := h.note(err == nil), wordsOf(err)
+		if h.state == discovery.Failing && words != "" && words != told && time.Since(since) >= reasonInterval {
+			news = true
+		}
+		if news {
 			changed(h.state, err)
+			told, since = words, time.Now()
 		}
 		select {
 		case <-ctx.Done():
@@ -46,10 +58,11 @@ func (c Check) run(ctx context.Context, changed func(state discovery.State, reas
 	}
 }
 
-func (c Check) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	return c.Probe(ctx)
+func wordsOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func (c Check) withDefaults() Check {

@@ -42,7 +42,7 @@ func (c *current) followCheck(ctx context.Context, check Check) {
 		} else {
 			log.Info("the check passes")
 		}
-		c.change(ctx, func(in *discovery.Instance) { in.State = state })
+		c.change(ctx, func(in *discovery.Instance) { in.State, in.Reason = state, wordsOf(reason) })
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,8 +18,56 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// Probe looks once. It ends with ctx, and nil says that all is well.
+// Probe checks once. It ends with ctx, and nil says healthy.
 type Probe func(ctx context.Context) error
+
+// unstoppable is how long a probe may take to end once its time is over.
+const unstoppable = 2 * time.Second
+
+// Look probes once, for timeout at most; the error then says so.
+func Look(ctx context.Context, probe Probe, timeout time.Duration) error {
+	return probe.punctual().within(ctx, timeout)
+}
+
+func (p Probe) within(ctx context.Context, timeout time.Duration) error {
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := p(bounded)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no answer after %s: %w", timeout, err)
+	}
+	return err
+}
+
+// punctual gives a probe that ends soon after its context, whatever hangs: a program on a file system that does not
+// answer cannot be killed. While one hangs, the next ones fail and start nothing.
+func (p Probe) punctual() Probe {
+	var hanging <-chan error
+	return func(ctx context.Context) error {
+		if hanging != nil {
+			select {
+			case <-hanging:
+				hanging = nil
+			default:
+				return errors.New("the check before has still not ended")
+			}
+		}
+		done := make(chan error, 1)
+		go func() { done <- p(ctx) }()
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(unstoppable):
+			hanging = done
+			return errors.New("it cannot be stopped")
+		}
+	}
+}
 
 // ParseProbe reads http://…, https://…, tcp://HOST:PORT and exec:PATH. Errors match discovery.ErrInvalid.
 func ParseProbe(target string) (Probe, error) {
@@ -33,7 +83,7 @@ func ParseProbe(target string) (Probe, error) {
 	return nil, invalid("check %q is none of http://HOST:PORT/PATH, https://…, tcp://HOST:PORT, exec:PATH", target)
 }
 
-// HTTP is well when a GET is answered with a status from 200 to 399; redirects are not followed, and no proxy is
+// HTTP is healthy when a GET is answered with a status from 200 to 399; redirects are not followed, and no proxy is
 // used. The certificate of an https server is verified.
 func HTTP(target string) (Probe, error) {
 	u, err := url.Parse(target)
@@ -58,15 +108,33 @@ func HTTP(target string) (Probe, error) {
 		if err != nil {
 			return err
 		}
-		response.Body.Close()
+		defer response.Body.Close()
 		if response.StatusCode < 200 || response.StatusCode > 399 {
-			return fmt.Errorf("GET %s: %s", u.Redacted(), response.Status)
+			return withWords(fmt.Errorf("GET %s: %s", u.Redacted(), response.Status), explanation(response))
 		}
 		return nil
 	}, nil
 }
 
-// dialPlain is for HTTP without TLS: who speaks TLS is told by ErrSpeaksTLS.
+// explanation is how a text in an answer begins; empty for a page.
+func explanation(response *http.Response) string {
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if kind != "text/plain" && kind != "application/json" && kind != "application/problem+json" {
+		return ""
+	}
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxWords))
+	return string(text)
+}
+
+// withWords adds to an error what the checked one said itself.
+func withWords(err error, words string) error {
+	if words = strings.TrimSpace(words); words == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, words)
+}
+
+// dialPlain is for HTTP without TLS: that the server speaks TLS is ErrSpeaksTLS.
 func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := discovery.Dial(ctx, network, address)
 	if err != nil {
@@ -75,7 +143,7 @@ func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
 	return driver.WatchPlain(conn), nil
 }
 
-// TCP is well when HOST:PORT accepts a connection.
+// TCP is healthy when HOST:PORT accepts a connection.
 func TCP(address string) (Probe, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		return nil, invalid("%q is no HOST:PORT", address)
@@ -89,8 +157,8 @@ func TCP(address string) (Probe, error) {
 	}, nil
 }
 
-// Exec is well when a program exits with 0. It runs in a process group of its own, which is killed when the time is
-// over; what it prints is dropped.
+// Exec is healthy when a program exits with 0. It runs in a process group of its own, which is killed when the time is
+// over. The last line that it prints is part of the error.
 func Exec(path string, args ...string) (Probe, error) {
 	if path == "" {
 		return nil, invalid("a check by exec needs the PATH of a program")
@@ -99,16 +167,39 @@ func Exec(path string, args ...string) (Probe, error) {
 		cmd := exec.CommandContext(ctx, path, args...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-		cmd.WaitDelay = time.Second
+		cmd.WaitDelay = 300 * time.Millisecond
+		var output tail
+		cmd.Stdout, cmd.Stderr = &output, &output
 		err := cmd.Run()
-		if ctx.Err() != nil {
-			err = ctx.Err()
+		switch {
+		case ctx.Err() != nil:
+			err = discovery.Mark(ctx.Err(), errors.New("killed"))
+		case err == nil, errors.Is(err, exec.ErrWaitDelay): // what it left in the background keeps its stdout
+			return nil
+		case errors.As(err, new(*exec.Error)):
+			return err // it has the path
 		}
-		if err != nil && !errors.As(err, new(*exec.Error)) {
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-		return err
+		return withWords(fmt.Errorf("%s: %w", path, err), output.lastLine())
 	}, nil
+}
+
+// maxWords is how much of what a check prints is looked at for its last words, in bytes.
+const maxWords = 1 << 10
+
+// tail keeps the end of what is written to it.
+type tail struct{ kept []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.kept = append(t.kept, p[max(0, len(p)-maxWords):]...)
+	if over := len(t.kept) - maxWords; over > 0 {
+		t.kept = append(t.kept[:0], t.kept[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) lastLine() string {
+	text := strings.TrimSpace(string(t.kept))
+	return text[strings.LastIndex(text, "\n")+1:]
 }
 
 // redactURL hides a password in what may not be a URL at all.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -350,4 +352,101 @@ func TestWithProcess(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrProcessDone)
 	_, _, err = WithProcess(context.Background(), 0)
 	require.ErrorIs(t, err, os.ErrProcessDone)
+}
+
+// TestWordsOfAFailingCheck: an error has what the checked one said last, in a bounded memory.
+func TestWordsOfAFailingCheck(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/page" {
+			w.Header().Set("Content-Type", "text/html")
+		}
+		http.Error(w, "the disk\nis full", http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	script := func(text string) string {
+		path := filepath.Join(t.TempDir(), "check")
+		require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755))
+		return path
+	}
+	for target, want := range map[string]string{
+		server.URL + "/x": "503 Service Unavailable: the disk\nis full$",
+		"exec:" + script("echo one; echo; echo 'no replica' >&2; echo; exit 3"): `check: exit status 3: no replica$`,
+		"exec:" + script("yes | head -c 3000000; echo last; exit 1"):            `check: exit status 1: last$`,
+		"exec:" + script("exit 1"):                                    `check: exit status 1$`,
+		"exec:" + script("echo 'waits for a lock'; sleep 600 & wait"): `^no answer after .*: .*check: killed: waits for a lock$`,
+	} {
+		probe, err := ParseProbe(target)
+		require.NoError(t, err)
+		timeout := patience
+		if strings.Contains(want, "killed") {
+			timeout = 500 * time.Millisecond
+		}
+		err = Look(context.Background(), probe, timeout)
+		require.Error(t, err, want)
+		require.Regexp(t, want, err.Error())
+	}
+	page, err := HTTP(server.URL + "/page")
+	require.NoError(t, err)
+	require.NotNil(t, page(context.Background()))
+	background, err := Exec(script("sleep 600 & echo fine"))
+	require.NoError(t, err)
+	require.NoError(t, background(context.Background()), "what it leaves running is no failure")
+}
+
+// TestCheckThatCannotBeStopped is failing, and the next ones start nothing while it hangs.
+func TestCheckThatCannotBeStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, end := context.WithCancel(context.Background())
+		defer end()
+		started, release := 0, make(chan struct{})
+		var told []string
+		go Check{Probe: func(context.Context) error { started++; <-release; return nil }, Rise: 1}.run(ctx, func(state discovery.State, reason error) {
+			told = append(told, string(state)+": "+wordsOf(reason))
+		})
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, started)
+		require.NotEmpty(t, told)
+		require.Equal(t, "failing: the check before has still not ended", told[0])
+		close(release)
+		time.Sleep(time.Minute)
+		require.Equal(t, "passing: ", told[len(told)-1])
+		end()
+		synctest.Wait()
+	})
+}
+
+// TestReasonIsAnnounced: at a change of state at once, other words of a check that goes on failing now and then.
+func TestReasonIsAnnounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := memory(t)
+		ctx, end := context.WithCancel(context.Background())
+		defer end()
+		probes, failing := 0, true
+		probe := func(context.Context) error {
+			if probes++; !failing {
+				return nil
+			}
+			return fmt.Errorf("attempt %d at\n\x1b[1mit", probes)
+		}
+		done := make(chan error, 1)
+		go func() {
+			done <- Announcement{Instance: web(), Check: &Check{Probe: probe, Interval: time.Second, Fall: 1, Rise: 1}}.Hold(ctx, registry)
+		}()
+		reason := func() string {
+			t.Helper()
+			snapshot, err := registry.Instances(context.Background(), "web", discovery.Query{All: true})
+			require.NoError(t, err)
+			require.Len(t, snapshot.Instances, 1)
+			return snapshot.Instances[0].Reason
+		}
+		time.Sleep(reasonInterval / 2)
+		require.Equal(t, "attempt 1 at [1mit", reason())
+		time.Sleep(reasonInterval)
+		require.Equal(t, "attempt 31 at [1mit", reason())
+		failing = false
+		time.Sleep(2 * time.Second)
+		require.Empty(t, reason())
+		end()
+		require.NoError(t, <-done)
+	})
 }

@@ -94,8 +94,8 @@ func (o Option) isCalled(name string) bool { return name == o.Name || name == o.
 // dashed is the option as it is typed.
 func (o Option) dashed() string { return "--" + o.Name }
 
-// byDefault is the default as one would type it, or empty where the option is off unless it is given.
-func (o Option) byDefault() string {
+// ByDefault is the default as one would type it, or empty where the option is off unless it is given.
+func (o Option) ByDefault() string {
 	if o.Default != "" {
 		return o.Default
 	}

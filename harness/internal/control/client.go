@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,25 +19,55 @@ type Conversation struct{ file *os.File }
 // AnswerTime is how long a harness may take to answer a question that it can answer at once.
 const AnswerTime = 5 * time.Second
 
-// Dial connects to the harness that listens on socket, within AnswerTime. The caller closes the conversation.
+// Dial connects to the harness that listens on socket, or in its second place, within AnswerTime. The caller closes
+// the conversation.
 func Dial(socket string) (*Conversation, error) {
-	fd, err := dial(socket)
-	if err != nil {
-		return nil, err
+	var first error
+	for _, path := range places(socket) {
+		fd, err := dial(path)
+		if err == nil {
+			return &Conversation{os.NewFile(uintptr(fd), path)}, nil
+		}
+		if first == nil {
+			first = err
+		}
 	}
-	return &Conversation{os.NewFile(uintptr(fd), socket)}, nil
+	return nil, first
 }
 
-// Alive tells whether a harness of this PID namespace listens on socket. One that shares only the directory, as
-// containers of a pod may, is another container's.
-func Alive(socket string) bool {
-	fd, err := dial(socket)
+// Alive tells whether a harness of this PID namespace listens on socket, or in its second place. One that shares only
+// the directory, as containers of a pod may, is another container's.
+func Alive(socket string) bool { return slices.ContainsFunc(places(socket), aliveAt) }
+
+// aliveAt also knows a harness that this user may not talk to, root's or that of the container's own user: a console
+// in the container is often another user's.
+func aliveAt(path string) bool {
+	fd, err := connect(path)
 	if err != nil {
-		return false
+		return errors.Is(err, unix.EACCES) && mayBeHarness(ownerOf(path)) && isListenedAt(path)
 	}
 	defer unix.Close(fd)
+	uid, err := peerUser(fd)
+	if err != nil || !mayBeHarness(uid) {
+		return false
+	}
 	pid, err := peerProcess(fd)
 	return err == nil && pid > 0
+}
+
+// mayBeHarness tells whether a user is one whose harness this may be: its own, root, or who runs PID 1. Anybody else
+// would keep a service from being announced by listening where a harness would.
+func mayBeHarness(uid int) bool {
+	return uid == 0 || uid == os.Getuid() || uid >= 0 && uid == ownerOf("/proc/1")
+}
+
+// ownerOf is the user that a file belongs to, or -1.
+func ownerOf(path string) int {
+	var info unix.Stat_t
+	if unix.Lstat(path, &info) != nil {
+		return -1
+	}
+	return int(info.Uid)
 }
 
 // Ask sends the request and waits for the answer: within AnswerTime, but for one that has to be brought about first.
@@ -62,6 +93,19 @@ func (c *Conversation) Close() error { return c.file.Close() }
 
 // dial connects to a harness of this user or of root: anybody else's answers are worth nothing.
 func dial(socket string) (int, error) {
+	fd, err := connect(socket)
+	if err != nil {
+		return -1, err
+	}
+	if uid, err := peerUser(fd); err != nil || uid != 0 && uid != os.Getuid() {
+		unix.Close(fd)
+		return -1, errors.New("the process that listens there is another user's")
+	}
+	return fd, nil
+}
+
+// connect connects to whoever listens.
+func connect(socket string) (int, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return -1, err
@@ -73,10 +117,6 @@ func dial(socket string) (int, error) {
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: socket}); err != nil {
 		unix.Close(fd)
 		return -1, err
-	}
-	if uid, err := peerUser(fd); err != nil || uid != 0 && uid != os.Getuid() {
-		unix.Close(fd)
-		return -1, errors.New("the process that listens there is another user's")
 	}
 	return fd, nil
 }

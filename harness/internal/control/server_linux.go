@@ -48,9 +48,18 @@ type reply struct {
 	answer []byte
 }
 
-// Listen makes the socket. Serve answers on it, Close removes it.
+// Listen makes the socket, where path is DefaultSocket and cannot be made in its second place. Serve answers on it,
+// Close removes it.
 func Listen(path string) (*Server, error) {
 	fd, err := listen(path)
+	for _, second := range places(path)[1:] {
+		if err == nil || !lacksPlace(err) {
+			break
+		}
+		if other, problem := listen(second); problem == nil {
+			fd, path, err = other, second, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

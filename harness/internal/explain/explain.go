@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -125,7 +126,8 @@ func tooLarge(argv, env []string) string {
 	for _, text := range slices.Concat(argv, env) {
 		total += len(text) + 1
 	}
-	bySize := slices.SortedFunc(slices.Values(env), func(a, b string) int { return len(b) - len(a) })
+	bySize := slices.Clone(env)
+	sort.Slice(bySize, func(i, j int) bool { return len(bySize[i]) > len(bySize[j]) })
 	var largest []string
 	for _, entry := range bySize[:min(named, len(bySize))] {
 		name, _, _ := strings.Cut(entry, "=")

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -116,12 +116,13 @@ func (t Timeline) rows() []timelineRow {
 		spans[i] = span
 	}
 	if len(spans) > mostRows {
-		slices.SortStableFunc(spans, func(a, b Span) int {
-			return cmp.Or(cmp.Compare(b.kind(), a.kind()), cmp.Compare(b.End-b.Start, a.End-a.Start))
+		sort.SliceStable(spans, func(i, j int) bool {
+			a, b := spans[i], spans[j]
+			return cmp.Or(cmp.Compare(b.kind(), a.kind()), cmp.Compare(b.End-b.Start, a.End-a.Start)) < 0
 		})
 		spans = spans[:mostRows]
 	}
-	slices.SortStableFunc(spans, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
+	sort.SliceStable(spans, func(i, j int) bool { return spans[i].Start < spans[j].Start })
 	rows := make([]timelineRow, len(spans))
 	for i, span := range spans {
 		rows[i] = timelineRow{Span: span, name: text.Printable(span.Name), took: span.took(), note: span.note()}

@@ -45,7 +45,7 @@ func (c *claim) read(ctx context.Context, keys client.KeysAPI, key string) (*cli
 	return node, nil
 }
 
-// file is a key with a TTL, which renewals refresh without a word to those who watch.
+// file is a key with a TTL, which renewals refresh without an event for those who watch.
 type file struct {
 	claim
 	ttl time.Duration
@@ -196,7 +196,7 @@ func (d *directory) announce(ctx context.Context, keys client.KeysAPI, key, valu
 	for {
 		_, err := keys.Set(ctx, path.Dir(key), "", &client.SetOptions{Dir: true, TTL: d.ttl})
 		if refused(err, client.ErrorCodeNotFile) { // it is there
-			err = d.prolong(ctx, keys, key)
+			err = d.refresh(ctx, keys, key)
 		}
 		if err != nil && err != driver.ErrLost {
 			return err
@@ -205,7 +205,7 @@ func (d *directory) announce(ctx context.Context, keys client.KeysAPI, key, valu
 			return err
 		}
 		// The directory may have expired in between, and was then made anew without a TTL.
-		if err := d.prolong(ctx, keys, key); err != driver.ErrLost {
+		if err := d.refresh(ctx, keys, key); err != driver.ErrLost {
 			return err
 		}
 	}
@@ -220,8 +220,8 @@ func (d *directory) write(ctx context.Context, keys client.KeysAPI, key, value s
 	return err
 }
 
-// prolong gives the directory its TTL again.
-func (d *directory) prolong(ctx context.Context, keys client.KeysAPI, key string) error {
+// refresh gives the directory its TTL again.
+func (d *directory) refresh(ctx context.Context, keys client.KeysAPI, key string) error {
 	_, err := keys.Set(ctx, path.Dir(key), "", &client.SetOptions{Dir: true, TTL: d.ttl, PrevExist: client.PrevExist})
 	if refused(err, client.ErrorCodeKeyNotFound) {
 		return driver.ErrLost
@@ -233,7 +233,7 @@ func (d *directory) renew(ctx context.Context, keys client.KeysAPI, key, _ strin
 	if _, err := d.read(ctx, keys, key); err != nil {
 		return err
 	}
-	return d.prolong(ctx, keys, key)
+	return d.refresh(ctx, keys, key)
 }
 
 func (d *directory) update(ctx context.Context, keys client.KeysAPI, key string, rewrite func(was string) (string, error)) error {
@@ -248,7 +248,7 @@ func (d *directory) update(ctx context.Context, keys client.KeysAPI, key string,
 	if err := d.write(ctx, keys, key, value); err != nil {
 		return err
 	}
-	return d.prolong(ctx, keys, key)
+	return d.refresh(ctx, keys, key)
 }
 
 func (d *directory) withdraw(ctx context.Context, keys client.KeysAPI, key string) error {

@@ -1,0 +1,224 @@
+package zookeeper
+
+import (
+	"context"
+	"sync"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// watches hands on the events of a session's watches. A watch of ZooKeeper fires once and is then gone; the library
+// cannot cancel one, so those that are still set are remembered and not set twice.
+type watches struct {
+	lock    sync.Mutex
+	events  uint64 // counts events
+	set     map[watch]bool
+	readers map[string]map[*reader]bool // by path
+}
+
+// watch is one that the server keeps.
+type watch struct {
+	kind watchKind
+	path string
+}
+
+type watchKind int
+
+const (
+	ofData watchKind = iota
+	ofCreation
+	ofChildren
+)
+
+// reader receives the changes of some paths. Who has it closes it.
+type reader struct {
+	watches *watches
+	wake    chan struct{} // receives when a path has changed
+
+	// Under the lock of watches.
+	paths   map[string]bool
+	changed map[string]bool // paths that have changed since take
+}
+
+func newWatches() *watches {
+	return &watches{set: map[watch]bool{}, readers: map[string]map[*reader]bool{}}
+}
+
+// deliver takes an event of the library.
+func (w *watches) deliver(e zk.Event) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.events++
+	switch e.Type {
+	case zk.EventNodeCreated:
+		delete(w.set, watch{ofCreation, e.Path})
+	case zk.EventNodeDataChanged:
+		delete(w.set, watch{ofCreation, e.Path})
+		delete(w.set, watch{ofData, e.Path})
+	case zk.EventNodeChildrenChanged:
+		delete(w.set, watch{ofChildren, e.Path})
+	case zk.EventNodeDeleted:
+		for _, kind := range []watchKind{ofData, ofCreation, ofChildren} {
+			delete(w.set, watch{kind, e.Path})
+		}
+	}
+	for r := range w.readers[e.Path] {
+		r.changed[e.Path] = true
+		wake(r.wake)
+	}
+}
+
+// isSet reports whether the server keeps a watch, and counts the events so far.
+func (w *watches) isSet(kind watchKind, path string) (bool, uint64) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	return w.set[watch{kind, path}], w.events
+}
+
+// remember notes a watch that was set, unless there was an event since: it may have been that watch's.
+func (w *watches) remember(kind watchKind, path string, events uint64) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	if w.events == events {
+		w.set[watch{kind, path}] = true
+	}
+}
+
+// distrust forgets a watch on what must not be read: of its changes the server sends no event, and they use the
+// watch up.
+func (w *watches) distrust(kind watchKind, path string, err error) {
+	if !denied(err) {
+		return
+	}
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	delete(w.set, watch{kind, path})
+}
+
+func (w *watches) reader() *reader {
+	return &reader{watches: w, wake: make(chan struct{}, 1), paths: map[string]bool{}, changed: map[string]bool{}}
+}
+
+// add subscribes to a path: before the watch is set, so that nothing is missed.
+func (r *reader) add(path string) {
+	r.watches.lock.Lock()
+	defer r.watches.lock.Unlock()
+	r.paths[path] = true
+	all := r.watches.readers[path]
+	if all == nil {
+		all = map[*reader]bool{}
+		r.watches.readers[path] = all
+	}
+	all[r] = true
+}
+
+// remove unsubscribes from a path.
+func (r *reader) remove(path string) {
+	r.watches.lock.Lock()
+	defer r.watches.lock.Unlock()
+	delete(r.paths, path)
+	delete(r.changed, path)
+	r.detach(path)
+}
+
+func (r *reader) detach(path string) {
+	all := r.watches.readers[path]
+	if delete(all, r); len(all) == 0 {
+		delete(r.watches.readers, path)
+	}
+}
+
+// take gives the paths that have changed since the last call.
+func (r *reader) take() map[string]bool {
+	r.watches.lock.Lock()
+	defer r.watches.lock.Unlock()
+	changed := r.changed
+	r.changed = map[string]bool{}
+	return changed
+}
+
+func (r *reader) close() {
+	r.watches.lock.Lock()
+	defer r.watches.lock.Unlock()
+	for path := range r.paths {
+		r.detach(path)
+	}
+}
+
+// wake ends a wait, now or later.
+func wake(waiting chan struct{}) {
+	select {
+	case waiting <- struct{}{}:
+	default:
+	}
+}
+
+// getWatched reads a node with a watch on it. That it is missing is not watched.
+func (s *session) getWatched(ctx context.Context, path string) (node, error) {
+	set, events := s.watches.isSet(ofData, path)
+	if set {
+		n, err := s.get(ctx, path)
+		s.watches.distrust(ofData, path, err)
+		return n, err
+	}
+	n, err := ask(ctx, s, func(c *zk.Conn) (node, error) {
+		data, stat, _, err := c.GetW(path)
+		return node{data, stat}, err
+	})
+	if err == nil {
+		s.watches.remember(ofData, path, events)
+	}
+	return n, err
+}
+
+// childrenWatched lists what is below a node with a watch on that. That it is missing is not watched.
+func (s *session) childrenWatched(ctx context.Context, path string) (list, error) {
+	set, events := s.watches.isSet(ofChildren, path)
+	if set {
+		l, err := s.children(ctx, path)
+		s.watches.distrust(ofChildren, path, err)
+		return l, err
+	}
+	l, err := ask(ctx, s, func(c *zk.Conn) (list, error) {
+		names, stat, _, err := c.ChildrenW(path)
+		return list{names, stat}, err
+	})
+	if err == nil {
+		s.watches.remember(ofChildren, path, events)
+	}
+	return l, err
+}
+
+// existsWatched looks whether there is a node, with a watch on its coming or going.
+func (s *session) existsWatched(ctx context.Context, path string) (bool, error) {
+	set, events := s.watches.isSet(ofCreation, path)
+	if set {
+		stat, err := s.stat(ctx, path)
+		return stat != nil, err
+	}
+	exists, err := ask(ctx, s, func(c *zk.Conn) (bool, error) {
+		exists, _, _, err := c.ExistsW(path)
+		return exists, err
+	})
+	if err == nil && exists {
+		s.watches.remember(ofData, path, events)
+	} else if err == nil {
+		s.watches.remember(ofCreation, path, events)
+	}
+	return exists, err
+}
+
+// orMissing reads by get, which does not watch for a node that is missing, and sees to that it is watched for
+// too. found is false when it is missing.
+func orMissing[T any](ctx context.Context, s *session, path string, get func(context.Context, string) (T, error)) (value T, found bool, err error) {
+	for {
+		value, err = get(ctx, path)
+		if !missing(err) {
+			return value, err == nil, err
+		}
+		exists, err := s.existsWatched(ctx, path)
+		if err != nil || !exists {
+			return value, false, err
+		}
+	}
+}
