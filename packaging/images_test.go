@@ -120,6 +120,29 @@ func running(container string) bool {
 	return strings.TrimSpace(string(text)) == "true"
 }
 
+// TestPush pushes to a registry of this machine, by the script of the release, and lets the engine pull from there.
+func TestPush(t *testing.T) {
+	directory := release(t)
+	needEngine(t)
+	crane := filepath.Join(t.TempDir(), "crane")
+	output(t, "go", "-C", "../tools/dist", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane")
+	address := testservers.FreeAddress(t)
+	server := exec.Command(crane, "registry", "serve", "--address", address)
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	require.Eventually(t, func() bool { return exec.Command(crane, "catalog", address).Run() == nil }, 2*time.Minute, 100*time.Millisecond)
+
+	output(t, "../scripts/push-images", address+"/shop", directory)
+	for _, program := range programs {
+		name := address + "/shop/" + program
+		require.Equal(t, number, strings.TrimSpace(output(t, crane, "ls", name)), "a version before a release is not latest")
+		require.Contains(t, output(t, crane, "manifest", "--platform", "linux/arm64", name+":"+number), `"layers"`)
+	}
+	image := address + "/shop/envharness:" + number
+	t.Cleanup(func() { _ = exec.Command("docker", "image", "rm", "--force", image).Run() })
+	checkVersion(t, "docker", "run", "--rm", image)
+}
+
 // TestLayout reads the image of all platforms as the OCI's layout says.
 func TestLayout(t *testing.T) {
 	directory := release(t)
