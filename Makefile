@@ -39,6 +39,13 @@ test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests
 test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute
 	go test -short -p $(PACKAGES) -tags $(TAGS) $(TESTFLAGS) ./...
 
+.PHONY: generate
+generate: ## Write man/ and completions/ anew, from the option tables and the documents
+	ENVHARNESS_GENERATE=1 go test -count=1 -tags $(TAGS) -run 'TestManual|TestCompletions' ./cmd/...
+
+.PHONY: man
+man: generate ## The same
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	TAGS=$(TAGS) scripts/fuzz $(FUZZTIME)

@@ -133,6 +133,23 @@ type Values interface {
 	WatchValue(ctx context.Context, name string) (<-chan Value, error)
 }
 
+// AllValues is the extra ability of Values to give all of them at once.
+type AllValues interface {
+	// GetAll reads all values by their names, in one call where the engine has one for that. Among them are those
+	// that another client gave a name which no variable can have, and values that no variable holds: neither can be
+	// read by Get or written by Put. A key that stands deeper is no value and skipped with a warning.
+	GetAll(ctx context.Context) (map[string][]byte, error)
+
+	// WatchAll is [Registry.Watch] for what GetAll reads.
+	WatchAll(ctx context.Context) (<-chan ValueSet, error)
+}
+
+// ValueSet is what WatchAll delivers.
+type ValueSet struct {
+	Values map[string][]byte // by name; what is read of it is shared, and not to be changed
+	Stale  bool              // the registry cannot be asked; these are the last known
+}
+
 // Swapper is the extra ability of Values to write only what is as the writer knows it.
 type Swapper interface {
 	// SwapValue writes a value, for ever, if what stands there is old, to the byte; or, with old nil, if nothing

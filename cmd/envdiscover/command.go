@@ -19,6 +19,7 @@ func (p *program) commands() []cli.Command {
 		p.putCommand(),
 		p.rmCommand(),
 		p.lsCommand(),
+		p.envCommand(),
 		p.registerCommand(),
 		p.instancesCommand(),
 		p.servicesCommand(),

@@ -29,7 +29,7 @@ var Engine = discovery.Engine{
 		Director: "One at a time, each write fenced by its lease: an old one writes nothing.",
 		Limits:   "A record or value is at most 1.5 MiB, the whole store 2 GiB, unless etcd is told otherwise.",
 	},
-	Layouts: []string{"native"},
+	Layouts: []string{"native", "plain"},
 	Check:   driver.Check(open),
 	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
 		return open(config)

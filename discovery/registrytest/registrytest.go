@@ -48,6 +48,9 @@ type Server struct {
 	// PlainNames says that the layout does not escape names: odd ones are ErrInvalid.
 	PlainNames bool
 
+	// ValuesAlone says that the layout has no services: only what concerns values is tested.
+	ValuesAlone bool
+
 	// Malform writes records that are none among those of a service.
 	Malform func(t testing.TB, prefix, service string)
 
@@ -87,15 +90,19 @@ func Run(t *testing.T, server Server) {
 	if server.Count == 0 {
 		server.Count, server.Watchers = 1000, 200
 	}
+	tests, storms := calm, stormy
+	if server.ValuesAlone {
+		tests, storms = ofValues(), nil
+	}
 	t.Run("calm", func(t *testing.T) {
-		for name, test := range calm {
+		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				test(newSuite(t, server))
 			})
 		}
 	})
-	for _, s := range stormy {
+	for _, s := range storms {
 		t.Run(s.name, func(t *testing.T) { s.test(newSuite(t, server)) })
 	}
 	goleak.VerifyNone(t, before)
@@ -126,6 +133,8 @@ var calm = map[string]func(*suite){
 	"value with a TTL":          valueTTL,
 	"swapped value":             swappedValue,
 	"watch a value":             watchValue,
+	"all values":                allValues,
+	"many values":               manyValues,
 	"election":                  election,
 	"election lost":             electionLost,
 	"unreachable":               unreachable,
