@@ -181,6 +181,50 @@ type Leadership interface {
 	Close() error
 }
 
+// Locker is the extra ability to let one process at a time do something.
+type Locker interface {
+	// Lock blocks until this process alone holds the lock called name, or ctx ends, whose error it then gives. The
+	// name may be any text of up to [MaxLockName] bytes. A registry that cannot be reached at first is
+	// ErrUnavailable; a later outage is ridden out. ctx is the life of the waiting alone; the caller closes what it
+	// is given. A holder that dies is followed when ttl has passed, or what the engine grants in its place; 0 is
+	// DefaultTTL. Whether those who wait get it in the order of their calls is the engine's.
+	Lock(ctx context.Context, name string, ttl time.Duration) (Held, error)
+
+	// TryLock is Lock that does not wait: ErrConflict when another holds it.
+	TryLock(ctx context.Context, name string, ttl time.Duration) (Held, error)
+}
+
+// Held is a lock that this process holds.
+type Held interface {
+	// Token is greater than that of each earlier holder, for resources that refuse who comes with a lesser one than
+	// they have seen. It is 0 where the engine has none.
+	Token() int64
+
+	// Done is closed when the lock is lost, or has not been renewed for so long that another may hold it after
+	// Margin. What is done under the lock has to end by then.
+	Done() <-chan struct{}
+
+	// Margin is that time.
+	Margin() time.Duration
+
+	// Close releases the lock, so that another can have it at once. Until then nothing is released, be it lost.
+	Close() error
+}
+
+// MaxLockName is the greatest length of a lock's name, in bytes.
+const MaxLockName = 200
+
+// ValidLockName reports, as ErrInvalid, a name that no lock can have.
+func ValidLockName(name string) error {
+	switch {
+	case name == "":
+		return invalid("the lock has no name")
+	case len(name) > MaxLockName:
+		return invalid("the name of the lock has %d bytes, %d is the most", len(name), MaxLockName)
+	}
+	return nil
+}
+
 // ValidValueName reports, as ErrInvalid, a name that no environment variable can have.
 func ValidValueName(name string) error {
 	if name == "" {

@@ -27,6 +27,7 @@ func (p *program) commands() []cli.Command {
 		p.watchCommand(),
 		p.waitCommand(),
 		p.directCommand(),
+		p.lockCommand(),
 		p.checkCommand(),
 		p.enginesCommand(),
 		p.completionCommand(),

@@ -52,6 +52,7 @@ type Layout interface {
 	ValueName(key string) (string, error) // of another's key the name comes with the error, if it is a name at all
 	CredentialsKey(service string) (string, error)
 	ElectionKey(name string) (string, error)
+	LockKey(name string) (string, error)
 }
 
 // New gives the layout of that name over a prefix, which may be empty for the layout's default. Some
@@ -70,6 +71,8 @@ func New(name, prefix, hostname string) (Layout, error) {
 		return NewContainerPilot(prefix, hostname), nil
 	case "lighthouse":
 		return NewLighthouse(prefix, hostname), nil
+	case "skydns":
+		return NewSkyDNS(prefix, hostname)
 	}
 	return nil, invalid("there is no layout %q", name)
 }

@@ -51,3 +51,4 @@ func (p Plain) ServicePrefix(string) (string, error)  { return "", errValuesAlon
 func (p Plain) ServicesPrefix() string                { return p.ValuesPrefix() }
 func (p Plain) CredentialsKey(string) (string, error) { return "", errValuesAlone }
 func (p Plain) ElectionKey(string) (string, error)    { return "", errValuesAlone }
+func (p Plain) LockKey(string) (string, error)        { return "", errValuesAlone }

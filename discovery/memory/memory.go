@@ -153,7 +153,17 @@ type lock struct {
 }
 
 func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
-	return l.Announce(ctx, driver.Record{Key: l.key}, false)
+	grant, err := l.Announce(ctx, driver.Record{Key: l.key}, false)
+	if err == nil {
+		err = l.do(ctx, func() error {
+			e, err := l.own()
+			if err == nil {
+				grant.Token = e.version
+			}
+			return err
+		})
+	}
+	return grant, err
 }
 
 func (l *lock) WaitReleased(ctx context.Context) error {

@@ -33,6 +33,8 @@ func valuesAlone(s *suite) {
 	s.isError(err, discovery.ErrUnsupported)
 	_, err = registry.(discovery.Elector).Campaign(s.ctx, "NAME", s.ttl())
 	s.isError(err, discovery.ErrUnsupported)
+	_, err = registry.(discovery.Locker).Lock(s.ctx, "NAME", s.ttl())
+	s.isError(err, discovery.ErrUnsupported)
 	names, err := registry.(discovery.Values).List(s.ctx)
 	s.noError(err)
 	require.Empty(s, names)
