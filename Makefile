@@ -47,6 +47,14 @@ dist-verify: ## Build the release in dist/ again, in another clone without what 
 demo: build ## The whole story, step by step: an environment, a registry, a service that moves
 	scripts/demo
 
+.PHONY: demo-page
+demo-page: build ## The same, and then the registry's page, until Ctrl-C
+	scripts/demo --page
+
+.PHONY: pictures
+pictures: build ## The pictures in docs: the registry's page, and a start-up
+	scripts/pictures
+
 .PHONY: test
 test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
 	ENVHARNESS_TEST_REQUIRE=all scripts/with-docker \
@@ -110,9 +118,9 @@ lint-vulnerabilities:
 	TAGS=$(TAGS) scripts/check-vulnerabilities
 
 .PHONY: install-test-tools
-install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there
+install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul, CoreDNS; quick when all is there
 	scripts/install-test-tools
-	scripts/build-consul
+	scripts/build-servers
 	cd tools/prometheus && go build -o /dev/null .
 
 .PHONY: clean

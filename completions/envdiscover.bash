@@ -17,6 +17,7 @@ _envdiscover_options() {
 	'watch') options='--shard --tag --all --wait --url --log-level --log-format --help --version' ;;
 	'wait') options='--count --timeout --shard --tag --url --log-level --log-format --help --version' ;;
 	'direct') options='--value --ttl --timeout --shard --tag --all --wait --url --log-level --log-format --help --version' ;;
+	'lock') options='--wait --ttl --url --log-level --log-format --help --version' ;;
 	'check') options='--timeout --log-level --log-format --help --version' ;;
 	'engines') options='--json --log-level --log-format --help --version' ;;
 	'completion') options='--log-level --log-format --help --version' ;;
@@ -47,7 +48,7 @@ _envdiscover_takes() {
 	'ls --log-level') kind='debug info warn error' ;;
 	'ls --log-format') kind='text json' ;;
 	'env --format') kind='dotenv json sh' ;;
-	'env --names') kind='' ;;
+	'env --names') kind='strict skip upper' ;;
 	'env --wait') kind='' ;;
 	'env --default') kind='' ;;
 	'env --default-on-error') kind='' ;;
@@ -118,6 +119,11 @@ _envdiscover_takes() {
 	'direct --url') kind='' ;;
 	'direct --log-level') kind='debug info warn error' ;;
 	'direct --log-format') kind='text json' ;;
+	'lock --wait') kind='' ;;
+	'lock --ttl') kind='' ;;
+	'lock --url') kind='' ;;
+	'lock --log-level') kind='debug info warn error' ;;
+	'lock --log-format') kind='text json' ;;
 	'check --timeout') kind='' ;;
 	'check --log-level') kind='debug info warn error' ;;
 	'check --log-format') kind='text json' ;;
@@ -132,7 +138,7 @@ _envdiscover_takes() {
 # Sets kind to what the word of a command at a place is.
 _envdiscover_word() {
 	case "$1 $2" in
-	' 0') kind='get put rm ls env register instances services url watch wait direct check engines completion' ;;
+	' 0') kind='get put rm ls env register instances services url watch wait direct lock check engines completion' ;;
 	'get 0') kind='@values' ;;
 	'get'\ *) kind='@files' ;;
 	'put 0') kind='@values' ;;
@@ -154,6 +160,7 @@ _envdiscover_word() {
 	'wait'\ *) kind='@files' ;;
 	'direct 0') kind='@services' ;;
 	'direct'\ *) kind='@files' ;;
+	'lock 0') kind='' ;;
 	'check 0') kind='http tcp exec' ;;
 	'check'\ *) kind='@files' ;;
 	'engines 0') kind='' ;;
@@ -200,12 +207,12 @@ _envdiscover() {
 		case $word in
 		--)
 			ended=yes
-			case $command in 'watch' | 'direct' | 'check') begins=$((i + 1)) ;; esac
+			case $command in 'watch' | 'direct' | 'lock' | 'check') begins=$((i + 1)) ;; esac
 			;;
 		-*=*) ;;
 		-*) [[ $ended ]] || ! _envdiscover_takes "$command" "$word" || ((++i)) ;;
 		*)
-			if [[ ! $command && $place == 0 && ' get put rm ls env register instances services url watch wait direct check engines completion ' == *" $word "* ]]; then
+			if [[ ! $command && $place == 0 && ' get put rm ls env register instances services url watch wait direct lock check engines completion ' == *" $word "* ]]; then
 				command=$word
 				continue
 			fi

@@ -14,16 +14,16 @@ function __envdiscover_state
         set at (math $at + 1)
         if test "$word" = -- -a -z "$ended"
             set ended yes
-            if contains -- $command watch direct check none
+            if contains -- $command watch direct lock check none
                 printf '%s\n' $command hands $words
                 return
             end
         else if string match --quiet -- '-*=*' $word; and test -z "$ended"
         else if string match --quiet -- '-*' $word; and test -z "$ended"
-            if contains -- "$command $word" 'get --wait' 'get --default' 'get --default-on-error' 'get --url' 'get --log-level' 'get --log-format' 'put --ttl' 'put --if-unchanged' 'put --wait' 'put --url' 'put --log-level' 'put --log-format' 'rm --wait' 'rm --url' 'rm --log-level' 'rm --log-format' 'ls --wait' 'ls --url' 'ls --log-level' 'ls --log-format' 'env --format' 'env --names' 'env --wait' 'env --default' 'env --default-on-error' 'env --url' 'env --log-level' 'env --log-format' 'register --port' 'register --private-port' 'register --id' 'register --ttl' 'register --tag' 'register --metadata' 'register --shard' 'register --user' 'register --password-file' 'register --host' 'register --private-host' 'register --interface' 'register --check' 'register --interval' 'register --timeout' 'register --rise' 'register --fall' 'register --wait' 'register --pid' 'register --url' 'register --log-level' 'register --log-format' 'instances --shard' 'instances --tag' 'instances --wait' 'instances --url' 'instances --log-level' 'instances --log-format' 'services --wait' 'services --url' 'services --log-level' 'services --log-format' 'url --scheme' 'url --path' 'url --shard' 'url --tag' 'url --wait' 'url --default' 'url --default-on-error' 'url --url' 'url --log-level' 'url --log-format' 'watch --shard' 'watch --tag' 'watch --wait' 'watch --url' 'watch --log-level' 'watch --log-format' 'wait --count' 'wait --timeout' 'wait --shard' 'wait --tag' 'wait --url' 'wait --log-level' 'wait --log-format' 'direct --value' 'direct --ttl' 'direct --timeout' 'direct --shard' 'direct --tag' 'direct --wait' 'direct --url' 'direct --log-level' 'direct --log-format' 'check --timeout' 'check --log-level' 'check --log-format' 'engines --log-level' 'engines --log-format' 'completion --log-level' 'completion --log-format'
+            if contains -- "$command $word" 'get --wait' 'get --default' 'get --default-on-error' 'get --url' 'get --log-level' 'get --log-format' 'put --ttl' 'put --if-unchanged' 'put --wait' 'put --url' 'put --log-level' 'put --log-format' 'rm --wait' 'rm --url' 'rm --log-level' 'rm --log-format' 'ls --wait' 'ls --url' 'ls --log-level' 'ls --log-format' 'env --format' 'env --names' 'env --wait' 'env --default' 'env --default-on-error' 'env --url' 'env --log-level' 'env --log-format' 'register --port' 'register --private-port' 'register --id' 'register --ttl' 'register --tag' 'register --metadata' 'register --shard' 'register --user' 'register --password-file' 'register --host' 'register --private-host' 'register --interface' 'register --check' 'register --interval' 'register --timeout' 'register --rise' 'register --fall' 'register --wait' 'register --pid' 'register --url' 'register --log-level' 'register --log-format' 'instances --shard' 'instances --tag' 'instances --wait' 'instances --url' 'instances --log-level' 'instances --log-format' 'services --wait' 'services --url' 'services --log-level' 'services --log-format' 'url --scheme' 'url --path' 'url --shard' 'url --tag' 'url --wait' 'url --default' 'url --default-on-error' 'url --url' 'url --log-level' 'url --log-format' 'watch --shard' 'watch --tag' 'watch --wait' 'watch --url' 'watch --log-level' 'watch --log-format' 'wait --count' 'wait --timeout' 'wait --shard' 'wait --tag' 'wait --url' 'wait --log-level' 'wait --log-format' 'direct --value' 'direct --ttl' 'direct --timeout' 'direct --shard' 'direct --tag' 'direct --wait' 'direct --url' 'direct --log-level' 'direct --log-format' 'lock --wait' 'lock --ttl' 'lock --url' 'lock --log-level' 'lock --log-format' 'check --timeout' 'check --log-level' 'check --log-format' 'engines --log-level' 'engines --log-format' 'completion --log-level' 'completion --log-format'
                 set --erase words[1]
             end
-        else if test $command = -; and test $place = 0; and contains -- $word get put rm ls env register instances services url watch wait direct check engines completion
+        else if test $command = -; and test $place = 0; and contains -- $word get put rm ls env register instances services url watch wait direct lock check engines completion
             set command $word
         else if contains -- $command none
             printf '%s\n' $command hands $word $words
@@ -105,8 +105,8 @@ complete --command envdiscover --condition '__envdiscover_is ls' --long-option l
 complete --command envdiscover --condition '__envdiscover_is ls' --long-option help --short-option h --description 'show this help'
 complete --command envdiscover --condition '__envdiscover_is ls' --long-option version --description 'show version, commit and Go version'
 complete --command envdiscover --condition '__envdiscover_is - 0' --arguments env --description 'print all values (that match a GLOB, as DB_*), in one read'
-complete --command envdiscover --condition '__envdiscover_is env' --long-option format --exclusive --arguments 'dotenv json sh' --description 'dotenv, json or sh'
-complete --command envdiscover --condition '__envdiscover_is env' --long-option names --exclusive --description 'for names that are no variables: strict, skip or upper'
+complete --command envdiscover --condition '__envdiscover_is env' --long-option format --exclusive --arguments 'dotenv json sh' --description 'print as dotenv, json or sh'
+complete --command envdiscover --condition '__envdiscover_is env' --long-option names --exclusive --arguments 'strict skip upper' --description 'treat names that are no variables so: strict, skip or upper'
 complete --command envdiscover --condition '__envdiscover_is env' --long-option wait --exclusive --description 'wait up to D for an answer, and for the registry'
 complete --command envdiscover --condition '__envdiscover_is env' --long-option default --exclusive --description 'print V when nothing is found'
 complete --command envdiscover --condition '__envdiscover_is env' --long-option default-on-error --exclusive --description 'print V when the registry cannot be asked'
@@ -225,6 +225,14 @@ complete --command envdiscover --condition '__envdiscover_is direct' --long-opti
 complete --command envdiscover --condition '__envdiscover_is direct' --long-option version --description 'show version, commit and Go version'
 complete --command envdiscover --condition '__envdiscover_is direct 0' --arguments '(envdiscover services 2>/dev/null)'
 complete --command envdiscover --condition '__envdiscover_is direct more' --force-files
+complete --command envdiscover --condition '__envdiscover_is - 0' --arguments lock --description 'run PROGRAM while this process alone holds NAME, in the cluster'
+complete --command envdiscover --condition '__envdiscover_is lock' --long-option wait --exclusive --description 'wait up to D for the lock; 0 tries once'
+complete --command envdiscover --condition '__envdiscover_is lock' --long-option ttl --exclusive --description 'let another have it D after a death'
+complete --command envdiscover --condition '__envdiscover_is lock' --long-option url --exclusive --description 'ask the registry at URL'
+complete --command envdiscover --condition '__envdiscover_is lock' --long-option log-level --exclusive --arguments 'debug info warn error' --description 'log from this level on: debug, info, warn or error'
+complete --command envdiscover --condition '__envdiscover_is lock' --long-option log-format --exclusive --arguments 'text json' --description 'log, errors and hints as text or json'
+complete --command envdiscover --condition '__envdiscover_is lock' --long-option help --short-option h --description 'show this help'
+complete --command envdiscover --condition '__envdiscover_is lock' --long-option version --description 'show version, commit and Go version'
 complete --command envdiscover --condition '__envdiscover_is - 0' --arguments check --description 'look once whether a URL, a HOST:PORT or a program is well'
 complete --command envdiscover --condition '__envdiscover_is check' --long-option timeout --exclusive --description 'wait for D at most'
 complete --command envdiscover --condition '__envdiscover_is check' --long-option log-level --exclusive --arguments 'debug info warn error' --description 'log from this level on: debug, info, warn or error'

@@ -57,8 +57,8 @@ _envdiscover-ls() {
 
 _envdiscover-env() {
 	_arguments -S \
-		'--format=[dotenv, json or sh]:F:(dotenv json sh)' \
-		'--names=[for names that are no variables\: strict, skip or upper]:RULE: ' \
+		'--format=[print as dotenv, json or sh]:FORMAT:(dotenv json sh)' \
+		'--names=[treat names that are no variables so\: strict, skip or upper]:POLICY:(strict skip upper)' \
 		'--wait=[wait up to D for an answer, and for the registry]:D: ' \
 		'--default=[print V when nothing is found]:V: ' \
 		'--default-on-error=[print V when the registry cannot be asked]:V: ' \
@@ -200,6 +200,19 @@ _envdiscover-direct() {
 		'*:::PROGRAM:_normal'
 }
 
+_envdiscover-lock() {
+	_arguments -S \
+		'--wait=[wait up to D for the lock; 0 tries once]:D: ' \
+		'--ttl=[let another have it D after a death]:D: ' \
+		'--url=[ask the registry at URL]:URL: ' \
+		'--log-level=[log from this level on\: debug, info, warn or error]:LEVEL:(debug info warn error)' \
+		'--log-format=[log, errors and hints as text or json]:FORMAT:(text json)' \
+		'(-h --help)'{-h,--help}'[show this help]' \
+		'--version[show version, commit and Go version]' \
+		'1:WORD: ' \
+		'*:::PROGRAM:_normal'
+}
+
 _envdiscover-check() {
 	_arguments -S \
 		'--timeout=[wait for D at most]:D: ' \
@@ -247,6 +260,7 @@ _envdiscover_first() {
 		'watch:print each snapshot as JSON, or run PROGRAM with it on stdin'
 		'wait:wait until so many instances of a service pass'
 		'direct:make a value of each snapshot by PROGRAM, one in the cluster'
+		'lock:run PROGRAM while this process alone holds NAME, in the cluster'
 		'check:look once whether a URL, a HOST\:PORT or a program is well'
 		'engines:show the URLs of registries, and what each engine promises'
 		'completion:complete commands in bash, zsh or fish'

@@ -75,6 +75,7 @@ var lists = map[string]kind{
 	"envharness print format":     "sh dotenv json nul docker table",
 	"envharness status format":    "json prometheus",
 	"envdiscover env format":      "dotenv json sh",
+	"envdiscover env names":       "strict skip upper",
 	"envdiscoverd docker-health":  "state ignore",
 	"envdiscoverd docker-address": "host container",
 }
