@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	miekg "github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
