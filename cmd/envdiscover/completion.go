@@ -77,7 +77,7 @@ func completedBy(c cli.Command) string {
 	case strings.HasPrefix(c.Arguments, "SERVICE"):
 		return "services"
 	case c.Name == "check":
-		return "'http tcp exec'"
+		return "'http tcp exec registry'"
 	case c.Name == "completion":
 		return "'bash zsh'"
 	}
