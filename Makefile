@@ -91,9 +91,9 @@ lint-vulnerabilities:
 	TAGS=$(TAGS) scripts/check-vulnerabilities
 
 .PHONY: install-test-tools
-install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there
+install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul, CoreDNS; quick when all is there
 	scripts/install-test-tools
-	scripts/build-consul
+	scripts/build-servers
 	cd tools/prometheus && go build -o /dev/null .
 
 .PHONY: clean
