@@ -30,6 +30,14 @@ build: ## Build every command, static and stripped, into bin/
 demo: build ## The whole story, step by step: an environment, a registry, a service that moves
 	scripts/demo
 
+.PHONY: demo-page
+demo-page: build ## The same, and then the registry's page, until Ctrl-C
+	scripts/demo --page
+
+.PHONY: pictures
+pictures: build ## The pictures in docs: the registry's page, and a start-up
+	scripts/pictures
+
 .PHONY: test
 test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
 	ENVHARNESS_TEST_REQUIRE=all scripts/with-docker \
