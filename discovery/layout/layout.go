@@ -71,6 +71,8 @@ func New(name, prefix, hostname string) (Layout, error) {
 		return NewContainerPilot(prefix, hostname), nil
 	case "lighthouse":
 		return NewLighthouse(prefix, hostname), nil
+	case "skydns":
+		return NewSkyDNS(prefix, hostname)
 	}
 	return nil, invalid("there is no layout %q", name)
 }

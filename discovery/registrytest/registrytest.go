@@ -33,6 +33,10 @@ type Server struct {
 	// URL gives the registry with a prefix, that only one test uses.
 	URL func(prefix string) string
 
+	// Feed is for an engine that is read only: the engine and the URL of a registry whose announcements it finds under
+	// URL's prefix. nil: announcements are made by the engine itself.
+	Feed func(prefix string) (engine discovery.Engine, url string)
+
 	// MinTTL is the least TTL that the engine grants.
 	MinTTL time.Duration
 
@@ -140,6 +144,7 @@ var calm = map[string]func(*suite){
 	"locks":                     locks,
 	"lock lost":                 lockLost,
 	"unreachable":               unreachable,
+	"read only":                 readOnly,
 	"denied":                    denied,
 	"stale reads":               staleReads,
 }
@@ -209,12 +214,19 @@ func (s *suite) need(what string, has bool) {
 // open opens the registry until the end of the test.
 func (s *suite) open() discovery.Registry {
 	s.Helper()
-	return s.openURL(s.URL(s.prefix))
+	registry := s.openURL(s.URL(s.prefix))
+	if s.Feed == nil {
+		return registry
+	}
+	engine, url := s.Feed(s.prefix)
+	return fed{registry, s.openBy(engine, url)}
 }
 
-func (s *suite) openURL(url string) discovery.Registry {
+func (s *suite) openURL(url string) discovery.Registry { return s.openBy(s.Engine, url) }
+
+func (s *suite) openBy(engine discovery.Engine, url string) discovery.Registry {
 	s.Helper()
-	registry, err := discovery.NewEngines(s.Engine).Open(s.ctx, url, discovery.WithLog(s.log))
+	registry, err := discovery.NewEngines(engine).Open(s.ctx, url, discovery.WithLog(s.log))
 	s.noError(err)
 	s.Cleanup(func() { s.noError(registry.Close()) })
 	return registry
