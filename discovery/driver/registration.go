@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,6 +78,7 @@ type registration struct {
 type update struct {
 	instance discovery.Instance
 	result   chan error
+	until    time.Time // an answer is due
 }
 
 func (r *registration) ID() string { return r.id }
@@ -204,9 +206,10 @@ func (r *registration) keep(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var waiting []update // their callers wait for the registry to have it, for r.Timeout each
 	for {
 		before := r.Instance
-		var waiting chan<- error
+		changed := false
 		select {
 		case <-ctx.Done():
 			return nil
@@ -219,29 +222,45 @@ func (r *registration) keep(ctx context.Context) error {
 			}
 		case u := <-r.updates:
 			r.change(u.instance)
-			waiting = u.result
+			u.until = time.Now().Add(r.Timeout)
+			waiting, changed = append(waiting, u), true
 		}
 		err := r.step(ctx)
-		if waiting != nil {
-			waiting <- r.updated(err)
-		}
 		switch {
-		case waiting != nil && errors.Is(err, discovery.ErrInvalid):
+		case changed && errors.Is(err, discovery.ErrInvalid):
+			last := len(waiting) - 1
+			waiting[last].result <- err
+			waiting = waiting[:last]
 			r.change(before) // what the layout cannot write is refused; the registration goes on
 		case ctx.Err() == nil && permanent(err):
+			for _, u := range waiting {
+				u.result <- err
+			}
 			return err
+		default:
+			waiting = slices.DeleteFunc(waiting, func(u update) bool { return r.answers(u, err) })
 		}
-		timer.Reset(r.next(err))
+		wait := r.next(err)
+		for _, u := range waiting {
+			wait = min(wait, time.Until(u.until))
+		}
+		timer.Reset(wait)
 	}
 }
 
-// updated is the answer to who has changed the instance. A renewal that fails once the change is written is tried again,
-// and no business of theirs.
-func (r *registration) updated(err error) error {
-	if r.announced && !r.dirty && !permanent(err) {
-		return nil
+// answers tells the caller of an update how it ended, once it has: the registry has the newest, or has not taken it in all
+// the time of a call, while steps are shorter. A renewal that fails once the change is written is tried again, and no
+// business of theirs.
+func (r *registration) answers(u update, err error) bool {
+	switch {
+	case err == nil || r.announced && !r.dirty:
+		u.result <- nil
+	case !time.Now().Before(u.until):
+		u.result <- err
+	default:
+		return false
 	}
-	return err
+	return true
 }
 
 // next is when the next step is due.

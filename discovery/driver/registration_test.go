@@ -68,6 +68,23 @@ func TestUpdateSucceedsBesideFailedRenewal(t *testing.T) {
 	})
 }
 
+// A step is shorter than a call: an update that the registry did not take at once is tried again for as long as a call
+// may take, and only then fails.
+func TestUpdateWaitsOutAShortOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		registration := registered(t, registryOf(t, f, 0), f)
+		f.lease.answer("update", errAway)
+		time.AfterFunc(2*time.Second, func() { f.lease.answer("update", nil) })
+		require.NoError(t, registration.Update(t.Context(), web("a")))
+
+		f.lease.answer("update", errAway)
+		began := time.Now()
+		require.ErrorIs(t, registration.Update(t.Context(), web("a")), discovery.ErrUnavailable)
+		require.Equal(t, discovery.DefaultTimeout, time.Since(began))
+	})
+}
+
 func TestAnnouncesAgainWhenLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
