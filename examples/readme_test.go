@@ -55,6 +55,9 @@ func TestReadmeExamples(t *testing.T) {
 		}
 		t.Run(strings.ReplaceAll(path, "/", "-"), func(t *testing.T) {
 			t.Parallel()
+			if os.Geteuid() != 0 && strings.Contains(document(t, path), "$ envharness --user ") {
+				missing(t, "root's privilege", "sudo make test")
+			}
 			runExamples(t, path, examples)
 		})
 	}

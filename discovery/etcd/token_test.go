@@ -25,13 +25,13 @@ import (
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
 	const life = time.Second
-	for name, start := range map[string]func() *testservers.Etcd{
-		"3.4":      func() *testservers.Etcd { return testservers.DebianEtcd(t, "--auth-token-ttl", "1") },
-		"embedded": func() *testservers.Etcd { return testservers.EmbeddedEtcd(t) }, // whose tokens last 5 minutes
+	for name, start := range map[string]func(*testing.T) *testservers.Etcd{
+		"3.4":      func(t *testing.T) *testservers.Etcd { return testservers.DebianEtcd(t, "--auth-token-ttl", "1") },
+		"embedded": func(t *testing.T) *testservers.Etcd { return testservers.EmbeddedEtcd(t) }, // whose tokens last 5 minutes
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := start()
+			server := start(t)
 			guardEtcd(t, server)
 			link := testservers.NewLink(t, server.Address)
 			registry := openForTest(t, "etcd://root:rootpw@"+link.Address+"/x")
