@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -398,7 +399,7 @@ func leave(s *suite) {
 	require.NoError(s, left.Err())
 	s.noError(left.Close())
 	gone.await()
-	require.Len(s, s.read(other, "stays", discovery.Query{All: true}).Instances, 1)
+	s.present(other, "stays", stays.ID())
 	require.NoError(s, stays.Err())
 
 	s.need("one ID twice", !s.OwnIDs)
@@ -459,6 +460,27 @@ func unreachable(s *suite) {
 	require.ErrorContains(s, err, s.DeadAddress)
 	registration.Close() // its error is not defined: nothing may have come of it
 	closed(s, "Done", registration.Done())
+}
+
+// unreachableFirst: the first server of a list lets nobody connect, or accepts and says nothing. Every call finds the
+// second one in its time.
+func unreachableFirst(s *suite) {
+	s.need("several servers in a URL", s.Several)
+	for name, first := range map[string]string{"drops packets": blackHole(s.T), "says nothing": mute(s.T)} {
+		s.Run(name, func(t *testing.T) {
+			s := newSuite(t, s.Server)
+			url := strings.Replace(s.URL(s.prefix), "://", "://"+first+",", 1)
+			separator := "?"
+			if strings.Contains(url, "?") {
+				separator = "&"
+			}
+			registry := s.openURL(url + separator + "timeout=10s")
+			s.read(registry, "web", discovery.Query{})
+			registration := s.register(registry, s.instance("web", "a", 1))
+			s.watch(registry, "web", discovery.Query{}).await(registration.ID())
+			s.noError(registration.Close())
+		})
+	}
 }
 
 // denied is not tried again.

@@ -73,6 +73,9 @@ type Server struct {
 	// DeniedURL has credentials that the server does not accept.
 	DeniedURL string
 
+	// Several says that a URL may name several servers.
+	Several bool
+
 	// DeadURL names an address where nobody listens; DeadAddress is that host:port.
 	DeadURL, DeadAddress string
 
@@ -129,6 +132,7 @@ var calm = map[string]func(*suite){
 	"election":                  election,
 	"election lost":             electionLost,
 	"unreachable":               unreachable,
+	"unreachable first":         unreachableFirst,
 	"denied":                    denied,
 	"stale reads":               staleReads,
 }
