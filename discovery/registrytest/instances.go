@@ -390,7 +390,7 @@ func sameIDTwice(s *suite) {
 // with its ID makes no gap.
 func leave(s *suite) {
 	registry, other := s.open(), s.open()
-	stays := s.register(registry, s.instance("stays", "a", 1))
+	stays := s.register(registry, s.instance("stays", "stays-1", 1)) // an ID of its own, for layouts that need it
 	left := s.register(registry, s.instance("left", "a", 1))
 	gone := s.watch(other, "left", discovery.Query{All: true})
 	gone.await(left.ID())
