@@ -30,6 +30,14 @@ build: ## Build every command, static and stripped, into bin/
 demo: build ## The whole story, step by step: an environment, a registry, a service that moves
 	scripts/demo
 
+.PHONY: demo-page
+demo-page: build ## The same, and then the registry's page, until Ctrl-C
+	scripts/demo --page
+
+.PHONY: pictures
+pictures: build ## The pictures in docs: the registry's page, and a start-up
+	scripts/pictures
+
 .PHONY: test
 test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
 	ENVHARNESS_TEST_REQUIRE=all scripts/with-docker \
@@ -38,6 +46,13 @@ test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests
 .PHONY: test-quick
 test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute
 	go test -short -p $(PACKAGES) -tags $(TAGS) $(TESTFLAGS) ./...
+
+.PHONY: generate
+generate: ## Write man/ and completions/ anew, from the option tables and the documents
+	ENVHARNESS_GENERATE=1 go test -count=1 -tags $(TAGS) -run 'TestManual|TestCompletions' ./cmd/...
+
+.PHONY: man
+man: generate ## The same
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
@@ -84,9 +99,9 @@ lint-vulnerabilities:
 	TAGS=$(TAGS) scripts/check-vulnerabilities
 
 .PHONY: install-test-tools
-install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul; quick when all is there
+install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul, CoreDNS; quick when all is there
 	scripts/install-test-tools
-	scripts/build-consul
+	scripts/build-servers
 	cd tools/prometheus && go build -o /dev/null .
 
 .PHONY: clean

@@ -166,6 +166,9 @@ func (c *Config) setQuery(rawQuery string, engine Engine) error {
 	if (c.Cert == "") != (c.Key == "") {
 		return invalid("cert and key go together")
 	}
+	if !engine.Secure && c.CA+c.Cert+c.ServerName != "" {
+		return invalid("ca, cert, key and server-name are for TLS, which %s:// does not speak", engine.Scheme)
+	}
 	if !c.Secure && c.CA+c.Cert+c.ServerName != "" {
 		return invalid("ca, cert, key and server-name need TLS: write %ss://", engine.Scheme)
 	}
@@ -180,6 +183,9 @@ func (c *Config) set(key, value string, engine Engine) (err error) {
 			return invalid("timeout %q is no duration as 5s", value)
 		}
 	case "layout":
+		if len(engine.Layouts) == 0 {
+			return invalid("%s:// has no layouts", engine.Scheme)
+		}
 		if !slices.Contains(engine.Layouts, value) {
 			return invalid("layout %q is none of this engine: %s", value, strings.Join(engine.Layouts, ", "))
 		}

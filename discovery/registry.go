@@ -133,6 +133,23 @@ type Values interface {
 	WatchValue(ctx context.Context, name string) (<-chan Value, error)
 }
 
+// AllValues is the extra ability of Values to give all of them at once.
+type AllValues interface {
+	// GetAll reads all values by their names, in one call where the engine has one for that. Among them are those
+	// that another client gave a name which no variable can have, and values that no variable holds: neither can be
+	// read by Get or written by Put. A key that stands deeper is no value and skipped with a warning.
+	GetAll(ctx context.Context) (map[string][]byte, error)
+
+	// WatchAll is [Registry.Watch] for what GetAll reads.
+	WatchAll(ctx context.Context) (<-chan ValueSet, error)
+}
+
+// ValueSet is what WatchAll delivers.
+type ValueSet struct {
+	Values map[string][]byte // by name; what is read of it is shared, and not to be changed
+	Stale  bool              // the registry cannot be asked; these are the last known
+}
+
 // Swapper is the extra ability of Values to write only what is as the writer knows it.
 type Swapper interface {
 	// SwapValue writes a value, for ever, if what stands there is old, to the byte; or, with old nil, if nothing
@@ -162,6 +179,50 @@ type Leadership interface {
 
 	// Close releases the lead, so that another can take it at once.
 	Close() error
+}
+
+// Locker is the extra ability to let one process at a time do something.
+type Locker interface {
+	// Lock blocks until this process alone holds the lock called name, or ctx ends, whose error it then gives. The
+	// name may be any text of up to [MaxLockName] bytes. A registry that cannot be reached at first is
+	// ErrUnavailable; a later outage is ridden out. ctx is the life of the waiting alone; the caller closes what it
+	// is given. A holder that dies is followed when ttl has passed, or what the engine grants in its place; 0 is
+	// DefaultTTL. Whether those who wait get it in the order of their calls is the engine's.
+	Lock(ctx context.Context, name string, ttl time.Duration) (Held, error)
+
+	// TryLock is Lock that does not wait: ErrConflict when another holds it.
+	TryLock(ctx context.Context, name string, ttl time.Duration) (Held, error)
+}
+
+// Held is a lock that this process holds.
+type Held interface {
+	// Token is greater than that of each earlier holder, for resources that refuse who comes with a lesser one than
+	// they have seen. It is 0 where the engine has none.
+	Token() int64
+
+	// Done is closed when the lock is lost, or has not been renewed for so long that another may hold it after
+	// Margin. What is done under the lock has to end by then.
+	Done() <-chan struct{}
+
+	// Margin is that time.
+	Margin() time.Duration
+
+	// Close releases the lock, so that another can have it at once. Until then nothing is released, be it lost.
+	Close() error
+}
+
+// MaxLockName is the greatest length of a lock's name, in bytes.
+const MaxLockName = 200
+
+// ValidLockName reports, as ErrInvalid, a name that no lock can have.
+func ValidLockName(name string) error {
+	switch {
+	case name == "":
+		return invalid("the lock has no name")
+	case len(name) > MaxLockName:
+		return invalid("the name of the lock has %d bytes, %d is the most", len(name), MaxLockName)
+	}
+	return nil
 }
 
 // ValidValueName reports, as ErrInvalid, a name that no environment variable can have.

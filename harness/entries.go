@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/order"
-	"github.com/envharness/envharness/harness/internal/varname"
 	"github.com/envharness/envharness/internal/text"
+	"github.com/envharness/envharness/internal/varname"
 )
 
 // entryKind is what an entry of an environment directory decides.

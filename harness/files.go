@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/envharness/envharness/harness/internal/child"
-	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/envfmt"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )

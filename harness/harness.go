@@ -26,7 +26,7 @@
 //
 // internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
 // internal/environ is a process environment, internal/account whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
-// a running harness; internal/envfile reads, internal/envfmt and internal/timeline write.
+// a running harness; internal/envfile reads, package envfmt and internal/timeline write.
 package harness
 
 import (

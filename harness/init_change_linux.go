@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/internal/backoff"
+	"github.com/envharness/envharness/internal/envfmt"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )

@@ -7,10 +7,10 @@ import (
 	"sort"
 	"time"
 
-	"github.com/envharness/envharness/harness/internal/envfmt"
 	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/terminal"
 	"github.com/envharness/envharness/harness/internal/timeline"
+	"github.com/envharness/envharness/internal/envfmt"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
 )

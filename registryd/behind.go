@@ -5,10 +5,15 @@ import "sync"
 // mostBehind is how many bytes of events are kept for readers alone: they are of states that services have left.
 const mostBehind = 32 << 20
 
-// event is the state of a service as it is sent. All readers share it.
+// event is the state of a service, or a change of it, as it is sent. All readers share it.
 type event struct {
 	data    []byte
+	leased  []leased         // the instances in it that have a lease
 	readers map[*stream]bool // of behind
+}
+
+func newEvent(data []byte, leased []leased) *event {
+	return &event{data: data, leased: leased, readers: map[*stream]bool{}}
 }
 
 // behind bounds what readers that are slow hold on to. When that is too much, all of them are cut off; they come

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/internal/buildinfo"
 	"github.com/envharness/envharness/registryd/listen"
 	"github.com/envharness/envharness/registryd/node"
 	"github.com/envharness/envharness/registryd/page"
@@ -59,9 +61,19 @@ func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.List
 	h.snapshots = newSnapshots(h.store)
 	h.counts = newCounts(h.store)
 	h.mirrors = newMirrors(h.life, h.store, h.rights)
-	h.page = page.New(page.Options{Containers: options.Containers, Insecure: options.Insecure})
+	h.page = page.New(page.Options{
+		Host: hostname(), Version: buildinfo.String(), Containers: options.Containers, Insecure: options.Insecure,
+	})
 	go h.rights.follow(h.life, n)
 	return h
+}
+
+// hostname is for people to see which machine's registry this is.
+func hostname() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "this machine"
 }
 
 func (h *handler) close() { h.end() }

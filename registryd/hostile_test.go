@@ -120,10 +120,10 @@ func TestWatch(t *testing.T) {
 	all, web := watchEvents(t, url+"/watch"), watchEvents(t, url+"/watch?service=web")
 	require.Equal(t, `service {"service":"db","instances":[{"id":"a","service":"db","host":"h","state":"passing","has_credentials":true}]}`, all.next(t))
 	require.Equal(t, `values []`, all.next(t))
-	require.Equal(t, `current {"current":true}`, all.next(t))
+	require.Equal(t, `current {"current":true,"writable":true}`, all.next(t))
 	const empty = `service {"service":"web","instances":[]}`
 	require.Equal(t, empty, web.next(t))
-	require.Equal(t, `current {"current":true}`, web.next(t))
+	require.Equal(t, `current {"current":true,"writable":true}`, web.next(t))
 
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/A", "secret").status)
 	require.Equal(t, `values ["A"]`, all.next(t))
@@ -179,3 +179,73 @@ func TestCanary(t *testing.T) {
 	require.Contains(t, log.String(), "malformed")
 	require.Equal(t, canary, ask(t, "GET", url+"/environment/A", "").body)
 }
+
+// TestWatchChanges: after the first snapshots only what has changed is sent, however large the service.
+func TestWatchChanges(t *testing.T) {
+	_, url := start(t, Options{})
+	put := func(id, body string) {
+		require.Equal(t, 200, ask(t, "PUT", url+"/services/web/"+id+"?ttl=1h", body).status)
+	}
+	put("a", `{"host":"h"}`)
+	put("b", `{"host":"h"}`)
+	all, web := watchEvents(t, url+"/watch?changes=1"), watchEvents(t, url+"/watch?changes=1&service=web")
+	first := all.next(t)
+	require.Contains(t, first, `service {"service":"web","instances":[{"id":"a"`)
+	require.Equal(t, first, web.next(t))
+	require.Equal(t, `values []`, all.next(t))
+	for _, reader := range []*events{all, web} {
+		require.Equal(t, `current {"current":true,"writable":true}`, reader.next(t))
+	}
+	put("b", `{"host":"h2"}`)
+	for _, reader := range []*events{all, web} {
+		require.Equal(t, `change {"service":"web","put":[{"id":"b","service":"web","host":"h2","state":"passing"}],"gone":[]}`, reader.next(t))
+	}
+	put("b", `{"host":"h2"}`) // a renewal: nobody hears of it
+	require.Equal(t, 204, ask(t, "DELETE", url+"/services/web/a", "").status)
+	for _, reader := range []*events{all, web} {
+		require.Equal(t, `change {"service":"web","put":[],"gone":["a"]}`, reader.next(t))
+	}
+	refused(t, 400, ask(t, "GET", url+"/watch?changes=maybe", ""))
+}
+
+// TestDifference: who has the state before takes the change alone, and others the whole.
+func TestDifference(t *testing.T) {
+	m := newMirror(&mirrors{behind: newBehind()}, func() {})
+	m.services["web"] = &mirrored{instances: map[string]mirroredInstance{}}
+	put := func(id, text string) {
+		m.services["web"].instances[id] = mirroredInstance{encoded: []byte(text)}
+		m.touch("web", id)
+		m.publish()
+	}
+	taken := func(seen int64, changes bool) string {
+		s := &stream{mirror: m, all: true, changes: changes, seen: seen}
+		s.gather()
+		var text strings.Builder
+		for _, event := range s.events {
+			text.Write(event.data)
+		}
+		return text.String()
+	}
+	put("a", `1`)
+	put("b", `2`)
+	put("a", `3`)
+	require.Contains(t, taken(2, true), `"put":[3],"gone":[]`)
+	require.Contains(t, taken(2, false), `"instances":[3,2]`)
+	require.Contains(t, taken(1, true), `"instances":[3,2]`)
+	require.Contains(t, taken(0, true), `"instances":[3,2]`)
+	require.NotContains(t, taken(3, true), "web")
+	m.dropInstance("web", "a")
+	m.dropInstance("web", "nobody")
+	m.publish()
+	require.Contains(t, taken(3, true), `"put":[],"gone":["a"]`)
+	m.outage(errNoSuch)
+	s := &stream{mirror: m, all: true, changes: true, seen: 4}
+	s.gather()
+	require.Contains(t, s.buffer.String(), `"denied":true`)
+	m.replace(nil, nil, true)
+	s = &stream{mirror: m, all: true, changes: true, seen: 4}
+	s.gather()
+	require.True(t, s.missed, "that all was forgotten")
+}
+
+var errNoSuch = problem(404, "no such user")

@@ -5,10 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -82,30 +79,38 @@ type mirror struct {
 	end     context.CancelFunc
 	readers int // of mirrors
 
-	lock      sync.Mutex
-	unsent    bool          // there are changes that are not published
-	change    int64         // the newest
-	changed   chan struct{} // closed at the next
-	services  map[string]*mirrored
-	values    map[string]clientv3.LeaseID
-	valuesAt  int64 // when the names of values last changed
-	current   bool  // false until the first read, and while etcd cannot be asked
-	currentAt int64
-	denied    error
+	lock        sync.Mutex
+	unsent      bool          // there are changes that are not published
+	change      int64         // the newest
+	changed     chan struct{} // closed at the next
+	services    map[string]*mirrored
+	touched     map[string]*mirrored // services with changes that are not published
+	empty       map[string]*mirrored // services that are remembered, and have no instances
+	round       int64                // of reading all
+	values      map[string]clientv3.LeaseID
+	valuesAt    int64 // when the names of values last changed
+	current     bool  // false until the first read, and while etcd cannot be asked
+	writable    bool  // the caller may write every value
+	currentAt   int64
+	forgottenAt int64 // when all was last forgotten
+	denied      error
 }
 
 // mirrored is one service.
 type mirrored struct {
-	at        int64
-	dirty     bool
-	instances map[string]mirroredInstance
-	event     *event
+	at         int64 // when it last changed
+	before     int64 // when it had changed before
+	instances  map[string]mirroredInstance
+	touched    map[string]bool // IDs with changes that are not published
+	whole      *event          // its state, once somebody has asked for it
+	difference *event          // from before to at
 }
 
 // mirroredInstance is kept as it is told, because one of many changes at a time.
 type mirroredInstance struct {
 	encoded []byte // of a discovery.Instance
 	lease   clientv3.LeaseID
+	round   int64
 }
 
 func newMirror(ms *mirrors, end context.CancelFunc) *mirror {
@@ -116,6 +121,8 @@ func newMirror(ms *mirrors, end context.CancelFunc) *mirror {
 		end:      end,
 		changed:  make(chan struct{}),
 		services: map[string]*mirrored{},
+		touched:  map[string]*mirrored{},
+		empty:    map[string]*mirrored{},
 		values:   map[string]clientv3.LeaseID{},
 	}
 }
@@ -150,6 +157,9 @@ func (m *mirror) outage(err error) {
 	m.current = false
 	m.publish()
 	m.currentAt = m.change
+	if m.denied != nil {
+		m.forgottenAt = m.change
+	}
 }
 
 var errRights = errors.New("users or roles of etcd have changed")
@@ -157,6 +167,8 @@ var errRights = errors.New("users or roles of etcd have changed")
 // forget drops what the caller may not see any more.
 func (m *mirror) forget() {
 	clear(m.services)
+	clear(m.touched)
+	clear(m.empty)
 	clear(m.values)
 	m.valuesAt = 0
 }
@@ -176,7 +188,8 @@ func (m *mirror) follow(ctx context.Context, good func()) error {
 		return err
 	}
 	good()
-	m.replace(state.Responses[0].GetResponseRange().Kvs, state.Responses[1].GetResponseRange().Kvs)
+	writable := m.store.mayWrite(ctx, values)
+	m.replace(state.Responses[0].GetResponseRange().Kvs, state.Responses[1].GetResponseRange().Kvs, writable)
 	_, err = asCaller(ctx, m.store, func(ctx context.Context) (any, error) {
 		return nil, m.watch(ctx, services, values, state.Header.Revision+1, rights)
 	})
@@ -218,14 +231,20 @@ func (m *mirror) watch(ctx context.Context, services, values string, revision in
 	}
 }
 
+// mayWrite reports whether the caller may write what begins with prefix: etcd checks all that a transaction could
+// do, and this one never does it.
+func (s *store) mayWrite(ctx context.Context, prefix string) bool {
+	_, err := call(ctx, s, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.client.Txn(ctx).If(clientv3.Compare(clientv3.Version(prefix), "<", 0)).Then(clientv3.OpPut(prefix, "")).Commit()
+	})
+	return !node.IsDenial(err)
+}
+
 // replace makes the mirror what etcd has.
-func (m *mirror) replace(services, values []*mvccpb.KeyValue) {
+func (m *mirror) replace(services, values []*mvccpb.KeyValue, writable bool) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	for _, service := range m.services {
-		service.dirty = service.dirty || len(service.instances) > 0
-		clear(service.instances)
-	}
+	m.round++
 	clear(m.values)
 	for _, kv := range services {
 		m.put(kv)
@@ -233,10 +252,22 @@ func (m *mirror) replace(services, values []*mvccpb.KeyValue) {
 	for _, kv := range values {
 		m.put(kv)
 	}
+	m.dropOld()
 	m.publish()
 	m.valuesAt = m.change
-	if !m.current {
-		m.current, m.denied, m.currentAt = true, nil, m.change
+	if !m.current || m.writable != writable {
+		m.current, m.writable, m.denied, m.currentAt = true, writable, nil, m.change
+	}
+}
+
+// dropOld removes what was not there when all was last read.
+func (m *mirror) dropOld() {
+	for name, service := range m.services {
+		for id, in := range service.instances {
+			if in.round != m.round {
+				m.dropInstance(name, id)
+			}
+		}
 	}
 }
 
@@ -276,17 +307,31 @@ func (m *mirror) put(kv *mvccpb.KeyValue) {
 		m.drop(key)
 		return
 	}
+	encoded, err := json.Marshal(shown(in))
+	if err != nil { // it was decoded from JSON
+		return
+	}
 	service := m.services[in.Service]
 	if service == nil {
 		service = &mirrored{instances: map[string]mirroredInstance{}}
 		m.services[in.Service] = service
 	}
-	encoded, err := json.Marshal(shown(in))
-	if err != nil { // it was decoded from JSON
-		return
+	lease := clientv3.LeaseID(kv.Lease)
+	if was, known := service.instances[in.ID]; !known || was.lease != lease || !bytes.Equal(was.encoded, encoded) {
+		m.touch(in.Service, in.ID)
 	}
-	service.dirty, m.unsent = true, true
-	service.instances[in.ID] = mirroredInstance{encoded, clientv3.LeaseID(kv.Lease)}
+	service.instances[in.ID] = mirroredInstance{encoded, lease, m.round}
+}
+
+// touch notes that an instance is not what was published.
+func (m *mirror) touch(name, id string) {
+	service := m.services[name]
+	if service.touched == nil {
+		service.touched = map[string]bool{}
+	}
+	service.touched[id] = true
+	m.touched[name] = service
+	m.unsent = true
 }
 
 // shown is an instance for the page: it says that there are credentials, and not which.
@@ -309,9 +354,17 @@ func (m *mirror) drop(key string) {
 	if err != nil {
 		return
 	}
-	if service := m.services[in.Service]; service != nil {
-		delete(service.instances, in.ID)
-		service.dirty, m.unsent = true, true
+	m.dropInstance(in.Service, in.ID)
+}
+
+func (m *mirror) dropInstance(name, id string) {
+	service := m.services[name]
+	if service == nil {
+		return
+	}
+	if _, known := service.instances[id]; known {
+		delete(service.instances, id)
+		m.touch(name, id)
 	}
 }
 
@@ -319,31 +372,20 @@ func (m *mirror) drop(key string) {
 func (m *mirror) publish() {
 	m.change++
 	m.unsent = false
-	for name, service := range m.services {
-		if !service.dirty && len(service.instances) == 0 && service.at < m.change-rememberedChanges {
-			delete(m.services, name)
+	for name, service := range m.touched {
+		service.publish(name, m.change, m.behind)
+		delete(m.empty, name)
+		if len(service.instances) == 0 {
+			m.empty[name] = service
 		}
-		if service.dirty {
-			service.dirty, service.at = false, m.change
-			m.behind.replaced(service.event)
-			service.event = newEvent(name, service.instances)
+	}
+	clear(m.touched)
+	for name, service := range m.empty {
+		if service.at < m.change-rememberedChanges {
+			delete(m.services, name)
+			delete(m.empty, name)
 		}
 	}
 	close(m.changed)
 	m.changed = make(chan struct{})
-}
-
-// newEvent writes a discovery.Snapshot, sorted by ID, as readers are sent it.
-func newEvent(name string, instances map[string]mirroredInstance) *event {
-	quoted, _ := json.Marshal(name) // any string can be encoded
-	var encoded bytes.Buffer
-	fmt.Fprintf(&encoded, "event: service\ndata: {\"service\":%s,\"instances\":[", quoted)
-	for i, id := range slices.Sorted(maps.Keys(instances)) {
-		if i > 0 {
-			encoded.WriteByte(',')
-		}
-		encoded.Write(instances[id].encoded)
-	}
-	encoded.WriteString("]}\n\n")
-	return &event{data: encoded.Bytes(), readers: map[*stream]bool{}}
 }

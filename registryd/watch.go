@@ -22,13 +22,20 @@ const (
 // watch answers /watch: server-sent events, each the whole of one thing.
 //
 //	service  a snapshot of one service, as /services/NAME?all=1; at first of every one
+//	change   with ?changes=1, after the first snapshots in their place: {"service":NAME,"put":[…],"gone":[…]} has
+//	         the instances that are new or have changed, and the IDs of those that are gone
 //	values   the names of all values
-//	current  whether the above is as etcd has it: {"current":true}, or false with a reason
+//	current  whether the above is as etcd has it: {"current":true,"writable":true}, which also says whether this
+//	         caller may write all values, or false with a reason; "denied":true when the above is to be forgotten
 //	leases   with ?leases=1: seconds that are left, and were granted, by service and ID, and by value
 //
 // With ?service=NAME it is that service's alone.
 func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
-	query, err := queryOf(r, "service", "leases")
+	query, err := queryOf(r, "service", "changes", "leases")
+	if err != nil {
+		return err
+	}
+	changes, err := queryBool(query, "changes")
 	if err != nil {
 		return err
 	}
@@ -51,9 +58,9 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 	defer h.metrics.streams.Dec()
 	w.Header().Set("Content-Type", "text/event-stream")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // it is read to see whether the client is there
-	s := &stream{ctx: ctx, w: w, control: http.NewResponseController(w), mirror: m, only: query.Get("service"), all: !query.Has("service")}
+	s := &stream{ctx: ctx, w: w, control: http.NewResponseController(w), mirror: m, only: query.Get("service"), all: !query.Has("service"), changes: changes, leases: leases}
 	defer s.drop()
-	s.run(leases)
+	s.run()
 	return nil
 }
 
@@ -65,41 +72,53 @@ type stream struct {
 	mirror  *mirror
 	all     bool
 	only    string // the service that is asked for, unless all
+	changes bool   // are sent in place of whole states, where they are enough
+	leases  bool
 
 	seen   int64    // change
+	missed bool     // that all was forgotten: it has to begin anew
 	events []*event // that are to be sent, before
 	buffer bytes.Buffer
 	turn   int // of the leases
 }
 
 // run ends with the client, the server, or a client that does not take what it is sent.
-func (s *stream) run(leases bool) {
+func (s *stream) run() {
 	heartbeat := time.NewTicker(heartbeatTime)
 	defer heartbeat.Stop()
 	var clock <-chan time.Time
-	if leases {
+	if s.leases {
 		ticker := time.NewTicker(leasesTime)
 		defer ticker.Stop()
 		clock = ticker.C
 	}
 	for {
 		changed := s.gather()
-		if leases && s.buffer.Len()+len(s.events) > 0 {
-			s.addLeases()
+		if s.leases {
+			s.addLeases(s.newlyLeased())
 		}
-		if s.send() != nil {
+		if s.missed || s.send() != nil {
 			return
 		}
 		select {
 		case <-changed:
 		case <-clock:
-			s.addLeases()
+			s.addLeases(s.turns(s.leased()))
 		case <-heartbeat.C:
 			s.buffer.WriteString(":\n\n")
 		case <-s.ctx.Done():
 			return
 		}
 	}
+}
+
+// newlyLeased are instances of which the reader is told now. Others come by turns.
+func (s *stream) newlyLeased() []leased {
+	var all []leased
+	for _, event := range s.events {
+		all = append(all, event.leased...)
+	}
+	return all[:min(len(all), mostLeasesOnce)]
 }
 
 // send writes what was gathered.
@@ -140,8 +159,12 @@ func (s *stream) gather() <-chan struct{} {
 	m := s.mirror
 	m.lock.Lock()
 	defer m.lock.Unlock()
+	if s.seen > 0 && s.seen < m.forgottenAt && m.denied == nil {
+		s.missed = true
+		return m.changed
+	}
 	if service := m.services[s.only]; !s.all && service != nil && service.at > s.seen {
-		s.take(service.event)
+		s.take(s.eventOf(s.only, service))
 	}
 	if s.all {
 		s.gatherServices()
@@ -162,24 +185,35 @@ func (s *stream) gather() <-chan struct{} {
 
 // gatherServices takes all of them, but at first not those that are gone.
 func (s *stream) gatherServices() {
-	for _, service := range s.mirror.services {
+	for name, service := range s.mirror.services {
 		if service.at > s.seen && (s.seen > 0 || len(service.instances) > 0) {
-			s.take(service.event)
+			s.take(s.eventOf(name, service))
 		}
 	}
+}
+
+// eventOf is the change alone for a reader that has the state before.
+func (s *stream) eventOf(name string, service *mirrored) *event {
+	if s.changes && s.seen > 0 && s.seen >= service.before {
+		return service.difference
+	}
+	return service.wholeEvent(name)
 }
 
 func (s *stream) addCurrent() {
 	m := s.mirror
 	state := map[string]any{"current": m.current}
 	switch {
+	case m.current:
+		state["writable"] = m.writable
 	case m.denied != nil:
+		state["denied"] = true
 		state["reason"] = refusalOf(m.denied).reason
 	case !m.current:
 		state["reason"] = "etcd cannot be asked; this is the last known"
 	}
 	if _, known := m.services[s.only]; m.current && !s.all && !known {
-		s.take(newEvent(s.only, nil))
+		s.take(newWhole(s.only, nil))
 	}
 	s.addJSON("current", state)
 }
@@ -202,9 +236,9 @@ type leased struct {
 }
 
 // addLeases tells what is left of leases.
-func (s *stream) addLeases() {
+func (s *stream) addLeases(of []leased) {
 	services, values := map[string]map[string][2]int64{}, map[string][2]int64{}
-	for _, l := range s.turns(s.leased()) {
+	for _, l := range of {
 		answer, err := call(s.ctx, s.mirror.store, func(ctx context.Context) (*clientv3.LeaseTimeToLiveResponse, error) {
 			return s.mirror.store.client.TimeToLive(ctx, l.lease)
 		})

@@ -20,7 +20,7 @@ func (p *program) checkCommand() cli.Command {
 		Most:      -1,
 		Summary:   "look once whether a URL, a HOST:PORT or a program is well",
 		Example:   "envdiscover check http http://127.0.0.1:8080/healthz",
-		Options:   []cli.Option{{Name: "timeout", Argument: "D", Usage: "for D at most", Target: &timeout}},
+		Options:   []cli.Option{{Name: "timeout", Argument: "D", Usage: "wait for D at most", Target: &timeout}},
 		Alone:     true,
 		Run:       p.runs(func(ctx context.Context, c *call) error { return c.check(ctx, timeout) }),
 	}

@@ -23,9 +23,9 @@ type directing struct {
 func (p *program) directCommand() cli.Command {
 	d, s := &directing{ttl: discovery.DefaultTTL, timeout: directTimeout}, &selection{}
 	own := []cli.Option{
-		{Name: "value", Argument: "NAME", Usage: "of the value that PROGRAM prints", Target: &d.value},
-		{Name: "ttl", Argument: "D", Usage: "another takes over D after a death", Target: &d.ttl},
-		{Name: "timeout", Argument: "D", Usage: "for one run of PROGRAM; 0 is none", Target: &d.timeout},
+		{Name: "value", Argument: "NAME", Usage: "publish what PROGRAM prints as the value NAME", Target: &d.value},
+		{Name: "ttl", Argument: "D", Usage: "let another take over D after a death", Target: &d.ttl},
+		{Name: "timeout", Argument: "D", Usage: "end a run of PROGRAM after D; 0 never does", Target: &d.timeout},
 	}
 	return cli.Command{
 		Name:      "direct",

@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			prefix := filepath.Base(env.WorkDir)
 			env.Setenv("ENVDISCOVER_URL", "etcd://"+shared.Address+"/"+prefix)
 			env.Setenv("SERVER", shared.Address)
+			env.Setenv("PREFIX", "/"+prefix)
 			env.Setenv("UNREACHABLE", testservers.FreeAddress(t))
 			env.Setenv("CONTAINER_HOST", "10.20.30.40")
 			env.Setenv("GORACE", quickRace)

@@ -21,10 +21,10 @@ type finder struct {
 
 func (f *finder) options() []cli.Option {
 	return []cli.Option{
-		{Name: "wait", Argument: "D", Usage: "until it is there, or the registry is", Target: &f.wait},
+		{Name: "wait", Argument: "D", Usage: "wait up to D for an answer, and for the registry", Target: &f.wait},
 		{Name: "default", Argument: "V", Usage: "print V when nothing is found", Target: &f.def},
 		{Name: "default-on-error", Argument: "V", Usage: "print V when the registry cannot be asked", Target: &f.defaultOnError},
-		{Name: "follow", Usage: "hold: print each new one and say READY=1 behind it", Target: &f.follow},
+		{Name: "follow", Usage: "stay: print each new one and say READY=1 behind it", Target: &f.follow},
 	}
 }
 
@@ -106,7 +106,7 @@ func (a *answer) await(ctx context.Context, q question) error {
 	defer cancel()
 	var last finding
 	for f := range q.watch(ctx) {
-		if last = f; f.err == nil {
+		if last = f; f.err == nil || isUnfit(f.err) {
 			break
 		}
 	}
@@ -134,7 +134,7 @@ func (a *answer) hold(ctx context.Context, q question) error {
 			if !ok {
 				return last.err
 			}
-			if last = f; f.stale || f.err != nil && !impatient {
+			if last = f; f.stale || f.err != nil && !impatient && !isUnfit(f.err) {
 				continue
 			}
 		case <-patience.C:
@@ -163,6 +163,11 @@ func (a *answer) settle(f finding) error {
 		return nil
 	case a.given && errors.Is(f.err, discovery.ErrUnavailable):
 		return nil
+	case a.given && isUnfit(f.err):
+		a.Log.Warn("what there is now cannot be printed, the last one stays", "name", a.about, "error", f.err)
+		return nil
+	case isUnfit(f.err):
+		return f.err
 	case !nothing && exitCode(f.err) != exitUsage && a.defaultOnError != nil:
 		a.Log.Warn("the default stands for what cannot be read", "name", a.about, "error", f.err)
 		return a.print([]byte(*a.defaultOnError))

@@ -16,7 +16,7 @@ func (p *program) getCommand() cli.Command {
 		Most:      1,
 		Summary:   "print a value",
 		Example:   "envdiscover get DATABASE_URL --wait 30s",
-		Options:   append(f.options(), cli.Option{Name: "raw", Usage: "the bytes alone, no newline behind them", Target: &f.raw}),
+		Options:   append(f.options(), cli.Option{Name: "raw", Usage: "print the bytes alone, no newline behind them", Target: &f.raw}),
 		Run:       p.runs(func(ctx context.Context, c *call) error { return c.get(ctx, f) }),
 	}
 }

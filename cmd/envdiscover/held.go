@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/envharness/envharness/discovery"
@@ -47,13 +48,12 @@ func (c *call) openHeld(ctx context.Context, process *int) (held context.Context
 // endBySignal gives a context that the first signal ends; the next one ends the process. A signal that came in
 // ignored (nohup) stays ignored.
 func endBySignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	var caught []os.Signal
-	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		if !signal.Ignored(s) {
-			caught = append(caught, s)
-		}
-	}
-	ctx, stop := signal.NotifyContext(ctx, caught...)
+	ctx, stop := signal.NotifyContext(ctx, caught(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// caught are the signals that did not come in ignored.
+func caught(signals ...os.Signal) []os.Signal {
+	return slices.DeleteFunc(signals, signal.Ignored)
 }

@@ -39,12 +39,12 @@ func topics() []cli.Topic {
 
 // urlOption is for every command that asks a registry.
 func (p *program) urlOption() cli.Option {
-	return cli.Option{Name: "url", Argument: "URL", Topic: topicRegistry, Usage: "of the registry", Target: &p.url, Default: "what DOCKERD names, else this machine's"}
+	return cli.Option{Name: "url", Argument: "URL", Topic: topicRegistry, Usage: "ask the registry at URL", Target: &p.url, Default: "what DOCKERD names, else this machine's"}
 }
 
 // waitOption is for commands that ask once.
 func waitOption(wait *time.Duration) cli.Option {
-	return cli.Option{Name: "wait", Argument: "D", Usage: "for a registry that is away", Target: wait}
+	return cli.Option{Name: "wait", Argument: "D", Usage: "wait up to D for a registry that is away", Target: wait}
 }
 
 func jsonOption(json *bool) cli.Option {
@@ -60,14 +60,14 @@ type selection struct {
 
 func (s *selection) options() []cli.Option {
 	return []cli.Option{
-		{Name: "shard", Argument: "NAME", Usage: "only those of shard NAME", Target: &s.shard},
-		{Name: "tag", Argument: "NAME", Usage: "only those with tag NAME; repeatable", Target: &s.tags},
+		{Name: "shard", Argument: "NAME", Usage: "take only instances of shard NAME", Target: &s.shard},
+		{Name: "tag", Argument: "NAME", Usage: "take only instances with tag NAME; repeatable", Target: &s.tags},
 	}
 }
 
 // allOption asks for those that do not pass, too.
 func (s *selection) allOption() cli.Option {
-	return cli.Option{Name: "all", Usage: "those that do not pass, too", Target: &s.all}
+	return cli.Option{Name: "all", Usage: "take those that do not pass, too", Target: &s.all}
 }
 
 func (s *selection) query() discovery.Query {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/envharness/envharness/internal/cli"
+	"github.com/envharness/envharness/internal/sdnotify"
 )
 
 // program is what a run of envdiscover sees of the world.
@@ -31,9 +32,9 @@ func newProgram() *program {
 		stderr:       os.Stderr,
 		terminal:     term.IsTerminal(int(os.Stdout.Fd())),
 		lookupEnv:    os.LookupEnv,
-		notifySocket: os.Getenv("NOTIFY_SOCKET"),
+		notifySocket: os.Getenv(sdnotify.Variable),
 	}
-	os.Unsetenv("NOTIFY_SOCKET")
+	os.Unsetenv(sdnotify.Variable)
 	return p
 }
 

@@ -23,9 +23,9 @@ func (p *program) putCommand() cli.Command {
 		Summary:   "write a value; without VALUE it is what stdin has, to the byte",
 		Example:   "envdiscover put DATABASE_URL <url.txt",
 		Options: []cli.Option{
-			{Name: "ttl", Argument: "D", Usage: "it lasts for D; without, for ever", Target: &ttl},
-			{Name: "if-absent", Usage: "only if there is no such value, else exit 1", Target: &only.absent},
-			{Name: "if-unchanged", Argument: "FILE", Usage: "only if it still is what FILE has, to the byte, else exit 1", Target: &only.unchanged},
+			{Name: "ttl", Argument: "D", Usage: "let it last for D; without, for ever", Target: &ttl},
+			{Name: "if-absent", Usage: "write only if there is no such value, else exit 1", Target: &only.absent},
+			{Name: "if-unchanged", Argument: "FILE", Usage: "write only if it still is what FILE has, to the byte, else exit 1", Target: &only.unchanged},
 			waitOption(&wait),
 		},
 		Run: p.runs(func(ctx context.Context, c *call) error { return c.put(ctx, ttl, wait, only) }),

@@ -12,9 +12,9 @@ import (
 func (p *program) urlCommand() cli.Command {
 	a, s, f := &addresser{scheme: "http"}, &selection{}, &finder{}
 	own := []cli.Option{
-		{Name: "scheme", Argument: "SCHEME", Usage: "of the URL, and name of the port", Target: &a.scheme},
-		{Name: "path", Argument: "PATH", Usage: "of the URL, with a query if you like", Target: &a.path},
-		{Name: "private", Usage: "by its private host and ports", Target: &a.private},
+		{Name: "scheme", Argument: "SCHEME", Usage: "make it a URL of SCHEME, with the port of that name", Target: &a.scheme},
+		{Name: "path", Argument: "PATH", Usage: "append PATH, with a query if you like", Target: &a.path},
+		{Name: "private", Usage: "use the private host and port", Target: &a.private},
 	}
 	return cli.Command{
 		Name:      "url",

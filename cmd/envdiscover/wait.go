@@ -18,7 +18,7 @@ type waiter struct {
 func (p *program) waitCommand() cli.Command {
 	w, s := &waiter{count: 1, timeout: time.Minute}, &selection{}
 	own := []cli.Option{
-		{Name: "count", Argument: "N", Usage: "instances", Target: &w.count},
+		{Name: "count", Argument: "N", Usage: "wait for N instances", Target: &w.count},
 		{Name: "timeout", Argument: "D", Usage: "wait for D at most", Target: &w.timeout},
 	}
 	return cli.Command{

@@ -20,22 +20,24 @@ type exporting struct {
 }
 
 func newExporting() *exporting {
-	return &exporting{Config: docker.Config{Variable: docker.DefaultVariable, Realm: docker.DefaultRealm, DockerHealth: docker.HealthState}}
+	return &exporting{Config: docker.Config{Variable: docker.DefaultVariable, Realm: docker.DefaultRealm, DockerAddress: docker.AddressHost, DockerHealth: docker.HealthState}}
 }
 
 // options are those of --docker.
 func (e *exporting) options() []cli.Option {
 	return []cli.Option{
 		{Name: "docker", Topic: topicDocker, Usage: "announce the services of this machine's containers", Target: &e.enabled},
-		{Name: "registry", Argument: "URL", Topic: topicDocker, Usage: "of the registry to announce them in", Target: &e.RegistryURL, Default: "this one"},
-		{Name: "variable", Argument: "NAME", Topic: topicDocker, Usage: "of the variable that says what a container serves", Target: &e.Variable},
-		{Name: "host-ip", Argument: "ADDRESS", Topic: topicDocker, Usage: "of this machine for others, or IPv4,IPv6", Target: &e.HostIP, Default: "by the default route"},
-		{Name: "host-id", Argument: "NAME", Topic: topicDocker, Usage: "of this machine in IDs", Target: &e.HostID, Default: "its host name"},
-		{Name: "realm", Argument: "NAME", Topic: topicDocker, Usage: "of the part of the fleet", Target: &e.Realm},
-		{Name: "prefix", Argument: "NAME", Topic: topicDocker, Usage: "of the namespace in the registry", Target: &e.Prefix, Default: "its layout's"},
-		{Name: "docker-url", Argument: "URL", Topic: topicDocker, Usage: "of the engine", Target: &e.DockerURL, Default: "DOCKER_HOST, else its usual socket"},
-		{Name: "docker-health", Argument: "MODE", Topic: topicDocker, Usage: "state or ignore: whether a HEALTHCHECK is the state", Target: &e.DockerHealth},
-		{Name: "docker-allow", Argument: "GLOB", Topic: topicDocker, Usage: "of names that containers may publish; repeatable", Target: &e.DockerAllow, Default: "all"},
+		{Name: "registry", Argument: "URL", Topic: topicDocker, Usage: "register them in the registry at URL", Target: &e.RegistryURL, Default: "this one"},
+		{Name: "variable", Argument: "NAME", Topic: topicDocker, Usage: "read from variable NAME what a container serves", Target: &e.Variable},
+		{Name: "host-ip", Argument: "ADDRESS", Topic: topicDocker, Usage: "register this machine as ADDRESS, or as IPv4,IPv6", Target: &e.HostIP, Default: "by the default route"},
+		{Name: "host-id", Argument: "NAME", Topic: topicDocker, Usage: "call this machine NAME in IDs", Target: &e.HostID, Default: "its host name"},
+		{Name: "realm", Argument: "NAME", Topic: topicDocker, Usage: "say that this is the part NAME of the fleet", Target: &e.Realm},
+		{Name: "prefix", Argument: "NAME", Topic: topicDocker, Usage: "write below NAME in the registry", Target: &e.Prefix, Default: "its layout's"},
+		{Name: "docker-url", Argument: "URL", Topic: topicDocker, Usage: "ask the engine at URL", Target: &e.DockerURL, Default: "DOCKER_HOST, else its usual socket"},
+		{Name: "docker-address", Argument: "MODE", Topic: topicDocker, Usage: "register the address of the host, the container or container:NETWORK", Target: &e.DockerAddress},
+		{Name: "docker-health", Argument: "MODE", Topic: topicDocker, Usage: "take a HEALTHCHECK for the state (state), or ignore it", Target: &e.DockerHealth},
+		{Name: "docker-registrator", Topic: topicDocker, Usage: "register published ports as registrator does, by its SERVICE_…", Target: &e.DockerRegistrator},
+		{Name: "docker-allow", Argument: "GLOB", Topic: topicDocker, Usage: "let containers publish names like GLOB; repeatable", Target: &e.DockerAllow, Default: "all"},
 	}
 }
 

@@ -28,17 +28,17 @@ func topics() []cli.Topic {
 // registryOptions are the options of the registry itself.
 func registryOptions(o *registryd.Options) []cli.Option {
 	return []cli.Option{
-		{Name: "data", Argument: "DIR", Usage: "of the embedded etcd", Target: &o.Data, Default: dataDirectory},
-		{Name: "etcd", Argument: "URL", Usage: "of an etcd of yours to stand in front of", Target: &o.Etcd},
-		{Name: "listen", Argument: "ADDRESS", Usage: "as HOST:PORT or unix:PATH; repeatable", Target: &o.Listen, Default: "127.0.0.1:7171"},
+		{Name: "data", Argument: "DIR", Usage: "keep the data of the embedded etcd in DIR", Target: &o.Data, Default: dataDirectory},
+		{Name: "etcd", Argument: "URL", Usage: "stand in front of the etcd at URL, and embed none", Target: &o.Etcd},
+		{Name: "listen", Argument: "ADDRESS", Usage: "listen at HOST:PORT or unix:PATH; repeatable", Target: &o.Listen, Default: "127.0.0.1:7171"},
 		{Name: "containers", Usage: "serve this machine's containers too, on Docker bridges", Target: &o.Containers},
-		{Name: "bridge", Argument: "NAME", Usage: "of one that is not docker0 or br-…; repeatable", Target: &o.Bridges},
+		{Name: "bridge", Argument: "NAME", Usage: "take NAME for a Docker bridge, as docker0 and br-…; repeatable", Target: &o.Bridges},
 		{Name: "auth", Usage: "ask everyone for a user of etcd", Target: &o.Auth},
-		{Name: "cert", Argument: "FILE", Usage: "of the certificate, PEM; --listen then speaks TLS", Target: &o.Cert},
-		{Name: "key", Argument: "FILE", Usage: "of its key, PEM", Target: &o.Key},
-		{Name: "ca", Argument: "FILE", Usage: "of the authority, PEM, whose certificates clients need", Target: &o.CA},
+		{Name: "cert", Argument: "FILE", Usage: "speak TLS, with the certificate in FILE, PEM", Target: &o.Cert},
+		{Name: "key", Argument: "FILE", Usage: "use the certificate's key in FILE, PEM", Target: &o.Key},
+		{Name: "ca", Argument: "FILE", Usage: "ask clients for a certificate of the authority in FILE, PEM", Target: &o.CA},
 		{Name: "insecure", Usage: "allow addresses off loopback without --auth or TLS", Target: &o.Insecure},
-		{Name: "host", Argument: "NAME", Usage: "that browsers may know this by; repeatable", Target: &o.Hosts},
+		{Name: "host", Argument: "NAME", Usage: "let browsers know this server as NAME; repeatable", Target: &o.Hosts},
 	}
 }
 

@@ -23,11 +23,11 @@ func askCommands(signals *harness.Signals) []cli.Command {
 
 func askCommand(signals *harness.Signals, request, about string) cli.Command {
 	socket, format := harness.DefaultSocket, "json"
-	options := []cli.Option{{Name: "socket", Argument: "PATH", Usage: "reach the harness there", Target: &socket}}
+	options := []cli.Option{{Name: "socket", Argument: "PATH", Usage: "reach the harness at PATH", Target: &socket}}
 	listed, summary := "-", ""
 	if request == harness.RequestStatus {
 		listed, summary = "", "ask a running harness; so do ready, drain and resume"
-		options = append(options, cli.Option{Name: "format", Argument: "FORMAT", Usage: "json, or prometheus for the textfile collector of the node exporter", Target: &format})
+		options = append(options, cli.Option{Name: "format", Argument: "FORMAT", Usage: "print as json, or as prometheus for the node exporter's textfile collector", Target: &format})
 	}
 	return cli.Command{
 		Name:    request,

@@ -68,12 +68,12 @@ func (s *settings) options(topics ...string) []cli.Option {
 func (s *settings) table() []cli.Option {
 	init := &s.Init
 	return []cli.Option{
-		{Name: "environment", Argument: "DIR", Topic: directories, Usage: "its entries are the variables; repeatable, a later DIR's entry replaces an earlier one's", Target: &s.Environment},
-		{Name: "export", Argument: "DIR", Topic: directories, Usage: "its executables announce the service; repeatable, run in the order given", Target: &s.Export},
+		{Name: "environment", Argument: "DIR", Topic: directories, Usage: "make DIR's entries the variables; repeatable, a later DIR's entry replaces an earlier one's", Target: &s.Environment},
+		{Name: "export", Argument: "DIR", Topic: directories, Usage: "announce the service by DIR's executables; repeatable, run in the order given", Target: &s.Export},
 
-		{Name: "secrets", Argument: "DIR", Topic: directories, Usage: "a mount of secrets: its files are variables, and nothing there runs; repeatable", Target: &s.Secrets},
+		{Name: "secrets", Argument: "DIR", Topic: directories, Usage: "make DIR's files variables and run none: a mount of secrets; repeatable", Target: &s.Secrets},
 
-		{Name: "names", Argument: "POLICY", Topic: entries, Usage: "for a name that is no variable's: strict (an error), skip, or upper (tls.crt is TLS_CRT)", Target: (*string)(&s.Names)},
+		{Name: "names", Argument: "POLICY", Topic: entries, Usage: "treat a name that is no variable's as an error (strict), skip it, or make one: upper (tls.crt is TLS_CRT)", Target: (*string)(&s.Names)},
 		{Name: "executable", Argument: "POLICY", Topic: entries, Usage: "tell an executable by its mode, or by its content (#! or ELF): for mounts with one mode for all", Target: (*string)(&s.Executable)},
 		{Name: "expand-files", Topic: entries, Usage: "let NAME be the content of the file that NAME_FILE names, unless NAME is set", Target: &s.ExpandFiles},
 
@@ -88,7 +88,7 @@ func (s *settings) table() []cli.Option {
 		{Name: "cache", Argument: "DIR", Topic: failures, Usage: "keep the last good values in DIR; one whose executable fails is taken from there, with a warning", Target: &s.Cache},
 		{Name: "cache-max-age", Argument: "D", Topic: failures, Usage: "do not take a value that is older than D", Target: &s.CacheMaxAge},
 
-		{Name: "env-file", Argument: "FILE", Topic: values, Usage: "a dotenv file, read first; repeatable, a later FILE wins", Target: &s.EnvFiles},
+		{Name: "env-file", Argument: "FILE", Topic: values, Usage: "read FILE first, in dotenv form; repeatable, a later FILE wins", Target: &s.EnvFiles},
 		{Name: "require", Argument: "NAME,…", Topic: values, Usage: "fail when one of them is unset or empty; repeatable", Target: &s.Require},
 		{Name: "empty", Argument: "POLICY", Topic: values, Usage: "keep an empty value, unset its name, or fail", Target: (*string)(&s.Empty)},
 		{Name: "prefer-inherited", Topic: values, Usage: "let a variable that is already set win, and do not run its executable", Target: &s.PreferInherited},
@@ -96,7 +96,7 @@ func (s *settings) table() []cli.Option {
 		{Name: "pass", Argument: "GLOB,…", Topic: values, Usage: "let these inherited names through --pristine; repeatable", Target: &s.Pass},
 
 		{Name: "as-file", Argument: "GLOB,…", Topic: commandOptions, Usage: "put these variables' values into files, and let NAME_FILE name NAME's; repeatable", Target: &s.AsFile},
-		{Name: "files", Argument: "DIR", Topic: commandOptions, Usage: "put those files there", Target: &s.Files},
+		{Name: "files", Argument: "DIR", Topic: commandOptions, Usage: "put those files into DIR", Target: &s.Files},
 		{Name: "prepare", Argument: "PATH", Topic: commandOptions, Usage: "run PATH before COMMAND, with its variables, and fail if it fails; repeatable", Target: &s.Prepare},
 		{Name: "user", Argument: "USER[:GROUP]", Topic: commandOptions, Usage: "run COMMAND as USER, by name or number", Target: &s.User},
 		{Name: "chdir", Argument: "DIR", Topic: commandOptions, Usage: "run COMMAND in DIR", Target: &s.Chdir},
@@ -108,17 +108,17 @@ func (s *settings) table() []cli.Option {
 		{Name: "group", Topic: initOptions, Usage: "forward signals to COMMAND's process group", Target: &init.Group},
 		{Name: "expect-exit", Argument: "CODE=CODE,…", Topic: initOptions, Usage: "exit with another code than COMMAND's; repeatable", Target: &s.expectExit},
 		{Name: "parent-death-signal", Argument: "SIG", Topic: initOptions, Usage: "get this signal when the harness's parent dies", Target: &s.parentDeathSignal},
-		{Name: "socket", Argument: "PATH", Topic: initOptions, Usage: "listen there for status, ready, drain and resume", Target: &init.Socket},
+		{Name: "socket", Argument: "PATH", Topic: initOptions, Usage: "listen at PATH for status, ready, drain and resume", Target: &init.Socket},
 
 		{Name: "refresh", Argument: "D", Topic: changes, Usage: "resolve again every D, ±10 %", Target: &init.Refresh},
-		{Name: "on-change", Argument: "POLICY", Topic: changes, Usage: "for a changed value: restart, signal=SIG, exec=PATH (which runs with the new values), exit or none", Target: &s.onChange},
+		{Name: "on-change", Argument: "POLICY", Topic: changes, Usage: "do this when a value changed: restart, signal=SIG, exec=PATH (which runs with the new values), exit or none", Target: &s.onChange},
 		{Name: "change-delay", Argument: "D", Topic: changes, Usage: "wait a random time up to D before it, so that a fleet does not follow at once", Target: &init.Delay},
 		{Name: "write", Argument: "FILE", Topic: changes, Usage: "keep a dotenv file with the values current", Target: &init.Write},
 
-		{Name: "ready", Argument: "notify|PATH", Topic: readiness, Usage: "COMMAND is ready when it says so, or when PATH exits 0", Target: &init.Ready},
-		{Name: "health", Argument: "PATH", Topic: readiness, Usage: "COMMAND is well while PATH exits 0", Target: &init.Health},
-		{Name: "health-interval", Argument: "D", Topic: readiness, Usage: "run it every D", Target: &init.HealthInterval},
-		{Name: "health-failures", Argument: "N", Topic: readiness, Usage: "COMMAND is unhealthy when it fails N times in a row", Target: &init.HealthFailures},
+		{Name: "ready", Argument: "notify|PATH", Topic: readiness, Usage: "take COMMAND for ready when it says so, or when PATH exits 0", Target: &init.Ready},
+		{Name: "health", Argument: "PATH", Topic: readiness, Usage: "take COMMAND for well while PATH exits 0", Target: &init.Health},
+		{Name: "health-interval", Argument: "D", Topic: readiness, Usage: "run that every D", Target: &init.HealthInterval},
+		{Name: "health-failures", Argument: "N", Topic: readiness, Usage: "take COMMAND for unhealthy when it fails N times in a row", Target: &init.HealthFailures},
 		{Name: "export-when-ready", Topic: readiness, Usage: "run /export once COMMAND is ready, with the resolved variables", Target: &init.ExportWhenReady},
 
 		{Name: "timeline", Topic: timelines, Usage: "show start-up as bars on stderr", Target: &s.Timeline},

@@ -22,7 +22,7 @@ type printing struct {
 func printCommand(s *settings, signals *harness.Signals) cli.Command {
 	p := &printing{format: string(harness.FormatSh)}
 	own := []cli.Option{
-		{Name: "format", Argument: "FORMAT", Usage: "sh, dotenv, json, nul, docker, or table for people", Target: &p.format},
+		{Name: "format", Argument: "FORMAT", Usage: "print as sh, dotenv, json, nul or docker, or as a table for people", Target: &p.format},
 		{Name: "output", Argument: "FILE", Usage: "write to FILE, mode 0600, all or nothing", Target: &p.output},
 		{Name: "all", Usage: "print what is inherited, too", Target: &p.all},
 		{Name: "mask", Usage: "hide the values", Target: &p.mask},

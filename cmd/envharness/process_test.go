@@ -370,6 +370,8 @@ func TestBinary(t *testing.T) {
 			t.Errorf("%s is a registry's client", name)
 		case strings.HasPrefix(name, "github.com/envharness/envharness/discovery"), strings.HasPrefix(name, "github.com/envharness/envharness/registryd"):
 			t.Errorf("%s belongs to discovery: executables are what joins the two", name)
+		case strings.HasPrefix(name, "github.com/envharness/envharness/internal/cli/"):
+			t.Errorf("%s is for what is generated, not for every container", name)
 		}
 	}
 }

@@ -102,6 +102,16 @@ func restore(t testing.TB, raw *api.Client, snapshot string) {
 	require.NoError(t, raw.Snapshot().Restore(nil, strings.NewReader(snapshot)))
 }
 
+func TestConformancePlain(t *testing.T) {
+	server := testservers.ConsulAgent(t, nil)
+	registrytest.Run(t, registrytest.Server{
+		Engine:      Engine,
+		URL:         func(prefix string) string { return "consul://" + server.Address + "/" + prefix + "?layout=plain" },
+		MinTTL:      minTTL,
+		ValuesAlone: true,
+	})
+}
+
 // The layout containerpilot has the catalogue alone, where nothing keeps one test's services from another's: so
 // each test has an agent of its own. What is long and the same for all layouts is left to the other.
 func TestConformanceContainerPilot(t *testing.T) {

@@ -46,7 +46,7 @@ The token needs key:write and session:write, service:write and node:read; in KV 
 		Limits: "A value with a TTL is kept by a session: it lasts 10s at least and up to twice its TTL. containerpilot " +
 			"has one port an instance and no states: who does not pass is not there.",
 	},
-	Layouts: []string{"native", "containerpilot"},
+	Layouts: []string{"native", "containerpilot", "plain"},
 	Options: []discovery.Option{
 		{Name: optionDatacenter, Help: "read there, and write values without a TTL; all else is in the agent's own"},
 		{Name: optionDeregister, Help: "how long a dead service stays in the catalogue, 1m or more, 0 for ever; 10m"},

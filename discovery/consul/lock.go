@@ -30,12 +30,15 @@ func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
 func (l *lock) Lost() <-chan struct{} { return l.lost }
 
 func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
+	grant := driver.Grant{TTL: l.ttl}
 	err := do(ctx, l.backend, func(ctx context.Context, client *client) error {
 		if err := l.open(ctx, client); err != nil {
 			return err
 		}
-		err := write(ctx, client, &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Session: l.session})
+		results, err := transact(client, strong(ctx), &api.KVTxnOp{Verb: api.KVLock, Key: l.key, Session: l.session})
 		switch {
+		case err == nil && len(results) == 1 && results[0].KV != nil:
+			grant.Token = int64(results[0].KV.ModifyIndex)
 		case errors.Is(err, errNoSession):
 			l.session = ""
 			return discovery.Mark(discovery.ErrUnavailable, err)
@@ -50,7 +53,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 		session := l.session
 		l.backend.registry.Go(watching, func(ctx context.Context) { l.watch(ctx, session) })
 	}
-	return driver.Grant{TTL: l.ttl}, err
+	return grant, err
 }
 
 // watch tells when the session has the key no more.
@@ -76,7 +79,8 @@ func holder(item driver.Item) string {
 	return item.Note.(*api.KVPair).Session
 }
 
-// open makes a session, unless there is one still.
+// open makes a session, unless there is one still. It ends by its TTL alone: a holder whose agent the others take for
+// failed, and that may not know it yet, has its lock as long as it was promised.
 func (l *lock) open(ctx context.Context, client *client) error {
 	if l.session != "" {
 		there, err := renewSession(ctx, client, l.session)
@@ -87,7 +91,7 @@ func (l *lock) open(ctx context.Context, client *client) error {
 	if err := l.backend.atHome(ctx, client); err != nil {
 		return err
 	}
-	session, _, err := client.Session().Create(newSession(l.key, l.ttl), writing(ctx))
+	session, _, err := client.Session().CreateNoChecks(newSession(l.key, l.ttl), writing(ctx))
 	l.session = session
 	return err
 }

@@ -74,6 +74,9 @@ func (b *backend) Follow(key string) driver.Source {
 	s := &source{backend: b, key: plain(key), given: map[string]driver.Item{}}
 	services := b.layout.ServicesPrefix()
 	switch name, is := strings.CutPrefix(key, services); {
+	case key == b.layout.ValuesPrefix():
+		s.prefix = plain(key)
+		s.queries = []query{s.queryTree}
 	case !is || !strings.HasSuffix(key, "/"):
 		s.queries = []query{s.queryKey}
 	case b.isContainerpilot():
@@ -109,7 +112,7 @@ func (s *source) read(ctx context.Context, indexes []uint64) (driver.Changes, er
 	})
 	c := s.changes(slices.Collect(maps.Values(s.given)))
 	c.Whole = true
-	if s.name == "" && len(c.Items) == 0 {
+	if s.name == "" && s.prefix == "" && len(c.Items) == 0 {
 		c.Items = []driver.Item{{Key: "/" + s.key, Gone: true}}
 	}
 	return c, err
@@ -263,7 +266,36 @@ func (s *source) queryKey(ctx context.Context, client *client, q *api.QueryOptio
 	}, meta.LastIndex, nil
 }
 
+// queryTree asks for all values.
+func (s *source) queryTree(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+	entries, index, err := s.entries(ctx, client, q)
+	return func() []driver.Item {
+		s.index = index
+		s.some.Store(len(entries) > 0)
+		now := make(map[string]driver.Item, len(entries))
+		for _, entry := range entries {
+			item := itemOf(entry)
+			now[item.Key] = item
+		}
+		return s.difference(now)
+	}, index, err
+}
+
 func (s *source) queryRecords(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+	entries, index, err := s.entries(ctx, client, q)
+	return func() []driver.Item {
+		s.index = index
+		s.records = map[string]*api.KVPair{}
+		for _, entry := range entries {
+			s.records[entry.Key] = entry
+		}
+		s.some.Store(len(s.records) > 0)
+		return s.joined()
+	}, index, err
+}
+
+// entries asks for all that stands below the prefix.
+func (s *source) entries(ctx context.Context, client *client, q *api.QueryOptions) (api.KVPairs, uint64, error) {
 	entries, meta, err := client.KV().List(listed(s.prefix), q)
 	if err == nil && len(entries) == 0 && (q.WaitIndex == 0 || s.some.Load()) {
 		err = s.backend.mayRead(ctx, client, s.prefix)
@@ -271,17 +303,8 @@ func (s *source) queryRecords(ctx context.Context, client *client, q *api.QueryO
 	if err != nil {
 		return nil, 0, err
 	}
-	return func() []driver.Item {
-		s.index = meta.LastIndex
-		s.records = map[string]*api.KVPair{}
-		for _, entry := range entries {
-			if strings.HasPrefix(entry.Key, s.prefix) { // see listed
-				s.records[entry.Key] = entry
-			}
-		}
-		s.some.Store(len(s.records) > 0)
-		return s.joined()
-	}, meta.LastIndex, nil
+	others := func(entry *api.KVPair) bool { return !strings.HasPrefix(entry.Key, s.prefix) } // see listed
+	return slices.DeleteFunc(entries, others), meta.LastIndex, nil
 }
 
 // notable are the catalogue's entries that say more than a record: most do not.

@@ -22,6 +22,9 @@ type Space interface {
 
 	// Remove deletes a key that is there.
 	Remove(key string) error
+
+	// Changes counts what was written and removed.
+	Changes() int64
 }
 
 // Exclusive is all single steps of an engine that can keep others out for some of them together: it calls f while
@@ -155,8 +158,17 @@ type ownedLock struct {
 	hub *Hub
 }
 
-func (l *ownedLock) Acquire(ctx context.Context) (Grant, error) {
-	return l.Announce(ctx, Record{Key: l.key}, false)
+func (l *ownedLock) Acquire(ctx context.Context) (grant Grant, err error) {
+	grant.TTL = l.ttl
+	err = l.do(ctx, func(s Space, _ Item, whose error) error {
+		if whose == discovery.ErrConflict {
+			return whose
+		}
+		err := s.Write(l.key, nil, l.owner, l.ttl)
+		grant.Token = s.Changes()
+		return err
+	})
+	return grant, err
 }
 
 func (l *ownedLock) WaitReleased(ctx context.Context) error {

@@ -17,6 +17,7 @@ const heartbeatInterval = 2 * time.Second
 type Hub struct {
 	follow   func(key string) Source
 	decode   func(Item) (discovery.Instance, bool)
+	values   string                      // the prefix below which there are values, and no instances
 	ping     func(context.Context) error // nil: sources notice an outage by themselves
 	pace     time.Duration
 	patience time.Duration // of who begins to watch
@@ -130,8 +131,8 @@ func newSharedWatch(h *Hub, key string) *sharedWatch {
 	return w
 }
 
-// ofInstances reports whether it follows records, and not one key.
-func (w *sharedWatch) ofInstances() bool { return w.key[len(w.key)-1] == '/' }
+// ofInstances reports whether it follows records, and not one key or values.
+func (w *sharedWatch) ofInstances() bool { return w.key[len(w.key)-1] == '/' && w.key != w.hub.values }
 
 // outage marks what is known as the last known.
 func (w *sharedWatch) outage(err error) {

@@ -69,6 +69,7 @@ type Detacher interface {
 // Grant is what the engine gave.
 type Grant struct {
 	TTL   time.Duration
+	Token int64         // of a lock: greater than that of each earlier holder; 0 where the engine has none
 	Every time.Duration // how often to renew; a third of the TTL when 0
 }
 

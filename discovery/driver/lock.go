@@ -83,15 +83,21 @@ func (l leadership) Close() error {
 	return l.registry.Fail("release the lead of", l.name, l.Term.Close())
 }
 
+// renewalRest is the most that lies between a renewal that failed and the next try.
+const renewalRest = time.Second
+
 // Term is the time in which a process holds a lock.
 type Term struct {
-	lock  Lock
-	grant Grant
-	until time.Time       // when the lock may be another's, unless it is renewed
-	lost  <-chan struct{} // nil: the lock does not notice
+	lock   Lock
+	grant  Grant
+	until  time.Time                         // when the lock may be another's, unless it is renewed
+	margin func(time.Duration) time.Duration // by how much Done is closed before that; nil: 0
+	kept   bool                              // it is released by Close alone
+	once   bool                              // it is not waited for
+	lost   <-chan struct{}                   // nil: the lock does not notice
 
 	life    context.Context // ends with Close
-	end     context.CancelFunc
+	stop    context.CancelFunc
 	done    chan struct{}
 	release func() error // does it once
 }
@@ -100,11 +106,16 @@ type Term struct {
 // term is closed. While the registry is unreachable it tries again; every other error is given as it is, and ctx's
 // own when that has ended.
 func Campaign(ctx context.Context, group *Group, lock Lock, name string, log *slog.Logger) (*Term, error) {
-	t := &Term{lock: lock, done: make(chan struct{})}
+	return campaign(ctx, group, &Term{lock: lock}, name, log)
+}
+
+func campaign(ctx context.Context, group *Group, t *Term, name string, log *slog.Logger) (*Term, error) {
+	lock := t.lock
+	t.done = make(chan struct{})
 	if notifier, can := lock.(LossNotifier); can {
 		t.lost = notifier.Lost()
 	}
-	t.life, t.end = context.WithCancel(context.Background())
+	t.life, t.stop = context.WithCancel(context.Background())
 	t.release = sync.OnceValue(t.giveUp)
 	var backoff discovery.Backoff
 	for {
@@ -120,7 +131,7 @@ func Campaign(ctx context.Context, group *Group, lock Lock, name string, log *sl
 			group.Go(context.Background(), t.keep)
 			return t, nil
 		}
-		if errors.Is(err, discovery.ErrConflict) { // there is a leader
+		if errors.Is(err, discovery.ErrConflict) && !t.once { // there is a leader
 			if err = lock.WaitReleased(ctx); err == nil {
 				backoff.Reset()
 				continue
@@ -131,11 +142,11 @@ func Campaign(ctx context.Context, group *Group, lock Lock, name string, log *sl
 			again, err = false, ctx.Err()
 		}
 		if !again {
-			t.end()
+			t.stop()
 			_ = t.release() // the last try may have been carried out
 			return nil, err
 		}
-		log.Warn("cannot stand for election, trying again", "name", name, "error", err)
+		log.Warn("cannot ask for the lock, trying again", "name", name, "error", err)
 	}
 }
 
@@ -144,7 +155,7 @@ func (t *Term) Done() <-chan struct{} { return t.done }
 
 // Close ends the term and releases the lock, at once if the registry can be reached.
 func (t *Term) Close() error {
-	t.end()
+	t.stop()
 	<-t.done
 	return t.release()
 }
@@ -159,13 +170,13 @@ func (t *Term) giveUp() error {
 func (t *Term) keep(ctx context.Context) {
 	defer func() {
 		close(t.done)
-		if t.life.Err() == nil { // who has lost it stands in nobody's way
+		if t.life.Err() == nil && !t.kept { // who has lost it stands in nobody's way
 			_ = t.release()
 		}
 	}()
 	every := time.NewTicker(t.grant.every())
 	defer every.Stop()
-	last := time.NewTimer(time.Until(t.until))
+	last := time.NewTimer(time.Until(t.end()))
 	defer last.Stop()
 	for {
 		select {
@@ -182,7 +193,10 @@ func (t *Term) keep(ctx context.Context) {
 		err := t.renew(ctx)
 		if err == nil {
 			t.until = asked.Add(t.grant.TTL)
-			last.Reset(time.Until(t.until))
+			last.Reset(time.Until(t.end()))
+			every.Reset(t.grant.every())
+		} else {
+			every.Reset(min(t.grant.every(), renewalRest))
 		}
 		if isAny(err, discovery.ErrConflict, discovery.ErrDenied) {
 			return
@@ -192,8 +206,16 @@ func (t *Term) keep(ctx context.Context) {
 
 // renew tries once, until the lock may be another's or the term is closed.
 func (t *Term) renew(ctx context.Context) error {
-	ctx, cancel := context.WithDeadline(ctx, t.until)
+	ctx, cancel := context.WithDeadline(ctx, t.end())
 	defer cancel()
 	defer context.AfterFunc(t.life, cancel)()
 	return t.lock.Renew(ctx)
+}
+
+// end is when the term is over, unless it is renewed.
+func (t *Term) end() time.Time {
+	if t.margin == nil {
+		return t.until
+	}
+	return t.until.Add(-t.margin(t.grant.TTL))
 }

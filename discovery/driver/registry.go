@@ -36,6 +36,7 @@ func Open(config discovery.Config, keys layout.Layout, backend Backend, pace tim
 	r.Hub = &Hub{
 		follow:   backend.Follow,
 		decode:   r.decode,
+		values:   keys.ValuesPrefix(),
 		pace:     pace,
 		patience: 2 * config.Timeout,
 		group:    r.group,
@@ -186,6 +187,9 @@ func (r *Registry) Services(ctx context.Context) ([]string, error) {
 }
 
 func (r *Registry) services(ctx context.Context) ([]string, error) {
+	if err := layout.ValuesAlone(r.Layout); err != nil {
+		return nil, err
+	}
 	if lister, can := r.backend.(ServiceLister); can {
 		return lister.ListServices(ctx)
 	}

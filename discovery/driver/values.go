@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/layout"
 )
 
 // Get is that of discovery.Values.
@@ -91,16 +93,93 @@ func (r *Registry) List(ctx context.Context) ([]string, error) {
 		return nil, r.Fail("list values", "", err)
 	}
 	names := []string{}
+	skip := skipper{log: r.Config.Log}
 	for _, key := range keys {
 		name, err := r.Layout.ValueName(key)
 		if err != nil {
-			r.Config.Log.Warn("skipping a key that is no value", "key", key, "error", err)
+			skip.add(key, err)
 			continue
 		}
 		names = append(names, name)
 	}
+	skip.warn()
 	slices.Sort(names)
 	return names, nil
+}
+
+// GetAll is that of discovery.AllValues.
+func (r *Registry) GetAll(ctx context.Context) (map[string][]byte, error) {
+	all, err := r.backend.List(ctx, r.Layout.ValuesPrefix())
+	if err != nil {
+		return nil, r.Fail("read values", "", err)
+	}
+	skip := skipper{log: r.Config.Log}
+	defer skip.warn()
+	return r.valuesOf(all.Items, &skip), nil
+}
+
+// WatchAll is that of discovery.AllValues.
+func (r *Registry) WatchAll(ctx context.Context) (<-chan discovery.ValueSet, error) {
+	p := r.Hub.join(r.Layout.ValuesPrefix(), discovery.Query{All: true})
+	skip := skipper{log: r.Config.Log}
+	return watch(ctx, r.Hub, &watcher[discovery.ValueSet]{
+		op:     "watch values",
+		places: []*place{p},
+		see: func() discovery.ValueSet {
+			defer skip.warn()
+			return discovery.ValueSet{Values: r.valuesOf(p.all(), &skip)}
+		},
+		stale: func(s discovery.ValueSet) discovery.ValueSet {
+			s.Stale = true
+			return s
+		},
+	})
+}
+
+// valuesOf gives the values among items, by their names, be it that no variable can have one.
+func (r *Registry) valuesOf(items []Item, skip *skipper) map[string][]byte {
+	values := make(map[string][]byte, len(items))
+	for _, item := range items {
+		name, err := r.Layout.ValueName(item.Key)
+		switch {
+		case item.Gone:
+		case name == "":
+			skip.add(item.Key, err)
+		default:
+			values[name] = item.Value
+		}
+	}
+	return values
+}
+
+// skipper tells of keys among the values that are none.
+type skipper struct {
+	log    *slog.Logger
+	told   map[string]bool // so that a watch does not repeat itself
+	deeper []string        // since the last warn
+}
+
+func (s *skipper) add(key string, err error) {
+	switch {
+	case errors.Is(err, layout.ErrForeign) || s.told[key]:
+		return
+	case errors.Is(err, layout.ErrDeeper):
+		s.deeper = append(s.deeper, key)
+	default:
+		s.log.Warn("skipping a key that is no value", "key", key, "error", err)
+	}
+	if s.told == nil {
+		s.told = map[string]bool{}
+	}
+	s.told[key] = true
+}
+
+// warn tells of all that stand deeper at once: a prefix that is one too short may have thousands.
+func (s *skipper) warn() {
+	if len(s.deeper) > 0 {
+		s.log.Warn("skipping keys that stand deeper than this prefix's values", "count", len(s.deeper), "one", slices.Min(s.deeper))
+	}
+	s.deeper = nil
 }
 
 // WatchValue is that of discovery.Values.

@@ -259,6 +259,17 @@ func (w *sharedWatch) item() Item {
 	return Item{Key: w.key, Gone: true}
 }
 
+// all gives what stands at the keys that are followed, in any order.
+func (w *sharedWatch) all() []Item {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	items := make([]Item, 0, len(w.items))
+	for _, one := range w.items {
+		items = append(items, one.item)
+	}
+	return items
+}
+
 // fewAtOnce is how many decodings are worth a goroutine.
 const fewAtOnce = 256
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/consul"
+	"github.com/envharness/envharness/discovery/dns"
 	"github.com/envharness/envharness/discovery/etcd"
 	"github.com/envharness/envharness/discovery/etcd2"
 	"github.com/envharness/envharness/discovery/memory"
@@ -15,6 +16,7 @@ import (
 // All is every engine there is, one a line.
 var All = discovery.NewEngines(
 	consul.Engine,
+	dns.Engine,
 	etcd.Engine,
 	etcd2.Engine,
 	memory.Engine,

@@ -32,6 +32,16 @@ func TestConformanceEmbedded(t *testing.T) {
 	conformance(t, server, net.JoinHostPort(namespace.Far, port), namespace.Cut, namespace.Mend)
 }
 
+func TestConformancePlain(t *testing.T) {
+	server := testservers.EmbeddedEtcd(t)
+	registrytest.Run(t, registrytest.Server{
+		Engine:      Engine,
+		URL:         func(prefix string) string { return "etcd://" + server.Address + "/" + prefix + "?layout=plain" },
+		MinTTL:      2 * time.Second,
+		ValuesAlone: true,
+	})
+}
+
 // Debian's etcd, partitioned by a link that swallows.
 func TestConformanceDebian(t *testing.T) {
 	server := testservers.DebianEtcd(t)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/layout"
 )
 
 // session is an etcd lease that the client keeps alive. It implements driver.ServerLease.
@@ -106,6 +107,9 @@ type lease struct {
 }
 
 func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease {
+	if keys, is := b.registry.Layout.(layout.SkyDNS); is {
+		return newSkyDNSLease(b, keys, ttl)
+	}
 	return &lease{backend: b, ttl: ttl}
 }
 

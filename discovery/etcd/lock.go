@@ -2,9 +2,11 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/envharness/envharness/discovery"
@@ -46,7 +48,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 			l.before = string(older.Kvs[0].Key)
 			return driver.Grant{}, discovery.ErrConflict
 		}
-		return driver.Grant{TTL: l.session.ttl}, nil
+		return driver.Grant{TTL: l.session.ttl, Token: l.created}, nil
 	})
 }
 
@@ -109,7 +111,19 @@ func (l *lock) WaitReleased(ctx context.Context) error {
 	return err
 }
 
-func (l *lock) Renew(ctx context.Context) error { return l.fenced(ctx) }
+// Renew makes sure of the lease itself: the client may keep it alive no more while the key still stands.
+func (l *lock) Renew(ctx context.Context) error {
+	_, err := call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
+		return client.KeepAliveOnce(ctx, l.session.id)
+	})
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return driver.ErrNotLeading
+	}
+	if err != nil {
+		return err
+	}
+	return l.fenced(ctx)
+}
 
 func (l *lock) Release(ctx context.Context) error {
 	if l.session == nil {

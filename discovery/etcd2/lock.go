@@ -23,12 +23,15 @@ func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
 }
 
 func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
-	return driver.Grant{TTL: l.ttl}, do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
-		_, err := keys.Set(ctx, l.key, l.token, &client.SetOptions{TTL: l.ttl, PrevExist: client.PrevNoExist})
+	return call(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) (driver.Grant, error) {
+		response, err := keys.Set(ctx, l.key, l.token, &client.SetOptions{TTL: l.ttl, PrevExist: client.PrevNoExist})
 		if refused(err, client.ErrorCodeNodeExist) {
-			return l.refresh(ctx, keys) // it may be ours, by a call that had no answer
+			response, err = l.refresh(ctx, keys) // it may be ours, by a call that had no answer
 		}
-		return err
+		if err != nil {
+			return driver.Grant{}, err
+		}
+		return driver.Grant{TTL: l.ttl, Token: int64(response.Node.CreatedIndex)}, nil
 	})
 }
 
@@ -36,15 +39,18 @@ func (l *lock) WaitReleased(ctx context.Context) error {
 	return l.registry.Await(ctx, l.key, func(item driver.Item) bool { return item.Gone })
 }
 
-func (l *lock) Renew(ctx context.Context) error { return do(ctx, l.backend, l.refresh) }
+func (l *lock) Renew(ctx context.Context) error {
+	_, err := call(ctx, l.backend, l.refresh)
+	return err
+}
 
 // refresh prolongs the key if it is ours; else the error matches ErrConflict.
-func (l *lock) refresh(ctx context.Context, keys client.KeysAPI) error {
-	_, err := keys.Set(ctx, l.key, "", &client.SetOptions{Refresh: true, TTL: l.ttl, PrevValue: l.token})
+func (l *lock) refresh(ctx context.Context, keys client.KeysAPI) (*client.Response, error) {
+	response, err := keys.Set(ctx, l.key, "", &client.SetOptions{Refresh: true, TTL: l.ttl, PrevValue: l.token})
 	if refused(err, client.ErrorCodeTestFailed, client.ErrorCodeKeyNotFound) {
-		return driver.ErrNotLeading
+		return nil, driver.ErrNotLeading
 	}
-	return err
+	return response, err
 }
 
 func (l *lock) Release(ctx context.Context) error {

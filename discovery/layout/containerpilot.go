@@ -30,7 +30,7 @@ func (c ContainerPilot) ServicePrefix(service string) (string, error) {
 		return "", err
 	}
 	if c.reserved(c.root, service) {
-		return "", invalid("a service cannot be called %q here: values, credentials and elections stand there", service)
+		return "", invalid("a service cannot be called %q here: values, credentials, elections and locks stand there", service)
 	}
 	return c.root + service + "/", nil
 }

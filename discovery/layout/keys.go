@@ -9,7 +9,7 @@ import (
 // DefaultPrefix is the namespace of keys when the URL names none.
 const DefaultPrefix = "envharness"
 
-// Keys are where values, shared credentials and elections stand. They are the same in every layout, which
+// Keys are where values, shared credentials, elections and locks stand. They are the same in every layout, which
 // embeds Keys.
 type Keys struct {
 	prefix string
@@ -64,11 +64,19 @@ func (k Keys) ElectionKey(name string) (string, error) {
 	return k.prefix + "/director/" + k.escape(name), nil
 }
 
+// LockKey is where a lock is held.
+func (k Keys) LockKey(name string) (string, error) {
+	if err := discovery.ValidLockName(name); err != nil {
+		return "", err
+	}
+	return k.prefix + "/lock/" + k.escape(name), nil
+}
+
 // reserved reports whether what Keys names stands where a service would, in a layout whose services stand
 // right below root.
 func (k Keys) reserved(root, service string) bool {
 	if root != k.prefix+"/" {
 		return false
 	}
-	return service == "environment" || service == "credentials" || service == "director"
+	return service == "environment" || service == "credentials" || service == "director" || service == "lock"
 }

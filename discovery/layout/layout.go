@@ -16,6 +16,9 @@ import (
 // directory, a mark. It is skipped without a warning.
 var ErrForeign = errors.New("no record of an instance")
 
+// ErrDeeper is ValueName's answer for a key with more segments than a value's has.
+var ErrDeeper = errors.New("it stands deeper than a value")
+
 // Record is one key and its value.
 type Record struct {
 	Key   string
@@ -46,9 +49,10 @@ type Layout interface {
 	// What is beside instances has the same keys in all layouts: see Keys.
 	ValueKey(name string) (string, error)
 	ValuesPrefix() string
-	ValueName(key string) (string, error)
+	ValueName(key string) (string, error) // of another's key the name comes with the error, if it is a name at all
 	CredentialsKey(service string) (string, error)
 	ElectionKey(name string) (string, error)
+	LockKey(name string) (string, error)
 }
 
 // New gives the layout of that name over a prefix, which may be empty for the layout's default. Some
@@ -59,12 +63,16 @@ func New(name, prefix, hostname string) (Layout, error) {
 		return Native(prefix), nil
 	case "scalingo":
 		return NewScalingo(prefix, hostname), nil
+	case "plain":
+		return NewPlain(prefix), nil
 	case "totem":
 		return NewTotem(prefix, hostname), nil
 	case "containerpilot":
 		return NewContainerPilot(prefix, hostname), nil
 	case "lighthouse":
 		return NewLighthouse(prefix, hostname), nil
+	case "skydns":
+		return NewSkyDNS(prefix, hostname)
 	}
 	return nil, invalid("there is no layout %q", name)
 }

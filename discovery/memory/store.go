@@ -68,7 +68,7 @@ func (s *store) tell() {
 	s.changed = make(chan struct{})
 }
 
-// Read is that of driver.Space, and so are Write, Extend and Remove.
+// Read is that of driver.Space, and so are Write, Extend, Remove and Changes.
 func (s *store) Read(key string) (driver.Item, string, error) {
 	e := s.entries[key]
 	if e == nil {
@@ -120,6 +120,8 @@ func (s *store) stop(key string) {
 		e.timer.Stop()
 	}
 }
+
+func (s *store) Changes() int64 { return s.revision }
 
 // list gives a key, or all below a prefix.
 func (s *store) list(key string) driver.Changes {

@@ -33,6 +33,10 @@ type Server struct {
 	// URL gives the registry with a prefix, that only one test uses.
 	URL func(prefix string) string
 
+	// Feed is for an engine that is read only: the engine and the URL of a registry whose announcements it finds under
+	// URL's prefix. nil: announcements are made by the engine itself.
+	Feed func(prefix string) (engine discovery.Engine, url string)
+
 	// MinTTL is the least TTL that the engine grants.
 	MinTTL time.Duration
 
@@ -47,6 +51,9 @@ type Server struct {
 
 	// PlainNames says that the layout does not escape names: odd ones are ErrInvalid.
 	PlainNames bool
+
+	// ValuesAlone says that the layout has no services: only what concerns values is tested.
+	ValuesAlone bool
 
 	// Malform writes records that are none among those of a service.
 	Malform func(t testing.TB, prefix, service string)
@@ -90,15 +97,19 @@ func Run(t *testing.T, server Server) {
 	if server.Count == 0 {
 		server.Count, server.Watchers = 1000, 200
 	}
+	tests, storms := calm, stormy
+	if server.ValuesAlone {
+		tests, storms = ofValues(), nil
+	}
 	t.Run("calm", func(t *testing.T) {
-		for name, test := range calm {
+		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				test(newSuite(t, server))
 			})
 		}
 	})
-	for _, s := range stormy {
+	for _, s := range storms {
 		t.Run(s.name, func(t *testing.T) { s.test(newSuite(t, server)) })
 	}
 	goleak.VerifyNone(t, before)
@@ -129,10 +140,15 @@ var calm = map[string]func(*suite){
 	"value with a TTL":          valueTTL,
 	"swapped value":             swappedValue,
 	"watch a value":             watchValue,
+	"all values":                allValues,
+	"many values":               manyValues,
 	"election":                  election,
 	"election lost":             electionLost,
+	"locks":                     locks,
+	"lock lost":                 lockLost,
 	"unreachable":               unreachable,
 	"unreachable first":         unreachableFirst,
+	"read only":                 readOnly,
 	"denied":                    denied,
 	"stale reads":               staleReads,
 }
@@ -149,6 +165,7 @@ var stormy = []struct {
 	{"partition of a registrant", partitionOfRegistrant},
 	{"partition of a watcher", partitionOfWatcher},
 	{"takeover in a partition", takeoverInPartition},
+	{"lock in a partition", lockInPartition},
 	{"compaction under a watch", compactionUnderWatch},
 	{"many instances and watchers", many},
 	{"churn", churn},
@@ -201,12 +218,19 @@ func (s *suite) need(what string, has bool) {
 // open opens the registry until the end of the test.
 func (s *suite) open() discovery.Registry {
 	s.Helper()
-	return s.openURL(s.URL(s.prefix))
+	registry := s.openURL(s.URL(s.prefix))
+	if s.Feed == nil {
+		return registry
+	}
+	engine, url := s.Feed(s.prefix)
+	return fed{registry, s.openBy(engine, url)}
 }
 
-func (s *suite) openURL(url string) discovery.Registry {
+func (s *suite) openURL(url string) discovery.Registry { return s.openBy(s.Engine, url) }
+
+func (s *suite) openBy(engine discovery.Engine, url string) discovery.Registry {
 	s.Helper()
-	registry, err := discovery.NewEngines(s.Engine).Open(s.ctx, url, discovery.WithLog(s.log))
+	registry, err := discovery.NewEngines(engine).Open(s.ctx, url, discovery.WithLog(s.log))
 	s.noError(err)
 	s.Cleanup(func() { s.noError(registry.Close()) })
 	return registry

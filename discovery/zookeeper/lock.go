@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ type lock struct {
 	directory string
 	ttl       time.Duration
 	session   *session      // nil: none
-	token     string        // begins the node's name, so that it is known and never comes again
+	mark      string        // begins the node's name, so that it is known and never comes again
 	node      string        // its name
 	lost      chan struct{} // receives when a session is over
 }
@@ -40,7 +41,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 		if err != nil {
 			return driver.Grant{}, err
 		}
-		l.session, l.token = s, rand.Text()+"-"
+		l.session, l.mark = s, rand.Text()+"-"
 		go func() {
 			<-s.ended
 			wake(l.lost)
@@ -48,7 +49,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 	}
 	err := do(ctx, l.backend, l.session.only, l.stand)
 	_, granted := l.session.identity()
-	return driver.Grant{TTL: granted}, lostMeansUnavailable(err)
+	return driver.Grant{TTL: granted, Token: l.token()}, lostMeansUnavailable(err)
 }
 
 // stand makes the node, once: a try that had no answer may have made it. It is ErrConflict unless that is the first.
@@ -61,7 +62,7 @@ func (l *lock) stand(ctx context.Context, s *session) error {
 		return err
 	}
 	if l.place(line) < 0 {
-		made, err := s.create(ctx, l.directory+"/"+l.token, nil, zk.FlagEphemeral|zk.FlagSequence)
+		made, err := s.create(ctx, l.directory+"/"+l.mark, nil, zk.FlagEphemeral|zk.FlagSequence)
 		if err != nil {
 			return err
 		}
@@ -109,9 +110,18 @@ func number(name string) string {
 	return digits
 }
 
+// token is the number of the own node, from 1 on: the server counts from 0 and never goes back.
+func (l *lock) token() int64 {
+	n, err := strconv.ParseInt(number(l.node), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n + 1
+}
+
 // place gives the own place in the line, -1 if there is none.
 func (l *lock) place(line []string) int {
-	return slices.IndexFunc(line, func(name string) bool { return strings.HasPrefix(name, l.token) })
+	return slices.IndexFunc(line, func(name string) bool { return strings.HasPrefix(name, l.mark) })
 }
 
 // WaitReleased blocks until what is before the own node has changed, or the connection that tells of it is lost.

@@ -85,7 +85,7 @@ func (p *Program) pageWith(c Command, shown, listed []Topic) string {
 	var text strings.Builder
 	about := c.About
 	if about == "" {
-		about = sentence(c.Summary)
+		about = Sentence(c.Summary)
 	}
 	for _, line := range wrap(about, screenWidth) {
 		fmt.Fprintln(&text, line)
@@ -94,10 +94,10 @@ func (p *Program) pageWith(c Command, shown, listed []Topic) string {
 		fmt.Fprintf(&text, "\n  %s\n", c.Example)
 	}
 	if c.Name == "" && len(p.Commands) > 0 {
-		fmt.Fprintf(&text, "\nusage: %s\n", c.usage(p.Name))
+		fmt.Fprintf(&text, "\nusage: %s\n", c.Usage(p.Name))
 		p.writeCommands(&text)
 	} else {
-		fmt.Fprintf(&text, "\nusage: %s\n", c.usage(p.Name))
+		fmt.Fprintf(&text, "\nusage: %s\n", c.Usage(p.Name))
 	}
 	table := p.Table(c)
 	if c.Name == "" && c.Run == nil {
@@ -180,8 +180,8 @@ func writeOptions(text *strings.Builder, table []Option, topic string, apart boo
 	}
 }
 
-// sentence makes one of a few words.
-func sentence(words string) string {
+// Sentence makes one of a few words.
+func Sentence(words string) string {
 	first, size := utf8.DecodeRuneInString(words)
 	if size == 0 {
 		return words

@@ -61,7 +61,7 @@ func (p *Program) finish(call *Call, table []Option) error {
 func (c *Call) check(table []Option, program string) error {
 	switch n := len(c.Args); {
 	case c.Command.Run == nil:
-		return Misuse(c.Command.usage(program)+", see "+program+" --help", "no COMMAND")
+		return Misuse(c.Command.Usage(program)+", see "+program+" --help", "no COMMAND")
 	case n < c.Command.Least:
 		return c.Misuse("an argument is missing")
 	case c.Command.Most == 0 && n > 0:
@@ -100,7 +100,7 @@ func (p *Program) app(c Command, table, given []Option, action func(*urfave.Cont
 		ExitErrHandler:            func(*urfave.Context, error) {},
 		OnUsageError: func(_ *urfave.Context, err error, _ bool) error {
 			problem, meant := optionProblem(err, table)
-			return suggest(Misuse(c.usage(p.Name), "%s", problem), meant)
+			return suggest(Misuse(c.Usage(p.Name), "%s", problem), meant)
 		},
 	}
 }
@@ -113,12 +113,12 @@ func (p *Program) fromVariable(c Command, parsed *urfave.Context, o Option) erro
 		return nil
 	}
 	values := []string{value}
-	if o.isRepeatable() {
+	if o.IsRepeatable() {
 		values = strings.Split(value, ",")
 	}
 	for _, v := range values {
 		if err := parsed.Set(o.Name, v); err != nil {
-			return Misuse(c.usage(p.Name), "invalid value for %s: it takes %s", Variable(p.Prefix, o.Name), o.wanted())
+			return Misuse(c.Usage(p.Name), "invalid value for %s: it takes %s", Variable(p.Prefix, o.Name), o.wanted())
 		}
 	}
 	return nil

@@ -82,7 +82,7 @@ func (c *Call) Said(option string) bool { return c.set[option] }
 
 // Misuse is a command line that is understood and makes no sense.
 func (c *Call) Misuse(format string, args ...any) error {
-	return Misuse(c.Command.usage(c.program), format, args...)
+	return Misuse(c.Command.Usage(c.program), format, args...)
 }
 
 // kindUsage is the kind of failures of people at the command line.
@@ -101,8 +101,8 @@ func IsMisuse(err error) bool {
 	})
 }
 
-// usage is the right form in one line.
-func (c Command) usage(program string) string {
+// Usage is the right form in one line.
+func (c Command) Usage(program string) string {
 	options := "[OPTION...]"
 	if strings.Contains(c.Arguments, options) {
 		options = ""
@@ -161,7 +161,7 @@ func (p *Program) unknown(format, word string) error {
 	for _, c := range p.Commands {
 		names = append(names, c.Name)
 	}
-	return suggest(Misuse(p.Main.usage(p.Name), format, word), Nearest(word, names))
+	return suggest(Misuse(p.Main.Usage(p.Name), format, word), Nearest(word, names))
 }
 
 // suggest adds what may have been meant to the hint.
@@ -189,7 +189,7 @@ func (p *Program) logOptions() []Option {
 	return []Option{
 		{Name: "log-level", Argument: "LEVEL", Topic: p.LogTopic, Usage: "log from this level on: debug, info, warn or error", Target: &p.level},
 		{Name: "log-format", Argument: "FORMAT", Topic: p.LogTopic, Usage: "log, errors and hints as text or json", Target: &p.format},
-		{Name: "help", Short: "h", Topic: p.LogTopic, Usage: "show this", Target: &p.help},
+		{Name: "help", Short: "h", Topic: p.LogTopic, Usage: "show this help", Target: &p.help},
 		{Name: "version", Topic: p.LogTopic, Usage: "show version, commit and Go version", Target: &p.version},
 	}
 }

@@ -28,5 +28,8 @@ func (n *Socket) Valid() time.Duration { return 0 }
 // Close does nothing.
 func (n *Socket) Close() {}
 
+// Tell fails.
+func Tell(string, string) error { return errors.ErrUnsupported }
+
 // Notify fails.
 func Notify(string, string, time.Duration) error { return errors.ErrUnsupported }

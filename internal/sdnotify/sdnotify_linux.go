@@ -134,16 +134,21 @@ func sender(control []byte) (pid, uid int) {
 
 // Send sends a message of sd_notify(3) to an address, which is a path or, with @, an abstract name. Nobody is told
 // of a failure: whoever waits for the message has a time-out of its own.
-func Send(address, message string) {
+func Send(address, message string) { _ = sendTo(address, message, unix.MSG_DONTWAIT) }
+
+// Tell is Send that waits while the receiver has too many messages, and gives the error.
+func Tell(address, message string) error { return sendTo(address, message, 0) }
+
+func sendTo(address, message string, flags int) error {
 	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
-		return
+		return unix.EAFNOSUPPORT
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return
+		return err
 	}
 	defer unix.Close(fd)
-	unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, &unix.SockaddrUnix{Name: address})
+	return unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL|flags, &unix.SockaddrUnix{Name: address})
 }
 
 // Notify sends a message of sd_notify(3) to an address and waits until it has been taken, wait at the most, as

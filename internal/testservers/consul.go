@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// consulVersion is what scripts/build-consul builds: tools/consul/go.mod says so, too.
+// consulVersion is what scripts/build-servers builds: tools/consul/go.mod says so, too.
 const consulVersion = "v1.12.9"
 
 // Consul is one Consul agent, which is the only server of its datacenter.
@@ -28,7 +28,7 @@ type Consul struct {
 // Wipe kills the server and starts it again with no data.
 func (c *Consul) Wipe(t testing.TB) { t.Helper(); c.wiped(t, c.data) }
 
-// ConsulBinary gives the path of the agent that scripts/build-consul built.
+// ConsulBinary gives the path of the agent that scripts/build-servers built.
 func ConsulBinary(t testing.TB) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -37,7 +37,7 @@ func ConsulBinary(t testing.TB) string {
 	}
 	binary := filepath.Join(cache, "envharness", "consul-"+consulVersion)
 	if _, err := os.Stat(binary); err != nil {
-		Missing(t, "Consul "+consulVersion, "scripts/build-consul")
+		Missing(t, "Consul "+consulVersion, "scripts/build-servers")
 	}
 	return binary
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"embed"
 	"html/template"
+	"strings"
 )
 
 // Policy is the Content-Security-Policy of the page: its scripts and styles are its own alone, and it cannot be
@@ -12,13 +13,21 @@ import (
 const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-//go:embed index.html page.css page.js icon.svg
+//go:embed index.html page.css page.js list.js parts.js icon.svg
 var files embed.FS
 
 // Options are what the page says of its server.
 type Options struct {
-	Containers bool // containers are served
-	Insecure   bool // so is everybody
+	Host       string // this machine's name
+	Version    string // of the program, with what it was built from
+	Containers bool   // containers are served
+	Insecure   bool   // so is everybody
+}
+
+// Short is the version alone.
+func (o Options) Short() string {
+	short, _, _ := strings.Cut(o.Version, " ")
+	return short
 }
 
 // Page is all files of the page.
@@ -42,7 +51,7 @@ func (p *Page) File(name string) (content []byte, kind string) {
 		return p.index, "text/html; charset=utf-8"
 	case "page.css":
 		kind = "text/css; charset=utf-8"
-	case "page.js":
+	case "page.js", "list.js", "parts.js":
 		kind = "text/javascript; charset=utf-8"
 	case "icon.svg":
 		kind = "image/svg+xml"

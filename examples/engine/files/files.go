@@ -171,7 +171,7 @@ func (d *directory) file(key string) string {
 	return filepath.Join(filepath.Dir(d.path), filepath.FromSlash(key))
 }
 
-// Write is that of driver.Space, and so are Read, Extend and Remove.
+// Write is that of driver.Space, and so are Read, Extend, Remove and Changes.
 func (d *directory) Write(key string, value []byte, owner string, ttl time.Duration) error {
 	err := validKey(key)
 	if err == nil {
@@ -226,6 +226,8 @@ func (d *directory) write(path string, data []byte, expires time.Time) error {
 	}
 	return err
 }
+
+func (d *directory) Changes() int64 { return d.revision }
 
 func (d *directory) Remove(key string) error {
 	if err := os.Remove(d.file(key)); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/harness/internal/envfile"
-	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/internal/envfmt"
 )
 
 func inherited(name string) (string, bool) {

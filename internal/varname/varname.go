@@ -4,7 +4,7 @@ package varname
 import (
 	"strings"
 
-	"github.com/envharness/envharness/harness/internal/envfmt"
+	"github.com/envharness/envharness/internal/envfmt"
 )
 
 // Policy is the rule for a name that is not [A-Za-z_][A-Za-z0-9_]*.

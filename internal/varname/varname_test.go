@@ -5,8 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/envharness/envharness/harness/internal/envfmt"
-	"github.com/envharness/envharness/harness/internal/varname"
+	"github.com/envharness/envharness/internal/envfmt"
+	"github.com/envharness/envharness/internal/varname"
 )
 
 func TestOf(t *testing.T) {

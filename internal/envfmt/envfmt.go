@@ -19,7 +19,7 @@ import (
 	"github.com/envharness/envharness/internal/text"
 )
 
-// Variable is one resolved name, as print and --write show it.
+// Variable is one name with its value.
 type Variable struct {
 	Name, Value string
 	Unset       bool          // the name is taken out of the environment; Value is not looked at
