@@ -80,13 +80,17 @@ func backendOf(t testing.TB, url string) *backend {
 	return open(config)
 }
 
-// revoke removes every registration and leader.
+// revoke removes every registration, leader and lock.
 func (b *backend) revoke(d *directory) error {
-	key, err := b.layout.ElectionKey("X")
+	election, err := b.layout.ElectionKey("X")
 	if err != nil {
 		return err
 	}
-	for _, prefix := range []string{b.layout.ServicesPrefix(), filepath.Dir(key) + "/"} {
+	lock, err := b.layout.LockKey("X")
+	if err != nil {
+		return err
+	}
+	for _, prefix := range []string{b.layout.ServicesPrefix(), filepath.Dir(election) + "/", filepath.Dir(lock) + "/"} {
 		files, err := d.list(prefix)
 		if err != nil {
 			return err
