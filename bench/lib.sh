@@ -21,7 +21,7 @@ spread() {
 
 # against NAME PEER prints the median of the rounds' ratios of what compare measured, and its quartiles.
 against() {
-	paste "$WORK/rounds-$1" "$WORK/rounds-$2" | awk '{ print $1 / $2 }' | spread
+	paste "$WORK/rounds-$1" "$WORK/rounds-$2" | awk '$2 > 0 { print $1 / $2 }' | spread
 }
 
 # row WHAT AGAINST "MEASURED [LOW HIGH]" [MOST [UNIT]] prints a line of a table, with
