@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,6 +75,22 @@ func TestDemoInterrupted(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestDemoPage: the registry's page is there until Ctrl-C.
+func TestDemoPage(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t, "processes", []string{"--processes", "--page"})
+	d.waitFor(t, "until you press Ctrl-C: http://")
+	_, address, _ := strings.Cut(d.said(), "until you press Ctrl-C: ")
+	address, _, _ = strings.Cut(address, "\n")
+	response, err := http.Get(address)
+	require.NoError(t, err)
+	response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.NoError(t, syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT))
+	require.Equal(t, 130, d.wait(t), d.said())
+	d.leavesNothing(t)
 }
 
 // TestDemoFails: what does not work is told, and the exit code says so.

@@ -45,7 +45,7 @@ func browser(t *testing.T) context.Context {
 		_ = chromedp.Cancel(ctx) // waits for the browser, which writes into its directory
 		cancel()
 	})
-	ctx, cancel = context.WithTimeout(ctx, 2*patience)
+	ctx, cancel = context.WithTimeout(ctx, 10*patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -339,31 +339,37 @@ func TestPageLooks(t *testing.T) {
 					chromedp.Navigate(url)))
 				see(t, ctx, `document.querySelector("#state").dataset.state === "live" && document.querySelectorAll("#values > li").length === 3`)
 			}
-			look(few)
-			see(t, ctx, `document.querySelectorAll(".lease:not([hidden])").length >= 5`)
-			require.Contains(t, evaluate(t, ctx, "document.body.innerText"), "one trust domain")
-			require.NoError(t, chromedp.Run(ctx, chromedp.Click("[data-value=DATABASE_URL] [aria-label^=Show]")))
-			see(t, ctx, `document.querySelector(".secret") !== null`)
-			looksWell(t, ctx)
-			require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate("scrollTo(0, 0)", nil)))
-			picture(fmt.Sprintf("few-%s-%d", scheme, width), true)
-			require.NoError(t, chromedp.Run(ctx, chromedp.Click("#add")))
-			looksWell(t, ctx)
-			picture(fmt.Sprintf("put-%s-%d", scheme, width), false)
-			look(many)
-			see(t, ctx, `document.querySelectorAll("#services > li").length === 1000`)
-			looksWell(t, ctx)
-			picture(fmt.Sprintf("many-%s-%d", scheme, width), false)
+			name := func(of string) string { return fmt.Sprintf("%s-%s-%d", of, scheme, width) }
+			t.Run(name("few"), func(t *testing.T) {
+				look(few)
+				see(t, ctx, `document.querySelectorAll(".lease:not([hidden])").length >= 5`)
+				require.Contains(t, evaluate(t, ctx, "document.body.innerText"), "one trust domain")
+				require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate(`document.querySelector("[data-value=DATABASE_URL] [aria-label^=Show]").click()`, nil)))
+				see(t, ctx, `document.querySelector(".secret") !== null`)
+				looksWell(t, ctx)
+				picture(name("few"), true)
+				require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate(`document.querySelector("#add").click()`, nil)))
+				looksWell(t, ctx)
+				picture(name("put"), false)
+			})
+			t.Run(name("many"), func(t *testing.T) {
+				look(many)
+				see(t, ctx, `document.querySelectorAll("#services > li").length === 1000`)
+				looksWell(t, ctx)
+				picture(name("many"), false)
+			})
 		}
 	}
-	require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(emptyURL)))
-	see(t, ctx, `!document.querySelector("#no-services").hidden && !document.querySelector("#no-containers").hidden`)
-	looksWell(t, ctx)
-	picture("empty", true)
-	empty.Close()
-	see(t, ctx, `document.querySelector("#state").dataset.state === "lost"`)
-	looksWell(t, ctx)
-	picture("lost", true)
+	t.Run("empty and lost", func(t *testing.T) {
+		require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(emptyURL)))
+		see(t, ctx, `!document.querySelector("#no-services").hidden && !document.querySelector("#no-containers").hidden`)
+		looksWell(t, ctx)
+		picture("empty", true)
+		empty.Close()
+		see(t, ctx, `document.querySelector("#state").dataset.state === "lost"`)
+		looksWell(t, ctx)
+		picture("lost", true)
+	})
 }
 
 // looksWell is what can be said of every state of the page.
@@ -383,10 +389,10 @@ func looksWell(t *testing.T, ctx context.Context) {
 func putDemo(t *testing.T, url string) {
 	t.Helper()
 	for path, body := range map[string]string{
-		"web/web-7f9c-1?ttl=90s":  `{"host":"10.0.0.5","private_host":"172.17.0.4","ports":{"http":{"number":8080},"metrics":{"number":9100}},"private_ports":{"http":{"number":80}},"tags":["blue","eu-west"],"metadata":{"container":"shop-web-1","version":"4.2.1"}}`,
-		"web/web-7f9c-2?ttl=120s": `{"host":"10.0.0.6","ports":{"http":{"number":8080},"metrics":{"number":9100}},"state":"starting","tags":["blue"],"metadata":{"container":"shop-web-2","version":"4.2.2"}}`,
-		"postgres/db-1?ttl=60s":   `{"host":"fd00::12","ports":{"postgresql":{"number":5432}},"user":"shop","password":"hidden","shard":"s0","critical":true}`,
-		"mail/mail-1?ttl=1h":      `{"host":"a-rather-long-host-name.production.internal.example.com","ports":{"smtp":{"number":25}},"state":"failing","reason":"dial tcp 10.0.0.25:25: connect: connection refused"}`,
+		"web/web-7f9c-1?ttl=10m": `{"host":"10.0.0.5","private_host":"172.17.0.4","ports":{"http":{"number":8080},"metrics":{"number":9100}},"private_ports":{"http":{"number":80}},"tags":["blue","eu-west"],"metadata":{"container":"shop-web-1","version":"4.2.1"}}`,
+		"web/web-7f9c-2?ttl=9m":  `{"host":"10.0.0.6","ports":{"http":{"number":8080},"metrics":{"number":9100}},"state":"starting","tags":["blue"],"metadata":{"container":"shop-web-2","version":"4.2.2"}}`,
+		"postgres/db-1?ttl=10m":  `{"host":"fd00::12","ports":{"postgresql":{"number":5432}},"user":"shop","password":"hidden","shard":"s0","critical":true}`,
+		"mail/mail-1?ttl=1h":     `{"host":"a-rather-long-host-name.production.internal.example.com","ports":{"smtp":{"number":25}},"state":"failing","reason":"dial tcp 10.0.0.25:25: connect: connection refused"}`,
 	} {
 		require.Equal(t, 200, ask(t, "PUT", url+"/services/"+path, body).status, path)
 	}

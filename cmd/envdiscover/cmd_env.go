@@ -29,8 +29,8 @@ type environment struct {
 func (p *program) envCommand() cli.Command {
 	e := &environment{finder: &finder{}, format: string(envfmt.Dotenv), names: string(varname.Strict)}
 	own := []cli.Option{
-		{Name: "format", Argument: "F", Usage: "dotenv, json or sh", Target: &e.format},
-		{Name: "names", Argument: "RULE", Usage: "for names that are no variables: strict, skip or upper", Target: &e.names},
+		{Name: "format", Argument: "FORMAT", Usage: "print as dotenv, json or sh", Target: &e.format},
+		{Name: "names", Argument: "POLICY", Usage: "treat names that are no variables so: strict, skip or upper", Target: &e.names},
 	}
 	return cli.Command{
 		Name:      "env",

@@ -47,8 +47,8 @@ func (p *program) lockCommand() cli.Command {
 		About: "Runs PROGRAM while this process alone in the cluster holds NAME, and passes on " +
 			"its exit code. When the lock is lost PROGRAM gets TERM, KILL; then exit 1.",
 		Options: []cli.Option{
-			{Name: "wait", Argument: "D", Usage: "for the lock; 0 tries once", Target: &l.wait, Default: "for ever"},
-			{Name: "ttl", Argument: "D", Usage: "another can have it D after a death", Target: &l.ttl},
+			{Name: "wait", Argument: "D", Usage: "wait up to D for the lock; 0 tries once", Target: &l.wait, Default: "for ever"},
+			{Name: "ttl", Argument: "D", Usage: "let another have it D after a death", Target: &l.ttl},
 		},
 		Run: p.runs(func(ctx context.Context, c *call) error { return c.lock(ctx, l) }),
 	}

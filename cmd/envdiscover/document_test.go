@@ -21,7 +21,8 @@ func TestReadmeTellsEveryOptionOfEnvdiscover(t *testing.T) {
 	var names []string
 	for _, c := range line.Commands {
 		names = append(names, c.Name)
-		require.Contains(t, string(text), "\n| `"+strings.ReplaceAll(strings.TrimSpace(c.Name+" "+c.Arguments), "|", `\|`)+"` | ")
+		form := "| `" + strings.ReplaceAll(strings.TrimSpace(c.Name+" "+c.Arguments), "|", `\|`) + "` | "
+		require.True(t, strings.Contains(string(text), "\n"+form), "docs/envdiscover.md has no row %s", form)
 	}
 	var told, are []string
 	row := regexp.MustCompile("(?m)^\\| `--([a-z-]+)(?: ([^`]+))?`(?:, `-h`)? \\| (.+?) \\| (?:off|`([^`]+)`) \\| .+ \\|$")
@@ -41,7 +42,7 @@ func TestReadmeTellsEveryOptionOfEnvdiscover(t *testing.T) {
 	}
 	require.ElementsMatch(t, are, told)
 	for variable := range variables {
-		require.Contains(t, string(text), "`"+variable+"`")
+		require.True(t, strings.Contains(string(text), "`"+variable+"`"), "docs/envdiscover.md does not tell of %s", variable)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/envharness/envharness/internal/cli/completion"
 	"github.com/envharness/envharness/internal/cli/manual"
 	"github.com/envharness/envharness/internal/golden"
 )
@@ -49,4 +50,11 @@ func TestManual(t *testing.T) {
 	}.Pages()
 	require.NoError(t, err)
 	golden.Compare(t, root+"/man", "envdiscover*.1", pages)
+}
+
+// TestCompletions: the files in completions/ are what the option tables make.
+func TestCompletions(t *testing.T) {
+	files, err := completion.Files(newProgram().commandLine())
+	require.NoError(t, err)
+	golden.Compare(t, root+"/completions", "envdiscover.*", files)
 }

@@ -11,9 +11,9 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/envharness/envharness/internal/cli"
 	"github.com/envharness/envharness/internal/failure"
+	"github.com/envharness/envharness/internal/sdnotify"
 	"github.com/envharness/envharness/registryd"
 )
 
@@ -90,7 +90,7 @@ func serve(docker *exporting, options registryd.Options) error {
 	options.Log.Info("memory", "limit", limitMemory())
 	announce(server, options)
 	err = server.Wait(ctx)
-	tellSystemd(daemon.SdNotifyStopping)
+	tellSystemd("STOPPING=1")
 	stopExport()
 	server.Close()
 	if err != nil {
@@ -131,8 +131,12 @@ func announce(server *registryd.Server, options registryd.Options) {
 	if options.Insecure {
 		options.Log.Warn("--insecure: whoever reaches these addresses may read and write what credentials or TLS do not keep from them")
 	}
-	tellSystemd(daemon.SdNotifyReady)
+	tellSystemd("READY=1")
 }
 
 // tellSystemd does nothing without systemd; if that cannot be told, it will say so itself.
-func tellSystemd(state string) { _, _ = daemon.SdNotify(false, state) }
+func tellSystemd(state string) {
+	if address := os.Getenv(sdnotify.Variable); address != "" {
+		_ = sdnotify.Tell(address, state)
+	}
+}

@@ -20,7 +20,7 @@ type exporting struct {
 }
 
 func newExporting() *exporting {
-	return &exporting{Config: docker.Config{Variable: docker.DefaultVariable, Realm: docker.DefaultRealm, DockerHealth: docker.HealthState}}
+	return &exporting{Config: docker.Config{Variable: docker.DefaultVariable, Realm: docker.DefaultRealm, DockerAddress: docker.AddressHost, DockerHealth: docker.HealthState}}
 }
 
 // options are those of --docker.
@@ -34,7 +34,9 @@ func (e *exporting) options() []cli.Option {
 		{Name: "realm", Argument: "NAME", Topic: topicDocker, Usage: "say that this is the part NAME of the fleet", Target: &e.Realm},
 		{Name: "prefix", Argument: "NAME", Topic: topicDocker, Usage: "write below NAME in the registry", Target: &e.Prefix, Default: "its layout's"},
 		{Name: "docker-url", Argument: "URL", Topic: topicDocker, Usage: "ask the engine at URL", Target: &e.DockerURL, Default: "DOCKER_HOST, else its usual socket"},
+		{Name: "docker-address", Argument: "MODE", Topic: topicDocker, Usage: "register the address of the host, the container or container:NETWORK", Target: &e.DockerAddress},
 		{Name: "docker-health", Argument: "MODE", Topic: topicDocker, Usage: "take a HEALTHCHECK for the state (state), or ignore it", Target: &e.DockerHealth},
+		{Name: "docker-registrator", Topic: topicDocker, Usage: "register published ports as registrator does, by its SERVICE_…", Target: &e.DockerRegistrator},
 		{Name: "docker-allow", Argument: "GLOB", Topic: topicDocker, Usage: "let containers publish names like GLOB; repeatable", Target: &e.DockerAllow, Default: "all"},
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/envharness/envharness/internal/cli/completion"
 	"github.com/envharness/envharness/internal/cli/manual"
 	"github.com/envharness/envharness/internal/golden"
 )
@@ -34,4 +35,11 @@ func TestManual(t *testing.T) {
 	}.Pages()
 	require.NoError(t, err)
 	golden.Compare(t, root+"/man", "*.8", pages)
+}
+
+// TestCompletions: the files in completions/ are what the option tables make.
+func TestCompletions(t *testing.T) {
+	files, err := completion.Files(commandLine())
+	require.NoError(t, err)
+	golden.Compare(t, root+"/completions", "envdiscoverd.*", files)
 }

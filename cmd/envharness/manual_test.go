@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/envharness/envharness/internal/cli/completion"
 	"github.com/envharness/envharness/internal/cli/manual"
 	"github.com/envharness/envharness/internal/golden"
 )
@@ -47,4 +48,13 @@ func TestManual(t *testing.T) {
 		"docs/entries.md", []string{"envharness(1)", "envharness-check(1)"})
 	require.NoError(t, err)
 	golden.Compare(t, root+"/man", "*.7", map[string]string{"envharness-entries.7": entries})
+}
+
+// TestCompletions: the files in completions/ are what the option tables make.
+func TestCompletions(t *testing.T) {
+	line := commandLine(nil)
+	line.Commands = commands(newSettings(), nil)
+	files, err := completion.Files(line)
+	require.NoError(t, err)
+	golden.Compare(t, root+"/completions", "envharness.*", files)
 }

@@ -60,28 +60,28 @@ const (
 	onOtherFamily        // all addresses of the host, by the other IP version
 )
 
-// publicAddress gives where everyone reaches a service of a container, the same each time.
-func publicAddress(host addresses, c container, s service) (netip.AddrPort, error) {
+// publicAddress gives where everyone reaches a port of a container at this host, the same each time.
+func publicAddress(host addresses, c container, p port) (netip.AddrPort, error) {
 	if c.hostNetwork {
-		return netip.AddrPortFrom(host.own, s.port), nil
+		return netip.AddrPortFrom(host.own, p.number), nil
 	}
-	private, ok := network.PortFrom(s.port, network.IPProtocol(s.protocol))
+	private, ok := network.PortFrom(p.number, network.IPProtocol(p.protocol))
 	if !ok {
-		return netip.AddrPort{}, fmt.Errorf("the engine has no port %d/%s", s.port, s.protocol)
+		return netip.AddrPort{}, fmt.Errorf("the engine has no port %s", p)
 	}
 	var candidates []candidate
 	why := errUnpublished
 	for _, binding := range c.ports[private] {
-		port, err := strconv.ParseUint(binding.HostPort, 10, 16)
+		public, err := strconv.ParseUint(binding.HostPort, 10, 16)
 		ip, rank := host.boundTo(binding.HostIP.Unmap())
 		switch {
-		case err != nil || port == 0: // none was allotted
+		case err != nil || public == 0: // none was allotted
 		case ip.IsLoopback() && rank == onOne:
 			why = errLoopback
 		case !ip.IsValid():
 			why = errFamily
 		default:
-			candidates = append(candidates, candidate{netip.AddrPortFrom(ip, uint16(port)), rank})
+			candidates = append(candidates, candidate{netip.AddrPortFrom(ip, uint16(public)), rank})
 		}
 	}
 	if len(candidates) == 0 {

@@ -27,7 +27,7 @@ func at(bindings ...string) network.PortMap {
 
 func TestPublicAddress(t *testing.T) {
 	const v4, v6, both = "10.0.0.5", "2001:db8::5", "10.0.0.5,2001:db8::5"
-	web := service{"web", 80, "tcp"}
+	web := port{80, "tcp"}
 	tests := map[string]struct {
 		hostIP string
 		ports  network.PortMap
@@ -68,7 +68,7 @@ func TestPublicAddress(t *testing.T) {
 	}
 
 	t.Run("another protocol", func(t *testing.T) {
-		_, err := publicAddress(hostAt(t, v4), container{ports: at("0.0.0.0:8001")}, service{"web", 80, "udp"})
+		_, err := publicAddress(hostAt(t, v4), container{ports: at("0.0.0.0:8001")}, port{80, "udp"})
 		require.ErrorIs(t, err, errUnpublished)
 	})
 	t.Run("host network", func(t *testing.T) {

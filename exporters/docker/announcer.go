@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"sync"
@@ -42,7 +43,8 @@ type announcer struct {
 // announcement is one instance, until it has ended in the registry too. Two of one key never overlap.
 type announcement struct {
 	key
-	container string
+	container string             // its ID
+	name      string             // its name, when it was first wanted
 	instance  discovery.Instance // as it is wanted
 	changes   chan discovery.Instance
 	ctx       context.Context // ends when it is to end
@@ -57,8 +59,9 @@ func newAnnouncer(what announcing) *announcer {
 	return a
 }
 
-// want makes these instances all that the container announces.
-func (a *announcer) want(container string, instances []discovery.Instance) {
+// want makes these instances all that the container announces. It complains about those whose ID another container
+// announces: they are looked at again when that ends.
+func (a *announcer) want(container string, instances []discovery.Instance) (complaints []error) {
 	wanted := map[key]bool{}
 	for _, in := range instances {
 		wanted[keyOf(in)] = true
@@ -71,11 +74,14 @@ func (a *announcer) want(container string, instances []discovery.Instance) {
 		}
 	}
 	for _, in := range instances {
-		a.wantOne(container, in)
+		if err := a.wantOne(container, in); err != nil {
+			complaints = append(complaints, err)
+		}
 	}
+	return complaints
 }
 
-func (a *announcer) wantOne(container string, in discovery.Instance) {
+func (a *announcer) wantOne(container string, in discovery.Instance) error {
 	n := a.all[keyOf(in)]
 	switch {
 	case n == nil:
@@ -83,6 +89,9 @@ func (a *announcer) wantOne(container string, in discovery.Instance) {
 		a.wait.Go(func() { a.keep(n) })
 	case n.ctx.Err() != nil:
 		n.successor = container
+	case n.container != container:
+		n.successor = container
+		return fmt.Errorf("skipping service %s: container %s announces it under the same ID, %s", in.Service, n.instance.Metadata[containerKey], in.ID)
 	case !reflect.DeepEqual(n.instance, in):
 		n.instance = in
 		select { // in place of a change that was not made yet
@@ -91,6 +100,7 @@ func (a *announcer) wantOne(container string, in discovery.Instance) {
 		}
 		n.changes <- in
 	}
+	return nil
 }
 
 // withdraw removes the entry of a former life, unless it is wanted again.
@@ -107,7 +117,13 @@ func (a *announcer) withdraw(in discovery.Instance) {
 
 // add is called under the lock.
 func (a *announcer) add(container string, in discovery.Instance) *announcement {
-	n := &announcement{key: keyOf(in), container: container, instance: in, changes: make(chan discovery.Instance, 1)}
+	n := &announcement{
+		key:       keyOf(in),
+		container: container,
+		name:      in.Metadata[containerKey],
+		instance:  in,
+		changes:   make(chan discovery.Instance, 1),
+	}
 	n.ctx, n.end = context.WithCancel(context.Background())
 	a.all[n.key] = n
 	return n
@@ -147,14 +163,14 @@ func (a *announcer) containers() []string {
 	return ids
 }
 
-// announced gives the instances that are wanted now.
-func (a *announcer) announced() []discovery.Instance {
+// announced gives the instances that are wanted now, by container.
+func (a *announcer) announced() map[string][]discovery.Instance {
 	a.lock.Lock()
 	defer a.lock.Unlock()
-	var all []discovery.Instance
+	all := map[string][]discovery.Instance{}
 	for _, n := range a.all {
 		if n.ctx.Err() == nil {
-			all = append(all, n.instance)
+			all[n.container] = append(all[n.container], n.instance)
 		}
 	}
 	return all
@@ -169,7 +185,7 @@ func (a *announcer) keep(n *announcement) {
 			return
 		}
 		a.explain(n, err)
-		if !a.pause(n, errors.Is(err, discovery.ErrConflict)) {
+		if !a.rests(n, err) {
 			return
 		}
 	}
@@ -222,7 +238,7 @@ func (a *announcer) release(n *announcement, registration discovery.Registration
 
 // explain logs why an announcement is not there.
 func (a *announcer) explain(n *announcement, err error) {
-	log := a.log.With("service", n.service, "id", n.id, "error", err)
+	log := a.log.With("container", n.name, "service", n.service, "id", n.id, "error", err)
 	switch hint := failure.Hint(err); {
 	case hint != "":
 		log = log.With("hint", hint)
@@ -230,6 +246,19 @@ func (a *announcer) explain(n *announcement, err error) {
 		log = log.With("hint", "if another exporter has the same --host-id, give each its own")
 	}
 	log.Error("cannot announce")
+}
+
+// rests waits until an announcement that has failed may be tried again. It reports false at the end.
+func (a *announcer) rests(n *announcement, err error) bool {
+	if !errors.Is(err, discovery.ErrInvalid) {
+		return a.pause(n, errors.Is(err, discovery.ErrConflict))
+	}
+	select { // what cannot be written stays so until it is another
+	case <-n.ctx.Done():
+		return false
+	case <-n.changes:
+		return true
+	}
 }
 
 // pause rests before the next try, which an announcement that another has taken over does not make while the

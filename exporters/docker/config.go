@@ -31,15 +31,17 @@ const (
 
 // Config is what an exporter is told. Its zero value works, but for the registry.
 type Config struct {
-	Variable     string   // where containers declare services; DefaultVariable when empty
-	HostIP       string   // the address that everyone reaches the host at, or IPv4,IPv6; those of the default routes when empty
-	HostID       string   // the host's name in IDs, unlike that of other hosts; the host name when empty
-	Realm        string   // a name for the part of the fleet; DefaultRealm when empty
-	Prefix       string   // the namespace in the registry, when RegistryURL has none
-	DockerURL    string   // as unix:///var/run/docker.sock; DOCKER_HOST or the usual socket when empty
-	DockerHealth string   // HealthState or HealthIgnore; HealthState when empty
-	DockerAllow  []string // globs as of path.Match of names that containers may publish; all when empty
-	RegistryURL  string   // the registry, as discovery/engines has it
+	Variable          string   // where containers declare services; DefaultVariable when empty
+	HostIP            string   // the address that everyone reaches the host at, or IPv4,IPv6; those of the default routes when empty
+	HostID            string   // the host's name in IDs, unlike that of other hosts; the host name when empty
+	Realm             string   // a name for the part of the fleet; DefaultRealm when empty
+	Prefix            string   // the namespace in the registry, when RegistryURL has none
+	DockerURL         string   // as unix:///var/run/docker.sock; DOCKER_HOST or the usual socket when empty
+	DockerHealth      string   // HealthState or HealthIgnore; HealthState when empty
+	DockerAddress     string   // AddressHost, AddressContainer or "container:NETWORK"; AddressHost when empty
+	DockerRegistrator bool     // read registrator's SERVICE_* variables and labels too
+	DockerAllow       []string // globs as of path.Match of names that containers may publish; all when empty
+	RegistryURL       string   // the registry, as discovery/engines has it
 
 	// Registry is used in place of RegistryURL. The caller closes it, after Run.
 	Registry discovery.Registry
@@ -54,11 +56,15 @@ type Config struct {
 
 func newHost(config Config) (h host, err error) {
 	h = host{
-		id:       config.HostID,
-		realm:    cmp.Or(config.Realm, DefaultRealm),
-		variable: cmp.Or(config.Variable, DefaultVariable),
-		allow:    config.DockerAllow,
-		health:   config.DockerHealth != HealthIgnore,
+		id:          config.HostID,
+		realm:       cmp.Or(config.Realm, DefaultRealm),
+		variable:    cmp.Or(config.Variable, DefaultVariable),
+		allow:       config.DockerAllow,
+		health:      config.DockerHealth != HealthIgnore,
+		registrator: config.DockerRegistrator,
+	}
+	if h.inner, err = parseInner(config.DockerAddress); err != nil {
+		return h, err
 	}
 	if !slices.Contains([]string{"", HealthState, HealthIgnore}, config.DockerHealth) {
 		return h, fmt.Errorf("--docker-health %q is neither %s nor %s", config.DockerHealth, HealthState, HealthIgnore)

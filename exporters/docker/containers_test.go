@@ -1,10 +1,18 @@
 package docker
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +40,7 @@ func TestLife(t *testing.T) {
 	entry := func() string { return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), l.gateway(), l.port(id)) }
 	l.announced(registry, "web", entry())
 	name := exporter.Exported()[0].Name
-	require.Equal(t, []Exported{{Container: id[:12], Name: name, Service: "web", Address: fmt.Sprintf("tcp://%s:%d", l.gateway(), l.port(id))}}, exporter.Exported())
+	require.Equal(t, []Exported{{Container: id[:12], Name: name, Service: "web", Port: "default", Address: fmt.Sprintf("tcp://%s:%d", l.gateway(), l.port(id))}}, exporter.Exported())
 	exporter.says(`level=WARN`, name, `\"gone\"`)
 	l.eventually(func() error { // somebody serves there
 		conn, err := net.Dial("tcp", strings.TrimPrefix(exporter.Exported()[0].Address, "tcp://"))
@@ -87,10 +95,13 @@ func TestHealth(t *testing.T) {
 	l.export(ignored, func(c *Config) { c.DockerHealth = HealthIgnore }).follows()
 	id := l.run("web:8080", publish("8080/tcp", ""), func(o *client.ContainerCreateOptions) {
 		o.Config.Healthcheck = &apicontainer.HealthConfig{
-			Test: []string{"CMD", "/bin/busybox", "test", "-e", "/well"}, Interval: 200 * time.Millisecond, Retries: 1,
+			Test: []string{"CMD", "/bin/busybox", "ls", "/well"}, Interval: 200 * time.Millisecond, Retries: 1,
 		}
 	})
 	l.becomes(registry, "web", discovery.Failing)
+	snapshot, err := registry.Instances(l.ctx, "web", discovery.Query{All: true})
+	require.NoError(t, err)
+	require.Equal(t, "ls: /well: No such file or directory", snapshot.Instances[0].Reason)
 	l.becomes(ignored, "web", discovery.Passing)
 	l.exec(id, "/bin/busybox", "touch", "/well")
 	l.becomes(registry, "web", discovery.Passing)
@@ -188,12 +199,12 @@ func TestWarnsOnce(t *testing.T) {
 	l.kill(marker)
 }
 
-// TestBurst: 300 containers start and die at once, and none is missed.
+// TestBurst: 100 containers start and die at once, and none is missed.
 func TestBurst(t *testing.T) {
 	l := newLab(t)
 	registry := l.memory()
 	exporter := l.export(registry).follows()
-	const count = 300
+	const count = 100
 	ids, want := make([]string, count), make([]string, count)
 	l.each(count, func(i int) {
 		ids[i] = l.create(fmt.Sprintf("burst:%d", 1000+i), inNetwork("host"), idle)
@@ -231,18 +242,58 @@ func (l *lab) each(count int, do func(int)) {
 	wait.Wait()
 }
 
-// TestReadOnly: the exporter's way to the engine changes nothing.
+// TestReadOnly: all that the exporter asks of an engine in a container's life is a GET or a HEAD, and nothing else
+// would go out.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	id := l.run("web:8080", inNetwork("none"))
-	e, err := openEngine(l.url)
+	requests := l.recorded()
+	registry := l.memory()
+	exporter := l.export(registry, func(c *Config) { c.DockerAddress, c.DockerRegistrator = "container", true }).follows()
+	id := l.run("web:8080")
+	l.becomes(registry, "web", discovery.Passing)
+	_, err := l.engine.ContainerPause(l.ctx, id, client.ContainerPauseOptions{})
 	require.NoError(t, err)
-	defer e.close()
-	_, err = e.asked.ContainerKill(l.ctx, id, client.ContainerKillOptions{})
+	l.becomes(registry, "web", discovery.Failing)
+	l.remove(id)
+	l.announced(registry, "web")
+	_, err = exporter.engine.asked.ContainerKill(l.ctx, id, client.ContainerKillOptions{})
 	require.ErrorContains(t, err, "only reads")
-	time.Sleep(100 * time.Millisecond)
-	_, serves, err := e.read(l.ctx, id)
-	require.NoError(t, err)
-	require.True(t, serves)
+	_, err = exporter.engine.events.ContainerKill(l.ctx, id, client.ContainerKillOptions{})
+	require.ErrorContains(t, err, "only reads")
+	exporter.stop()
+	seen := requests()
+	require.Greater(t, len(seen), 5)
+	for _, request := range seen {
+		require.Regexp(t, "^(GET|HEAD) ", request)
+	}
+}
+
+// recorded puts a proxy before the engine for exporters; what it gives lists what they asked.
+func (l *lab) recorded() func() []string {
+	l.Helper()
+	var lock sync.Mutex
+	var requests []string
+	socket := strings.TrimPrefix(l.url, "unix://")
+	proxy := &httputil.ReverseProxy{
+		FlushInterval: -1,
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "engine"}) },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}},
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lock.Lock()
+		requests = append(requests, r.Method+" "+r.URL.Path)
+		lock.Unlock()
+		proxy.ServeHTTP(w, r)
+	}))
+	l.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	l.url = "tcp://" + server.Listener.Addr().String()
+	return func() []string {
+		lock.Lock()
+		defer lock.Unlock()
+		return slices.Clone(requests)
+	}
 }

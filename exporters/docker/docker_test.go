@@ -21,6 +21,8 @@ func TestConfig(t *testing.T) {
 		"realm":            {Config{HostIP: "10.0.0.5", Realm: ".."}, `--realm ".."`},
 		"glob":             {Config{HostIP: "10.0.0.5", DockerAllow: []string{"web-["}}, `--docker-allow "web-["`},
 		"Docker URL":       {Config{HostIP: "10.0.0.5", DockerURL: "here", RegistryURL: "memory://config"}, `Docker engine at "here"`},
+		"address":          {Config{HostIP: "10.0.0.5", DockerAddress: "net"}, `--docker-address "net" is neither host nor container nor container:NETWORK`},
+		"no network":       {Config{HostIP: "10.0.0.5", DockerAddress: "container:"}, `--docker-address "container:"`},
 		"two prefixes":     {Config{HostIP: "10.0.0.5", RegistryURL: "memory://config/a", Prefix: "b"}, `--prefix "b"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,12 +26,24 @@ const answerTimeout = 30 * time.Second
 type container struct {
 	id          string // all of it: a name may look like the beginning of another's ID
 	name        string
+	image       string
 	env         []string
 	labels      map[string]string
+	exposed     network.PortSet // by its own configuration
 	hostNetwork bool
-	ports       network.PortMap
+	joins       bool                  // it has another container's network: its ports and networks are that one's
+	ports       network.PortMap       // what is published
+	networks    map[string]netip.Addr // its address in each; the zero one where it has none
 	paused      bool
 	health      apicontainer.HealthStatus // of its HEALTHCHECK; none without
+	lastWords   string                    // of its HEALTHCHECK
+}
+
+// publishes reports whether a port can be reached at the host.
+func (c container) publishes(private network.Port) bool {
+	return slices.ContainsFunc(c.ports[private], func(binding network.PortBinding) bool {
+		return binding.HostPort != "" && binding.HostPort != "0"
+	})
 }
 
 // short is the ID as people know it.
@@ -151,13 +165,33 @@ func (e engine) read(ctx context.Context, id string) (c container, ok bool, err 
 	return container{
 		id:          own.ID,
 		name:        strings.TrimPrefix(own.Name, "/"),
+		image:       own.Config.Image,
 		env:         own.Config.Env,
 		labels:      own.Config.Labels,
+		exposed:     own.Config.ExposedPorts,
 		hostNetwork: joined.HostConfig.NetworkMode.IsHost(),
+		joins:       own.HostConfig.NetworkMode.IsContainer(),
 		ports:       joined.NetworkSettings.Ports,
+		networks:    addressesIn(joined.NetworkSettings.Networks),
 		paused:      own.State.Paused,
 		health:      healthOf(own.State),
+		lastWords:   lastWords(own.State),
 	}, true, nil
+}
+
+// addressesIn gives the container's address in each network: the IPv4 one, where it has it.
+func addressesIn(networks map[string]*network.EndpointSettings) map[string]netip.Addr {
+	found := map[string]netip.Addr{}
+	for name, endpoint := range networks {
+		switch {
+		case endpoint == nil:
+		case endpoint.IPAddress.IsValid():
+			found[name] = endpoint.IPAddress
+		default:
+			found[name] = endpoint.GlobalIPv6Address
+		}
+	}
+	return found
 }
 
 // inspect asks for a container, and leaves no part of the answer nil.
@@ -175,6 +209,15 @@ func healthOf(state *apicontainer.State) apicontainer.HealthStatus {
 		return apicontainer.NoHealthcheck
 	}
 	return state.Health.Status
+}
+
+// lastWords are what the HEALTHCHECK's last run printed, of which the engine keeps 4 KiB, or how it ended.
+func lastWords(state *apicontainer.State) string {
+	if state.Health == nil || len(state.Health.Log) == 0 || state.Health.Log[len(state.Health.Log)-1] == nil {
+		return ""
+	}
+	last := state.Health.Log[len(state.Health.Log)-1]
+	return cmp.Or(strings.TrimSpace(last.Output), fmt.Sprintf("the HEALTHCHECK ended with exit code %d", last.ExitCode))
 }
 
 func (e engine) close() {

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -79,12 +80,13 @@ func TestKilled(t *testing.T) {
 
 	// And at once again: the same entry, no second one, and never none, also when what was left has run out.
 	exporter.Kill(t)
-	quick := l.process(process{RegistryURL: url, TTL: 10 * time.Second})
-	time.Sleep(5 * time.Second) // until it has taken over
+	quick := l.process(process{RegistryURL: url, TTL: 10 * time.Second, HostIP: "10.0.0.6"})
+	want = strings.Replace(want, "10.0.0.5", "10.0.0.6", 1)
+	l.announced(registry, "web", want) // it has taken over
 	watching := l.watch(registry, "web")
 	quick.Kill(t)
 	quick.Start(t)
-	time.Sleep(15 * time.Second) // past the TTL
+	time.Sleep(11 * time.Second) // past the TTL
 	l.announced(registry, "web", want)
 	watching.noGap(t)
 	l.kill(id)
@@ -96,7 +98,7 @@ func (l *lab) process(p process) *testservers.Process {
 	l.Helper()
 	self, err := os.Executable()
 	require.NoError(l, err)
-	p.DockerURL, p.Variable, p.HostID = l.url, l.variable, "host-"+l.id
+	p.DockerURL, p.Variable, p.HostID, p.HostIP = l.url, l.variable, "host-"+l.id, cmp.Or(p.HostIP, "10.0.0.5")
 	text, err := json.Marshal(p)
 	require.NoError(l, err)
 	command := func() *exec.Cmd {

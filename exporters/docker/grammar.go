@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,53 +9,140 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/moby/moby/api/types/network"
+
+	"github.com/envharness/envharness/discovery"
 )
 
-// The labels that declare services beside the variable.
-const (
-	servicesLabel = "envharness.service"  // the variable's grammar
-	serviceLabel  = "envharness.service." // and the service's name; the value is PORT[/proto]
-)
-
-// What a container says is nobody's but its own, so the length of a service's name and the parts that are read are
-// bounded: each would be a lease in the registry or a line in the log.
+// What a container says is nobody's but its own, so what is read of it is bounded: each part would be a lease in
+// the registry or a line in the log, and tags and metadata stand in every record.
 const (
 	maxName  = 255
 	maxParts = 100
+	maxBytes = 16 << 10 // of tags, metadata and shards
 )
 
-// service is one part of a declaration: what listens on a port within the container.
-type service struct {
-	name     string
-	port     uint16
+// port is where something listens within the container.
+type port struct {
+	number   uint16
 	protocol string
 }
 
-// declared gives the services that a container declares, in the order of the variable, the label and the
-// labels by name, each once. What is malformed is left out; complaints tell of it.
-func declared(variable string, env []string, labels map[string]string) (services []service, complaints []error) {
-	read := func(s service, err error) {
-		switch parts := len(services) + len(complaints); {
-		case parts > maxParts:
-		case parts == maxParts:
-			complaints = append(complaints, fmt.Errorf("skipping what is declared after %d parts", maxParts))
-		case err != nil:
-			complaints = append(complaints, err)
-		case !slices.Contains(services, s):
-			services = append(services, s)
+// String is the port in its full form.
+func (p port) String() string { return fmt.Sprintf("%d/%s", p.number, p.protocol) }
+
+// portOf is a port as the engine writes it.
+func portOf(private network.Port) port { return port{private.Num(), string(private.Proto())} }
+
+func (p port) compare(other port) int {
+	return cmp.Or(cmp.Compare(p.number, other.number), cmp.Compare(p.protocol, other.protocol))
+}
+
+// service is one instance that a container declares.
+type service struct {
+	name  string
+	ports map[string]port // by name, at least one
+	from  string          // the variable or label that declares it
+	id    string          // what SERVICE_ID asks for
+	attributes
+}
+
+// attributes are what an instance has beside its address.
+type attributes struct {
+	tags     []string // nil where nothing is said of them
+	metadata map[string]string
+	shard    *string // nil where nothing is said of it
+}
+
+// over gives these attributes, and others where nothing is said of one.
+func (a attributes) over(others attributes) attributes {
+	if a.tags == nil {
+		a.tags = others.tags
+	}
+	if a.shard == nil {
+		a.shard = others.shard
+	}
+	metadata := maps.Clone(others.metadata)
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	maps.Copy(metadata, a.metadata)
+	a.metadata = metadata
+	return a
+}
+
+// portNames is the order in which an instance's ports are looked at.
+func (s service) portNames() []string { return slices.Sorted(maps.Keys(s.ports)) }
+
+// part is the port in the form that declares it alone.
+func (s service) part(name string) string { return fmt.Sprintf("%s:%s", s.name, s.ports[name]) }
+
+// single is a service of one port without a name.
+func single(name string, p port, from string) service {
+	return service{name: name, ports: map[string]port{discovery.DefaultPort: p}, from: from}
+}
+
+// declaration is what is read of a container's variables and labels, and what is wrong there. What is malformed is
+// left out and changes nothing else.
+type declaration struct {
+	services   []service
+	complaints []error
+	notes      []string // what is left out on purpose
+	common     attributes
+
+	parts, bytes int // what was read so far
+}
+
+// declared reads the variable and our labels, in this order. A port of a service that is declared twice counts once.
+func declared(variable string, env []string, labels map[string]string) *declaration {
+	d := &declaration{}
+	for _, part := range split(lookUp(env, variable)) {
+		d.readPart(variable, part)
+	}
+	d.readLabels(labels)
+	return d
+}
+
+// room counts a port or a complaint, and reports whether it is to be read.
+func (d *declaration) room() bool {
+	d.parts++
+	if d.parts == maxParts+1 {
+		d.complaints = append(d.complaints, fmt.Errorf("skipping what is declared after %d parts", maxParts))
+	}
+	return d.parts <= maxParts
+}
+
+// complain notes what is wrong, within bounds.
+func (d *declaration) complain(format string, words ...any) {
+	if d.room() {
+		d.complaints = append(d.complaints, fmt.Errorf(format, words...))
+	}
+}
+
+// readPart reads name:port[/protocol].
+func (d *declaration) readPart(from, part string) {
+	name, p, err := parsePart(part)
+	switch {
+	case err != nil:
+		d.complain("%w", err)
+	case !d.has(name, p) && d.room():
+		d.services = append(d.services, single(name, p, from))
+	}
+}
+
+// has reports whether a service with this port is declared.
+func (d *declaration) has(name string, p port) bool {
+	return slices.ContainsFunc(d.services, func(s service) bool { return s.name == name && s.listensAt(p) })
+}
+
+func (s service) listensAt(p port) bool {
+	for _, own := range s.ports {
+		if own == p {
+			return true
 		}
 	}
-	for _, text := range []string{lookUp(env, variable), labels[servicesLabel]} {
-		for _, part := range split(text) {
-			read(parsePart(part))
-		}
-	}
-	for _, label := range slices.Sorted(maps.Keys(labels)) {
-		if name, ok := strings.CutPrefix(label, serviceLabel); ok {
-			read(parseLabel(name, labels[label]))
-		}
-	}
-	return services, complaints
+	return false
 }
 
 // lookUp gives a variable of a container's environment; the last one counts.
@@ -72,51 +160,46 @@ func split(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
 }
 
-// parsePart reads name:port[/protocol].
-func parsePart(part string) (service, error) {
+func parsePart(part string) (name string, p port, err error) {
 	name, location, found := strings.Cut(part, ":")
 	if !found {
-		return service{}, malformed(part, errors.New("it has no colon"))
+		return name, p, malformed(part, errors.New("it has no colon"))
 	}
-	s, err := parse(name, location)
+	if err = validName(name); err == nil {
+		p, err = parsePort(location)
+	}
 	if err != nil {
-		return service{}, malformed(part, err)
+		err = malformed(part, err)
 	}
-	return s, nil
+	return name, p, err
 }
 
-// parseLabel reads port[/protocol] for the service that the label names.
-func parseLabel(name, location string) (service, error) {
-	s, err := parse(name, strings.TrimSpace(location))
-	if err != nil {
-		return service{}, malformed(serviceLabel+name+"="+location, err)
-	}
-	return s, nil
-}
-
-func parse(name, location string) (service, error) {
-	if err := validName(name); err != nil {
-		return service{}, err
-	}
-	number, protocol, found := strings.Cut(location, "/")
+// parsePort reads number[/protocol].
+func parsePort(text string) (port, error) {
+	number, protocol, found := strings.Cut(text, "/")
 	if protocol = strings.ToLower(protocol); !found {
 		protocol = "tcp"
 	}
 	if !slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) {
-		return service{}, errors.New("the protocol is none of tcp, udp, sctp")
+		return port{}, errors.New("the protocol is none of tcp, udp, sctp")
 	}
-	port, err := strconv.ParseUint(number, 10, 16)
-	if err != nil || port == 0 {
-		return service{}, errors.New("the port is no number between 1 and 65535")
+	n, err := parseNumber(number)
+	return port{n, protocol}, err
+}
+
+func parseNumber(text string) (uint16, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, errors.New("the port is no number between 1 and 65535")
 	}
-	return service{name, uint16(port), protocol}, nil
+	return uint16(n), nil
 }
 
 // validName keeps to what every layout can write.
 func validName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("the service has no name")
+		return errors.New("the name is empty")
 	case len(name) > maxName:
 		return fmt.Errorf("the name is longer than %d bytes", maxName)
 	}
@@ -129,16 +212,15 @@ func validName(name string) error {
 	return nil
 }
 
-// malformed quotes a part, but not at a length that a container chooses.
 func malformed(part string, err error) error {
-	const most = 80
-	if len(part) > most {
-		part = part[:most] + "…"
-	}
-	return fmt.Errorf("skipping %q, which is not name:port[/protocol]: %w", part, err)
+	return fmt.Errorf("skipping %s, which is not name:port[/protocol]: %w", quote(part), err)
 }
 
-// String is the part in its full form.
-func (s service) String() string {
-	return fmt.Sprintf("%s:%d/%s", s.name, s.port, s.protocol)
+// quote quotes what a container says, but not at a length that the container chooses.
+func quote(text string) string {
+	const most = 80
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return strconv.Quote(text)
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 const testID = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+var discardLog = slog.New(slog.DiscardHandler)
+
 var testAddresses = addresses{own: netip.MustParseAddr("10.0.0.5")}
 
 func testHost() host {
@@ -22,8 +25,9 @@ func testHost() host {
 // TestInstances: one that is announced, field by field, and the IDs of several.
 func TestInstances(t *testing.T) {
 	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web:80 admin:81 web:82 dns:53 dns:53/udp dns:54 dns:54/udp"}}
-	instances, complaints := testHost().instances(c, testAddresses)
-	require.Empty(t, complaints)
+	r := testHost().instances(c, testAddresses)
+	instances := r.instances
+	require.Empty(t, r.complaints)
 	require.Equal(t, discovery.Instance{
 		Service:  "web",
 		ID:       "h:0123456789ab",
@@ -42,11 +46,14 @@ func TestInstances(t *testing.T) {
 
 // TestState: a HEALTHCHECK is the state unless it is ignored, and a paused container answers nobody.
 func TestState(t *testing.T) {
-	with := func(status apicontainer.HealthStatus, paused bool) container {
-		return container{health: status, paused: paused}
-	}
 	ignoring := testHost()
 	ignoring.health = false
+	is := func(h host, status apicontainer.HealthStatus, paused bool, want discovery.State, why string) {
+		t.Helper()
+		state, reason := h.state(container{health: status, paused: paused, lastWords: "no route"})
+		require.Equal(t, want, state, status)
+		require.Equal(t, why, reason, status)
+	}
 	for status, want := range map[apicontainer.HealthStatus]discovery.State{
 		apicontainer.NoHealthcheck: discovery.Passing,
 		apicontainer.Starting:      discovery.Starting,
@@ -54,18 +61,36 @@ func TestState(t *testing.T) {
 		apicontainer.Unhealthy:     discovery.Failing,
 		"":                         discovery.Passing,
 	} {
-		require.Equal(t, want, testHost().state(with(status, false)), status)
-		require.Equal(t, discovery.Passing, ignoring.state(with(status, false)), status)
-		require.Equal(t, discovery.Failing, testHost().state(with(status, true)), status)
-		require.Equal(t, discovery.Failing, ignoring.state(with(status, true)), status)
+		why := "no route"
+		if want == discovery.Passing {
+			why = ""
+		}
+		is(testHost(), status, false, want, why)
+		is(ignoring, status, false, discovery.Passing, "")
+		is(testHost(), status, true, discovery.Failing, "the container is paused")
+		is(ignoring, status, true, discovery.Failing, "the container is paused")
 	}
+}
+
+// TestLastWords are those of the last run, or its exit code.
+func TestLastWords(t *testing.T) {
+	state := func(log ...*apicontainer.HealthcheckResult) *apicontainer.State {
+		return &apicontainer.State{Health: &apicontainer.Health{Log: log}}
+	}
+	require.Empty(t, lastWords(&apicontainer.State{}))
+	require.Empty(t, lastWords(state()))
+	require.Empty(t, lastWords(state(nil)))
+	first := &apicontainer.HealthcheckResult{Output: "connection refused\n", ExitCode: 1}
+	require.Equal(t, "connection refused", lastWords(state(first)))
+	require.Equal(t, "the HEALTHCHECK ended with exit code 7", lastWords(state(first, &apicontainer.HealthcheckResult{ExitCode: 7})))
 }
 
 func TestAllowed(t *testing.T) {
 	h := testHost()
 	h.allow = []string{"web-*", "db"}
 	c := container{id: testID, name: "shop", hostNetwork: true, env: []string{"DISCOVER=web-a:80 dbs:81 web:82 db:83"}}
-	instances, complaints := h.instances(c, testAddresses)
+	r := h.instances(c, testAddresses)
+	instances, complaints := r.instances, r.complaints
 	require.Len(t, instances, 2)
 	require.Equal(t, "web-a", instances[0].Service)
 	require.Equal(t, "db", instances[1].Service)

@@ -53,8 +53,8 @@ func TestMain(m *testing.M) {
 
 // process is what an exporter in a process of its own is told.
 type process struct {
-	RegistryURL, DockerURL, Variable, HostID string
-	TTL                                      time.Duration
+	RegistryURL, DockerURL, Variable, HostID, HostIP string
+	TTL                                              time.Duration
 }
 
 func beExporter(text string) error {
@@ -68,7 +68,7 @@ func beExporter(text string) error {
 	if err != nil {
 		return err
 	}
-	exporter, err := New(Config{Registry: registry, DockerURL: p.DockerURL, Variable: p.Variable, HostID: p.HostID, HostIP: "10.0.0.5", TTL: p.TTL})
+	exporter, err := New(Config{Registry: registry, DockerURL: p.DockerURL, Variable: p.Variable, HostID: p.HostID, HostIP: p.HostIP, TTL: p.TTL})
 	if err != nil {
 		return err
 	}
@@ -169,8 +169,9 @@ func (l *lab) create(declaration string, options ...containerOption) string {
 		Config: &apicontainer.Config{
 			Image:        l.image,
 			Cmd:          []string{"/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/bin"},
-			Labels:       map[string]string{"envharness.test": l.id},
+			Labels:       map[string]string{"test.envharness": l.id},
 			ExposedPorts: network.PortSet{},
+			StopSignal:   "SIGKILL", // it is PID 1 and knows no other
 		},
 		HostConfig: &apicontainer.HostConfig{PortBindings: network.PortMap{}},
 	}

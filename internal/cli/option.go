@@ -82,8 +82,8 @@ func (o Option) isSwitch() bool {
 	return is
 }
 
-// isRepeatable tells whether the option may be given several times.
-func (o Option) isRepeatable() bool {
+// IsRepeatable tells whether the option may be given several times.
+func (o Option) IsRepeatable() bool {
 	_, is := o.Target.(*[]string)
 	return is
 }

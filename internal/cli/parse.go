@@ -113,7 +113,7 @@ func (p *Program) fromVariable(c Command, parsed *urfave.Context, o Option) erro
 		return nil
 	}
 	values := []string{value}
-	if o.isRepeatable() {
+	if o.IsRepeatable() {
 		values = strings.Split(value, ",")
 	}
 	for _, v := range values {

@@ -178,6 +178,7 @@ function serviceRow(service) {
     setText(note, why || (isOpen(service) ? "" : summary(service)));
     button.setAttribute("aria-expanded", String(isOpen(service)));
     body.hidden = !isOpen(service);
+    row.classList.toggle("closed", !isOpen(service));
     if (isOpen(service)) openBody(service, body);
     else closeBody(service, body);
   };
