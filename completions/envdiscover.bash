@@ -18,7 +18,7 @@ _envdiscover_options() {
 	'wait') options='--count --timeout --shard --tag --url --log-level --log-format --help --version' ;;
 	'direct') options='--value --ttl --timeout --shard --tag --all --wait --url --log-level --log-format --help --version' ;;
 	'lock') options='--wait --ttl --url --log-level --log-format --help --version' ;;
-	'check') options='--timeout --log-level --log-format --help --version' ;;
+	'check') options='--timeout --json --log-level --log-format --help --version' ;;
 	'engines') options='--json --log-level --log-format --help --version' ;;
 	'completion') options='--log-level --log-format --help --version' ;;
 	esac
@@ -161,7 +161,7 @@ _envdiscover_word() {
 	'direct 0') kind='@services' ;;
 	'direct'\ *) kind='@files' ;;
 	'lock 0') kind='' ;;
-	'check 0') kind='http tcp exec' ;;
+	'check 0') kind='http tcp exec registry' ;;
 	'check'\ *) kind='@files' ;;
 	'engines 0') kind='' ;;
 	'completion 0') kind='bash zsh fish' ;;

@@ -216,11 +216,12 @@ _envdiscover-lock() {
 _envdiscover-check() {
 	_arguments -S \
 		'--timeout=[wait for D at most]:D: ' \
+		'--json[print JSON, of a registry]' \
 		'--log-level=[log from this level on\: debug, info, warn or error]:LEVEL:(debug info warn error)' \
 		'--log-format=[log, errors and hints as text or json]:FORMAT:(text json)' \
 		'(-h --help)'{-h,--help}'[show this help]' \
 		'--version[show version, commit and Go version]' \
-		'1:WORD:(http tcp exec)' \
+		'1:WORD:(http tcp exec registry)' \
 		'*:::PROGRAM:_normal'
 }
 
@@ -261,7 +262,7 @@ _envdiscover_first() {
 		'wait:wait until so many instances of a service pass'
 		'direct:make a value of each snapshot by PROGRAM, one in the cluster'
 		'lock:run PROGRAM while this process alone holds NAME, in the cluster'
-		'check:look once whether a URL, a HOST\:PORT or a program is well'
+		'check:look once whether a URL, HOST\:PORT, program or registry is well'
 		'engines:show the URLs of registries, and what each engine promises'
 		'completion:complete commands in bash, zsh or fish'
 	)

@@ -150,6 +150,12 @@ type ValueSet struct {
 	Stale  bool              // the registry cannot be asked; these are the last known
 }
 
+// AccessChecker is the extra ability of Values to tell who may write.
+type AccessChecker interface {
+	// MayWrite asks whether values may be written, and writes nothing: ErrDenied if they may not.
+	MayWrite(ctx context.Context) error
+}
+
 // Swapper is the extra ability of Values to write only what is as the writer knows it.
 type Swapper interface {
 	// SwapValue writes a value, for ever, if what stands there is old, to the byte; or, with old nil, if nothing

@@ -11,32 +11,47 @@ import (
 	"github.com/envharness/envharness/internal/cli"
 )
 
+// checking is the options of check.
+type checking struct {
+	timeout time.Duration
+	json    bool
+}
+
 func (p *program) checkCommand() cli.Command {
-	timeout := service.DefaultTimeout
+	k := &checking{timeout: service.DefaultTimeout}
 	return cli.Command{
 		Name:      "check",
-		Arguments: "http|tcp|exec TARGET [-- ARG...]",
-		Least:     2,
+		Arguments: "http|tcp|exec|registry TARGET [-- ARG...]",
+		Least:     1,
 		Most:      -1,
-		Summary:   "look once whether a URL, a HOST:PORT or a program is well",
+		Summary:   "look once whether a URL, HOST:PORT, program or registry is well",
 		Example:   "envdiscover check http http://127.0.0.1:8080/healthz",
-		Options:   []cli.Option{{Name: "timeout", Argument: "D", Usage: "wait for D at most", Target: &timeout}},
-		Alone:     true,
-		Run:       p.runs(func(ctx context.Context, c *call) error { return c.check(ctx, timeout) }),
+		Options: []cli.Option{
+			{Name: "timeout", Argument: "D", Usage: "wait for D at most", Target: &k.timeout},
+			{Name: "json", Usage: "print JSON, of a registry", Target: &k.json},
+		},
+		Alone: true,
+		Run:   p.runs(func(ctx context.Context, c *call) error { return c.check(ctx, k) }),
 	}
 }
 
-func (c *call) check(ctx context.Context, timeout time.Duration) error {
-	kind := c.Args[0]
-	if kind != "exec" && len(c.Args) > 2 {
+func (c *call) check(ctx context.Context, k *checking) error {
+	kind, timeout := c.Args[0], k.timeout
+	switch {
+	case kind != "exec" && len(c.Args) > 2:
 		return c.Misuse("%q is one argument too many", c.Args[2])
+	case timeout == 0:
+		return c.Misuse("--timeout cannot be 0")
+	case kind == "registry":
+		return c.checkRegistry(ctx, k)
+	case len(c.Args) < 2:
+		return c.Misuse("TARGET is missing")
+	case k.json:
+		return c.Misuse("--json is for check registry")
 	}
 	probe, err := c.probe(kind, c.Args[1])
 	if err != nil {
 		return err
-	}
-	if timeout == 0 {
-		return c.Misuse("--timeout cannot be 0")
 	}
 	if err := service.Look(ctx, probe, timeout); err != nil {
 		hint := ""
@@ -57,5 +72,5 @@ func (c *call) probe(kind, target string) (service.Probe, error) {
 	case "exec":
 		return service.Exec(target, c.Args[2:]...)
 	}
-	return nil, c.Misuse("a check is http, tcp or exec, not %q", kind)
+	return nil, c.Misuse("a check is http, tcp, exec or registry, not %q", kind)
 }

@@ -52,11 +52,22 @@ func exitCode(err error) int {
 
 // explain adds the next step to an error that has none.
 func (p *program) explain(err error) error {
-	if failure.Hint(err) != "" {
+	hint := failure.Hint(err)
+	if hint == "" {
+		hint = p.hintFor(err)
+	}
+	away := errors.Is(err, discovery.ErrUnavailable) || errors.Is(err, discovery.ErrDenied)
+	if away && p.current.Name != "check" && !strings.Contains(hint, checkRegistry) {
+		hint = strings.TrimPrefix(hint+"; how far it goes tells: "+checkRegistry, "; ")
+	}
+	if hint == failure.Hint(err) {
 		return err
 	}
-	return failed(err, 0, p.hintFor(err))
+	return failed(err, 0, hint)
 }
+
+// checkRegistry is the command that looks at what is wrong with a registry.
+const checkRegistry = "envdiscover check registry"
 
 // hintFor tells what can be done by this program.
 func (p *program) hintFor(err error) string {

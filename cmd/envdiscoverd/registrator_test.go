@@ -46,7 +46,7 @@ func TestRegistratorPage(t *testing.T) {
 	for _, word := range []string{
 		"SERVICE_NAME", "SERVICE_<port>_NAME", "SERVICE_TAGS", "SERVICE_<port>_TAGS", "SERVICE_ID", "SERVICE_<port>_ID", "SERVICE_IGNORE", "SERVICE_<port>_IGNORE",
 		"SERVICE_<key>", "SERVICE_<port>_<key>", "SERVICE_CHECK_HTTP", "SERVICE_EUREKA_*",
-		"consul://", "consul-unix://", "consul-tls://", "consulkv://", "consulkv-unix://", "etcd://", "skydns2://", "zookeeper://", "eureka://",
+		"consul://", "consul-unix://", "consul-tls://", "consulkv://", "consulkv-unix://", "etcd://", "skydns2://HOST/DOMAIN", "zookeeper://", "eureka://",
 	} {
 		require.Regexp(t, "(?m)^\\| .*`"+regexp.QuoteMeta(word)+"`", page)
 	}

@@ -94,7 +94,7 @@ type Refresher interface {
 }
 
 // Backend is an engine that keeps keys. What it can do beside, it says by further interfaces: Pinger, Fitter, Encoder,
-// Decoder, ServiceLister.
+// Decoder, ServiceLister, WriteChecker.
 type Backend interface {
 	Store
 

@@ -470,6 +470,13 @@ func denied(s *suite) {
 	s.isError(registration.WaitReady(s.ctx), discovery.ErrDenied)
 	closed(s, "Done", registration.Done())
 	s.isError(registration.Err(), discovery.ErrDenied)
+	if checker, can := registry.(discovery.AccessChecker); can {
+		s.isError(checker.MayWrite(s.ctx), discovery.ErrDenied)
+	}
+	if locker, can := registry.(discovery.Locker); can {
+		_, err = locker.Lock(s.ctx, "a", s.ttl())
+		s.isError(err, discovery.ErrDenied)
+	}
 }
 
 func staleReads(s *suite) {

@@ -21,6 +21,9 @@ func (s *suite) values() discovery.Values {
 
 func values(s *suite) {
 	v, other := s.values(), s.values()
+	if checker, can := v.(discovery.AccessChecker); can {
+		s.noError(checker.MayWrite(s.ctx))
+	}
 	names, err := v.List(s.ctx)
 	s.noError(err)
 	require.Equal(s, []string{}, names)
