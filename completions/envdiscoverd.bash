@@ -4,7 +4,7 @@
 # Sets options to those of a command.
 _envdiscoverd_options() {
 	case $1 in
-	'') options='--data --etcd --listen --containers --bridge --auth --cert --key --ca --insecure --host --docker --registry --variable --host-ip --host-id --realm --prefix --docker-url --docker-health --docker-allow --log-level --log-format --help --version' ;;
+	'') options='--data --etcd --listen --containers --bridge --auth --cert --key --ca --insecure --host --docker --registry --variable --host-ip --host-id --realm --prefix --docker-url --docker-address --docker-health --docker-registrator --docker-allow --log-level --log-format --help --version' ;;
 	esac
 }
 
@@ -26,6 +26,7 @@ _envdiscoverd_takes() {
 	' --realm') kind='' ;;
 	' --prefix') kind='' ;;
 	' --docker-url') kind='' ;;
+	' --docker-address') kind='host container' ;;
 	' --docker-health') kind='state ignore' ;;
 	' --docker-allow') kind='' ;;
 	' --log-level') kind='debug info warn error' ;;

@@ -20,7 +20,7 @@ function __envdiscoverd_state
             end
         else if string match --quiet -- '-*=*' $word; and test -z "$ended"
         else if string match --quiet -- '-*' $word; and test -z "$ended"
-            if contains -- "$command $word" '- --data' '- --etcd' '- --listen' '- --bridge' '- --cert' '- --key' '- --ca' '- --host' '- --registry' '- --variable' '- --host-ip' '- --host-id' '- --realm' '- --prefix' '- --docker-url' '- --docker-health' '- --docker-allow' '- --log-level' '- --log-format'
+            if contains -- "$command $word" '- --data' '- --etcd' '- --listen' '- --bridge' '- --cert' '- --key' '- --ca' '- --host' '- --registry' '- --variable' '- --host-ip' '- --host-id' '- --realm' '- --prefix' '- --docker-url' '- --docker-address' '- --docker-health' '- --docker-allow' '- --log-level' '- --log-format'
                 set --erase words[1]
             end
         else if test $command = -; and test $place = 0; and contains -- $word 
@@ -79,7 +79,9 @@ complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option 
 complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option realm --exclusive --description 'say that this is the part NAME of the fleet'
 complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option prefix --exclusive --description 'write below NAME in the registry'
 complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option docker-url --exclusive --description 'ask the engine at URL'
+complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option docker-address --exclusive --arguments 'host container' --description 'register the address of the host, the container or container:NETWORK'
 complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option docker-health --exclusive --arguments 'state ignore' --description 'take a HEALTHCHECK for the state (state), or ignore it'
+complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option docker-registrator --description 'register published ports as registrator does, by its SERVICE_…'
 complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option docker-allow --exclusive --description 'let containers publish names like GLOB; repeatable'
 complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option log-level --exclusive --arguments 'debug info warn error' --description 'log from this level on: debug, info, warn or error'
 complete --command envdiscoverd --condition '__envdiscoverd_is -' --long-option log-format --exclusive --arguments 'text json' --description 'log, errors and hints as text or json'

@@ -22,7 +22,9 @@ _envdiscoverd() {
 		'--realm=[say that this is the part NAME of the fleet]:NAME: ' \
 		'--prefix=[write below NAME in the registry]:NAME: ' \
 		'--docker-url=[ask the engine at URL]:URL: ' \
+		'--docker-address=[register the address of the host, the container or container\:NETWORK]:MODE:(host container)' \
 		'--docker-health=[take a HEALTHCHECK for the state (state), or ignore it]:MODE:(state ignore)' \
+		'--docker-registrator[register published ports as registrator does, by its SERVICE_…]' \
 		'*--docker-allow=[let containers publish names like GLOB; repeatable]:GLOB: ' \
 		'--log-level=[log from this level on\: debug, info, warn or error]:LEVEL:(debug info warn error)' \
 		'--log-format=[log, errors and hints as text or json]:FORMAT:(text json)' \

@@ -18,7 +18,7 @@
 //
 // # Engines
 //
-// What remembers is an [Engine]: etcd, Consul, ZooKeeper, or the process itself for tests. An engine
+// What remembers is an [Engine]: etcd, Consul, ZooKeeper, DNS to read from, or the process itself for tests. An engine
 // is chosen by a URL's scheme from one visible list, that of package discovery/engines. Every engine
 // passes the suite of package discovery/registrytest, so what is promised here holds for each of them.
 //

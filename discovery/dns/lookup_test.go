@@ -21,6 +21,7 @@ func TestForms(t *testing.T) {
 		"_dns._udp.web.ns.test. 5 IN SRV 0 50 53 web-0.web.ns.test.",
 		"web.ns.test. 5 IN SRV 0 50 8080 web-0.web.ns.test.",
 		"web.ns.test. 5 IN SRV 0 50 9090 web-0.web.ns.test.",
+		"web.ns.test. 5 IN SRV 0 50 9090 WEB-0.web.ns.test.", // the same once more
 		"web.ns.test. 5 IN SRV 0 50 8080 web-1.web.ns.test.",
 		"web.ns.test. 5 IN A 10.0.0.5",
 		"web-0.web.ns.test. 5 IN A 10.0.0.5",

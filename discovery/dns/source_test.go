@@ -44,6 +44,18 @@ func TestAskedAgainWhenTheTTLEnds(t *testing.T) {
 	}
 }
 
+// The shortest of all TTLs counts, and one with the highest bit set is none (RFC 2181).
+func TestShortestTTL(t *testing.T) {
+	a := answer{ttl: maxTTL}
+	for _, c := range []struct {
+		seconds uint32
+		want    time.Duration
+	}{{1<<31 - 1, maxTTL}, {7, 7 * time.Second}, {9, 7 * time.Second}, {1 << 31, 0}} {
+		a.within(c.seconds)
+		require.Equal(t, c.want, a.ttl)
+	}
+}
+
 // A watch through the life of a name: it appears, changes, cannot be asked for, is back, and vanishes. What stays the
 // same is not told again.
 func TestWatchedName(t *testing.T) {
