@@ -1,11 +1,18 @@
 # `make help` lists the targets; the text after ## is what it prints.
 
 TAGS     := urfave_cli_no_docs,grpcnotrace
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+FUZZTIME ?= 30s
+
+# Go reads version and commit from the checkout. Where there is none, as in an archive
+# of the source: make build VERSION=v1.2.3 COMMIT=0123456789ab
+VERSION  ?=
+COMMIT   ?=
 BUILD    := github.com/envharness/envharness/internal/buildinfo
 LDFLAGS  := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT)
-FUZZTIME ?= 30s
+VCS      := $(if $(shell git rev-parse --verify HEAD 2>/dev/null),true,false)
+
+# What `make dist` builds for, as linux/amd64,linux/arm64; empty is all.
+PLATFORMS ?=
 
 # How many packages are tested at a time. Their tests wait for processes, TTLs
 # and servers more than they compute, so it is more than there are processors.
@@ -24,7 +31,17 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build every command, static and stripped, into bin/
-	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS) -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: dist
+dist: ## Build a release into dist/: archives, packages, images, SBOMs, checksums; PLATFORMS=linux/amd64 for some
+	rm -rf dist
+	go -C tools/dist run . -platforms '$(PLATFORMS)'
+
+.PHONY: dist-verify
+dist-verify: ## Build the release in dist/ again, in another clone without what was built before, and compare every byte
+	work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && git clone --quiet . "$$work/clone" && \
+		GOCACHE=$$work/cache $(MAKE) -C "$$work/clone" dist && diff --recursive --brief dist "$$work/clone/dist"
 
 .PHONY: demo
 demo: build ## The whole story, step by step: an environment, a registry, a service that moves
@@ -77,11 +94,13 @@ lint: lint-format lint-go lint-scripts lint-platforms lint-vulnerabilities ## Ch
 lint-format:
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; } >&2
 	go mod tidy -diff
+	go -C tools/dist mod tidy -diff
 
 .PHONY: lint-go
 lint-go:
 	go vet -tags $(TAGS) ./...
 	go tool -modfile=tools/go.mod staticcheck -tags $(TAGS) ./...
+	go -C tools/dist vet ./...
 
 .PHONY: lint-scripts
 lint-scripts:
@@ -106,4 +125,4 @@ install-test-tools: ## Install what the tests use: Debian packages (needs root),
 
 .PHONY: clean
 clean: ## Remove what the other targets built
-	rm -rf bin
+	rm -rf bin dist

@@ -1,6 +1,8 @@
 package buildinfo
 
 import (
+	"archive/zip"
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,9 +61,14 @@ func TestBinaries(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	}
-	write("go.mod", "module example.org/program\n\ngo 1.26\n")
-	write("main.go", "package main\n\nimport \"example.org/program/buildinfo\"\n\nfunc main() { println(buildinfo.String()) }\n")
-	write("buildinfo/buildinfo.go", string(source))
+	module := map[string]string{
+		"go.mod":                 "module example.org/program\n\ngo 1.26\n",
+		"main.go":                "package main\n\nimport \"example.org/program/buildinfo\"\n\nfunc main() { println(buildinfo.String()) }\n",
+		"buildinfo/buildinfo.go": string(source),
+	}
+	for name, text := range module {
+		write(name, text)
+	}
 	write(".gitignore", "program\n")
 	run := func(words ...string) string {
 		t.Helper()
@@ -84,6 +91,37 @@ func TestBinaries(t *testing.T) {
 	} {
 		run("go", "build", test.flag)
 		require.Equal(t, test.want+", "+runtime.Version()+")", run("./program"), test.flag)
+	}
+
+	for _, test := range []struct{ version, want string }{
+		{"v1.2.3", "v1.2.3 (unknown"}, // a proxy gives files, and no commit
+		{"v1.2.4-0.20260102150405-0123456789ab", "v1.2.4-0.20260102150405-0123456789ab (0123456789ab"},
+	} {
+		proxy, bin := t.TempDir(), t.TempDir()
+		publish(t, proxy, test.version, module)
+		run("env", "GOPROXY=file://"+proxy, "GONOSUMDB=*", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw", "GOBIN="+bin,
+			"go", "install", "example.org/program@"+test.version)
+		require.Equal(t, test.want+", "+runtime.Version()+")", run(filepath.Join(bin, "program")), "go install")
+	}
+}
+
+// publish puts a version of example.org/program into a directory, as https://go.dev/ref/mod#goproxy-protocol has it.
+func publish(t *testing.T, proxy, version string, module map[string]string) {
+	var packed bytes.Buffer
+	w := zip.NewWriter(&packed)
+	for name, text := range module {
+		file, err := w.Create("example.org/program@" + version + "/" + name)
+		require.NoError(t, err)
+		_, err = file.Write([]byte(text))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	directory := filepath.Join(proxy, "example.org/program/@v")
+	require.NoError(t, os.MkdirAll(directory, 0o755))
+	for name, text := range map[string]string{
+		"list": version + "\n", version + ".info": `{"Version": "` + version + `", "Time": "2026-01-02T15:04:05Z"}`, version + ".mod": module["go.mod"], version + ".zip": packed.String(),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(directory, name), []byte(text), 0o644))
 	}
 }
 
