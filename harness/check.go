@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"syscall"
 
 	"github.com/envharness/envharness/harness/internal/environ"
 	"github.com/envharness/envharness/harness/internal/explain"
@@ -42,6 +44,9 @@ func Check(o Options, dir string, export bool) []Finding {
 	}
 	if info, err := os.Stat(dir); err == nil {
 		c.checkWritable(dir, info)
+		if uid := strangerOf(info); uid > 0 {
+			c.add(dir, "belongs to user "+strconv.Itoa(uid)+", who may put there what root runs", "chown root "+text.ShellQuote(dir))
+		}
 	}
 	c.findings = append(c.findings, l.special...)
 	for _, e := range l.entries {
@@ -112,6 +117,9 @@ func (c *checker) checkEntry(e entry) {
 	}
 	if info, err := os.Stat(e.at); err == nil {
 		c.checkWritable(e.path, info)
+		if uid := strangerOf(info); uid > 0 && e.executable {
+			c.add(e.path, "belongs to user "+strconv.Itoa(uid)+", who so decides what root runs", "chown root "+text.ShellQuote(e.path))
+		}
 	}
 	if e.executable {
 		c.checkReplaceable(e.path, 0o022)
@@ -143,6 +151,9 @@ func (c *checker) checkReplaceable(path string, open fs.FileMode) {
 	for dir := filepath.Dir(resolved); !c.seen[dir]; dir, open = filepath.Dir(dir), 0o002 {
 		c.seen[dir] = true
 		info, err := os.Stat(dir)
+		if err == nil && open == 0o022 && strangerOf(info) > 0 {
+			c.add(path, "its owner may replace it: "+text.Printable(dir)+" belongs to user "+strconv.Itoa(strangerOf(info)), "chown root "+text.ShellQuote(dir))
+		}
 		if err == nil && info.Mode().Perm()&open != 0 && info.Mode()&fs.ModeSticky == 0 {
 			c.add(path, "others may replace it: they may write to "+text.Printable(dir)+" ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(dir))
 		}
@@ -155,6 +166,15 @@ func (c *checker) checkWritable(path string, info fs.FileInfo) {
 	if info.Mode().Perm()&0o022 != 0 {
 		c.add(path, "others than its owner may write to it ("+info.Mode().Perm().String()+")", "chmod go-w "+text.ShellQuote(path))
 	}
+}
+
+// strangerOf is the user whom a file belongs to where root asks, and who is not root; else 0. Root runs what such a
+// user may change at any time.
+func strangerOf(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		return int(stat.Uid)
+	}
+	return 0
 }
 
 // searchPath is where env(1) looks for an interpreter.

@@ -161,7 +161,7 @@ func (s *startup) withNames(l listing, policy NamePolicy, sets bool) listing {
 		case !ok:
 			e.err = nameError(e)
 		case twice:
-			named[earlier].err = sameName(name, named[earlier], e)
+			named[earlier].err = sameName(name, named[earlier], e, !sets)
 			continue
 		}
 		first[name] = len(named)
@@ -178,11 +178,15 @@ func (s *startup) withNames(l listing, policy NamePolicy, sets bool) listing {
 }
 
 // sameName refuses two entries of one directory that become one variable.
-func sameName(name string, a, b entry) error {
+func sameName(name string, a, b entry, secret bool) error {
+	next := "rename one of the two, or begin its name with a dot to have it skipped"
+	if secret { // nobody renames in a mount
+		next = "mount one of the two only, or under another name: items: of a Secret volume, target: of Compose's secrets"
+	}
 	return &Error{
 		Subject: a.path,
 		Problem: "becomes " + name + ", and so does " + text.Printable(filepath.Base(b.path)) + " beside it",
-		Next:    "rename one of the two, or begin its name with a dot to have it skipped",
+		Next:    next,
 	}
 }
 

@@ -89,3 +89,27 @@ func put(t *testing.T, address, name, value string) {
 	response.Body.Close()
 	require.Equal(t, http.StatusNoContent, response.StatusCode)
 }
+
+// TestReadmeTellsTheMetrics: each metric that docs/operating.md names is one.
+func TestReadmeTellsTheMetrics(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating.md")
+	require.NoError(t, err)
+	address := testservers.FreeAddress(t)
+	defer serving(t, filepath.Join(t.TempDir(), "data"), address)()
+	foreign, err := http.NewRequest(http.MethodGet, "http://"+address+"/environment", nil)
+	require.NoError(t, err)
+	foreign.Host = "foreign.example" // so that something was refused
+	response, err := http.DefaultClient.Do(foreign)
+	require.NoError(t, err)
+	response.Body.Close()
+	response, err = http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close()
+	metrics, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	names := regexp.MustCompile("`((?:envdiscoverd|etcd|process)_[a-z_]+)`").FindAllStringSubmatch(string(page), -1)
+	require.Greater(t, len(names), 8)
+	for _, name := range names {
+		require.True(t, strings.Contains(string(metrics), "# HELP "+name[1]+" "), "there is no metric %s", name[1])
+	}
+}

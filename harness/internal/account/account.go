@@ -25,6 +25,13 @@ type NotFoundError struct{ Kind, File string }
 
 func (e *NotFoundError) Error() string { return "no such " + e.Kind + " in " + e.File }
 
+// TooLargeError says that a number is more than an ID can be.
+type TooLargeError struct{ Kind string }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the %s ID is over %d", e.Kind, uint32(highest))
+}
+
 // The files, as errors name them.
 const (
 	PasswdFile = "/etc/passwd"
@@ -64,7 +71,7 @@ func (f Files) Find(spec string, current Account) (Account, error) {
 func (f Files) user(word string, current Account) (found Account, name string, err error) {
 	uid, isNumber, err := number(word)
 	if err != nil {
-		return found, "", fmt.Errorf("the user ID %w", err)
+		return found, "", &TooLargeError{"user"}
 	}
 	for l := range lines(f.Passwd, PasswdFile) {
 		if isNumber && !l.has(2, uid) || !isNumber && l.field(0) != word {
@@ -83,7 +90,7 @@ func (f Files) user(word string, current Account) (found Account, name string, e
 func (f Files) group(word string) (uint32, error) {
 	gid, isNumber, err := number(word)
 	if err != nil {
-		return 0, fmt.Errorf("the group ID %w", err)
+		return 0, &TooLargeError{"group"}
 	}
 	if isNumber {
 		return gid, nil

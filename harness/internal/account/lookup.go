@@ -34,9 +34,11 @@ func LookUp(spec string) (*Account, error) {
 
 func userHint(spec string, err error) string {
 	name, _, _ := strings.Cut(spec, ":")
-	switch missing := new(NotFoundError); {
+	switch missing, large := new(NotFoundError), new(TooLargeError); {
 	case name == "":
 		return "write USER or USER:GROUP, by name or number"
+	case errors.As(err, &large):
+		return fmt.Sprintf("give a number from 0 to %d, or a name", uint32(highest))
 	case !errors.As(err, &missing):
 		return "mend that line, or give numbers: --user UID:GID"
 	}
