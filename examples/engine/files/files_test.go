@@ -92,7 +92,7 @@ func (b *backend) revoke(d *directory) error {
 			return err
 		}
 		for _, item := range files.Items {
-			if err := d.remove(item.Key); err != nil {
+			if err := d.Remove(item.Key); err != nil {
 				return err
 			}
 		}
@@ -117,7 +117,7 @@ func (b *backend) malform(d *directory, service string) error {
 		"../loose":    "{}",
 		"sub/a":       "{}",
 	} {
-		if err := d.put(prefix+name, []byte(data), time.Now().Add(time.Hour)); err != nil {
+		if err := d.Write(prefix+name, []byte(data), "", time.Hour); err != nil {
 			return err
 		}
 	}
