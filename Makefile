@@ -83,9 +83,19 @@ cover: ## Test coverage by function, and as bin/coverage.html
 	go tool cover -func bin/coverage.out | tail -n 1
 
 .PHONY: bench
-bench: build ## Measure against dash, tini, dumb-init and others; rewrites docs/benchmarks.md
+bench: build ## Measure against dash, tini and others; rewrites docs/benchmarks.md, tells what got worse
 	scripts/install-test-tools bench
 	bench/run
+
+# What is measured, and how; see bench/scale. SCALE='-sizes 1000:10:100 -window 5s' takes a minute.
+SCALE ?=
+
+.PHONY: bench-scale
+bench-scale: ## Measure three etcd members under 1,000 to 30,000 instances (root, 15 min); rewrites docs/scale.md
+	@mkdir -p bin
+	go build -tags $(TAGS) -o bin/scale ./bench/scale
+	bin/scale run $(SCALE) >bin/scale.json
+	bin/scale page bin/scale.json docs
 
 .PHONY: lint
 lint: lint-format lint-go lint-scripts lint-platforms lint-vulnerabilities ## Check formatting, Go code, scripts, the other platforms' builds, known vulnerabilities

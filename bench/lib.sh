@@ -12,26 +12,38 @@ ratio() {
 	awk -v a="$1" -v b="$2" 'BEGIN { if (b <= 0) exit 1; printf "%.2f", a / b }'
 }
 
-# row WHAT AGAINST RATIO [MOST [UNIT]] prints a line of a table; without MOST it is
-# there to compare only.
+# spread prints the median and the quartiles of the numbers on stdin.
+spread() {
+	sort --general-numeric-sort | awk '{ all[NR] = $1 }
+		function at(part) { return all[int((NR - 1) * part + 1.5)] }
+		END { if (!NR) exit 1; printf "%.2f %.2f %.2f\n", at(0.5), at(0.25), at(0.75) }'
+}
+
+# against NAME PEER prints the median of the rounds' ratios of what compare measured, and its quartiles.
+against() {
+	paste "$WORK/rounds-$1" "$WORK/rounds-$2" | awk '$2 > 0 { print $1 / $2 }' | spread
+}
+
+# row WHAT AGAINST "MEASURED [LOW HIGH]" [MOST [UNIT]] prints a line of a table, with
+# the quartiles of its rounds; without MOST it is there to compare only.
 row() {
-	local most='' verdict='' unit=${5-×}
-	if [[ ! $3 =~ ^[0-9.]+$ ]]; then
+	local most='' verdict='' unit=${5-×} measured low high
+	read -r measured low high <<<"$3"
+	if [[ ! $measured =~ ^[0-9.]+$ ]]; then
 		progress "row: no figure for $1"
 		return 1
 	fi
-	[[ -z ${4-} ]] || most="≤ $4${unit:+ $unit}" verdict=$(bound "$3" "$4")
-	printf '| %s | %s | %s | %s | %s |\n' "$1" "$2" "$3${unit:+ $unit}" "$most" "$verdict"
+	[[ -z ${4-} ]] || most="≤ $4${unit:+ $unit}" verdict=$(bound "$measured" "$4")
+	printf '| %s | %s | %s | %s | %s |\n' "$1" "$2" "$measured${unit:+ $unit}${high:+ ($low–$high)}" "$most" "$verdict"
 }
 
 progress() {
 	printf '%s\n' "$*" >&2
 }
 
-# compare NAME COMMAND [NAME COMMAND]... times the commands side by side and
-# sets median[NAME], in milliseconds. They take turns in rounds, in the opposite
-# order every other time, so that a machine that slows down slows all of them.
-declare -A median
+# compare NAME COMMAND [NAME COMMAND]... times the commands side by side, for
+# against. They take turns in rounds, in the opposite order every other time, so
+# that a machine that slows down slows all of them.
 compare() {
 	local forward=() backward=() file
 	while (($#)); do
@@ -50,14 +62,15 @@ compare() {
 		results+=("$file")
 	done
 
-	local name milliseconds
-	while IFS=$'\t' read -r name milliseconds; do
-		# shellcheck disable=SC2034 # the sections use it
-		median[$name]=$milliseconds
-		progress "$(printf '  %-12s %8.2f ms' "$name" "$milliseconds")"
-	done < <(jq --raw-output --slurp '
-		[.[].results[] | {command, time: .times[]}] | group_by(.command)[]
-		| [.[0].command, ([.[].time] | sort | .[length / 2 | floor] * 1000)] | @tsv' "${results[@]}")
+	local name median low high
+	for file in "${results[@]}"; do
+		jq --raw-output '.results[] | [.command, .median * 1000] | @tsv' "$file"
+	done >"$WORK/rounds"
+	while read -r name; do
+		awk -v name="$name" '$1 == name { print $2 }' "$WORK/rounds" >"$WORK/rounds-$name"
+		read -r median low high < <(spread <"$WORK/rounds-$name")
+		progress "$(printf '  %-12s %8.2f ms (%.2f to %.2f)' "$name" "$median" "$low" "$high")"
+	done < <(cut --fields 1 "$WORK/rounds" | sort --unique)
 }
 
 # in_namespace COMMAND... becomes an unshare that runs COMMAND as PID 1 of a

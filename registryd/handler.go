@@ -56,7 +56,7 @@ func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.List
 	h.life, h.end = context.WithCancel(context.Background())
 	h.metrics = newMetrics(n, l.Connections)
 	logins := newLogins(n, h.metrics)
-	h.store = newStore(n.Client(), keys, logins, options.Log)
+	h.store = newStore(n, keys, logins, options.Log)
 	h.gate = &gate{options: options, node: n, logins: logins, metrics: h.metrics}
 	h.snapshots = newSnapshots(h.store)
 	h.counts = newCounts(h.store)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/registryd/node"
 )
 
 // readsAtOnce is how many answers of etcd may be on their way: each can be of many megabytes.
@@ -18,6 +19,7 @@ const readsAtOnce = 4
 
 // store asks etcd on behalf of a caller, whom the context names.
 type store struct {
+	node   node.Node
 	client *clientv3.Client
 	keys   layout.Layout
 	logins *logins
@@ -27,8 +29,8 @@ type store struct {
 	shortest atomic.Int64 // the TTL in seconds that etcd raises shorter ones to, once that is known
 }
 
-func newStore(client *clientv3.Client, keys layout.Layout, logins *logins, log *slog.Logger) *store {
-	return &store{client: client, keys: keys, logins: logins, log: layout.Quiet(log), reads: make(chan struct{}, readsAtOnce)}
+func newStore(n node.Node, keys layout.Layout, logins *logins, log *slog.Logger) *store {
+	return &store{node: n, client: n.Client(), keys: keys, logins: logins, log: layout.Quiet(log), reads: make(chan struct{}, readsAtOnce)}
 }
 
 // call lets ask talk to etcd as the caller, for a bounded time.
@@ -40,6 +42,10 @@ func call[T any](ctx context.Context, s *store, ask func(context.Context) (T, er
 
 // asCaller is call without a limit of time. A token that ran out meanwhile is replaced once.
 func asCaller[T any](ctx context.Context, s *store, ask func(context.Context) (T, error)) (T, error) {
+	return askWithToken(ctx, s, func(ctx context.Context, token string) (T, error) { return ask(withToken(ctx, token)) })
+}
+
+func askWithToken[T any](ctx context.Context, s *store, ask func(ctx context.Context, token string) (T, error)) (T, error) {
 	who := callerOf(ctx)
 	for again := true; ; again = false {
 		token, err := s.logins.token(ctx, who)
@@ -47,7 +53,7 @@ func asCaller[T any](ctx context.Context, s *store, ask func(context.Context) (T
 			var none T
 			return none, err
 		}
-		answer, err := ask(withToken(ctx, token))
+		answer, err := ask(ctx, token)
 		if again && errors.Is(err, rpctypes.ErrInvalidAuthToken) && s.logins.forget(who, token) {
 			continue
 		}
@@ -60,6 +66,15 @@ func withToken(ctx context.Context, token string) context.Context {
 		return ctx
 	}
 	return metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, token)
+}
+
+// getOne reads one key.
+func (s *store) getOne(ctx context.Context, key string) (*clientv3.GetResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return askWithToken(ctx, s, func(ctx context.Context, token string) (*clientv3.GetResponse, error) {
+		return s.node.Get(ctx, token, key)
+	})
 }
 
 // get reads a key or a range, in turn with others.

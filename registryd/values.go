@@ -148,7 +148,7 @@ func (h *handler) listValues(w http.ResponseWriter, r *http.Request) error {
 
 // getValue reads a value, and waits for it if it is not there; nil when it does not come.
 func (s *store) getValue(ctx context.Context, key string, wait time.Duration) (*mvccpb.KeyValue, error) {
-	response, err := s.get(ctx, key)
+	response, err := s.getOne(ctx, key)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ type call struct {
 	*cli.Call
 }
 
-// commands is every command, in the order of the help. Each has a file of its name.
+// commands is every command, in the order of the help. Each has a file of its name, cmd_NAME.go.
 func (p *program) commands() []cli.Command {
 	return []cli.Command{
 		p.getCommand(),

@@ -6,6 +6,8 @@
 //   - [Register] keeps one announcement, a [Lease];
 //   - [Hub] follows each place once, by a [Source], for all who watch it;
 //   - [Campaign] makes an election of a [Lock];
+//   - [Exclusive] makes leases and locks where an engine keeps others out for some steps together;
+//   - [LeasePool] shares a server's leases among registrations;
 //   - [Call] bounds a step in time and gives its error a kind.
 //
 // Errors of steps have their kind, one of package discovery's, and say why; what was tried, and on what, is added

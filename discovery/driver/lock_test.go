@@ -240,3 +240,29 @@ func TestClosedRegistryLeadsNot(t *testing.T) {
 		require.Nil(t, f.holder)
 	})
 }
+
+// A holder that cannot renew ends a margin before another may hold the lock, and releases nothing until it is closed.
+func TestHolderEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		r := registryOf(t, f, 0)
+		held, err := r.Lock(t.Context(), "a/b", 8*time.Second)
+		require.NoError(t, err)
+		_, err = r.TryLock(t.Context(), "a/b", 8*time.Second)
+		require.ErrorIs(t, err, discovery.ErrConflict)
+		f.setErr(errAway)
+		lost := time.Now()
+		<-held.Done()
+		require.Equal(t, 6*time.Second, time.Since(lost))
+		require.Equal(t, 2*time.Second, held.Margin())
+		f.setErr(nil)
+		time.Sleep(time.Minute)
+		f.lock.Lock()
+		require.NotNil(t, f.holder)
+		f.lock.Unlock()
+		require.NoError(t, held.Close())
+		f.lock.Lock()
+		defer f.lock.Unlock()
+		require.Nil(t, f.holder)
+	})
+}

@@ -112,6 +112,7 @@ func conformance(t *testing.T, server *testservers.Etcd, far string, cut, mend f
 			}
 		},
 		DeniedURL:   "etcd://root:canary-d6b1f2-wrong@" + guardedEtcd(t).Address + "/denied",
+		Several:     true,
 		DeadURL:     "etcd://" + dead + "/dead?timeout=2s",
 		DeadAddress: dead,
 	})

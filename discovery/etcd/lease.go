@@ -104,6 +104,7 @@ type lease struct {
 	key     string
 	shared  *driver.SharedLease[*session] // nil: none
 	former  []clientv3.LeaseID            // others, on which the record may still stand
+	written *mvccpb.KeyValue              // the record as it was written last; nil: not known
 }
 
 func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease {
@@ -122,16 +123,21 @@ func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver boo
 	if err := l.take(ctx, record.Key); err != nil {
 		return driver.Grant{}, err
 	}
-	_, err = call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
+	l.written = nil
+	revision, err := call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (int64, error) {
 		write := clientv3.OpPut(record.Key, string(record.Value), clientv3.WithLease(l.shared.Lease.id))
 		if takeOver {
-			_, err := client.Do(ctx, write)
-			return nil, err
+			response, err := client.Do(ctx, write)
+			if err != nil {
+				return 0, err
+			}
+			return response.Put().Header.Revision, nil
 		}
-		return nil, l.putOwn(ctx, client, record.Key, write)
+		return l.putOwn(ctx, client, record.Key, write)
 	})
 	if err == nil {
 		l.former = nil
+		l.wrote(record.Value, revision)
 		return driver.Grant{TTL: l.shared.Lease.ttl}, nil
 	}
 	return driver.Grant{}, l.dropLost(err)
@@ -170,8 +176,13 @@ func (l *lease) owns(kv *mvccpb.KeyValue) bool {
 	return l.shared != nil && id == l.shared.Lease.id || slices.Contains(l.former, id)
 }
 
-// putOwn writes if there is no record or its own.
-func (l *lease) putOwn(ctx context.Context, client *clientv3.Client, key string, write clientv3.Op) error {
+// wrote remembers the record as it was written.
+func (l *lease) wrote(value []byte, revision int64) {
+	l.written = &mvccpb.KeyValue{Value: value, ModRevision: revision, Lease: int64(l.shared.Lease.id)}
+}
+
+// putOwn writes if there is no record or its own, and gives the record's revision then.
+func (l *lease) putOwn(ctx context.Context, client *clientv3.Client, key string, write clientv3.Op) (revision int64, err error) {
 	var seen int64 // the record's revision; 0: there is none
 	for {
 		response, err := client.Txn(ctx).
@@ -179,13 +190,16 @@ func (l *lease) putOwn(ctx context.Context, client *clientv3.Client, key string,
 			Then(write).
 			Else(clientv3.OpGet(key)).
 			Commit()
-		if err != nil || response.Succeeded {
-			return err
+		if err != nil {
+			return 0, err
+		}
+		if response.Succeeded {
+			return response.Header.Revision, nil
 		}
 		seen = 0
 		if kvs := response.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
 			if !l.owns(kvs[0]) {
-				return discovery.ErrConflict
+				return 0, discovery.ErrConflict
 			}
 			seen = kvs[0].ModRevision
 		}
@@ -230,39 +244,55 @@ func (l *lease) own(kvs []*mvccpb.KeyValue) (*mvccpb.KeyValue, error) {
 	return kvs[0], nil
 }
 
+// Update writes over what was written last, in one step, and reads only what another has written since.
 func (l *lease) Update(ctx context.Context, record driver.Record) error {
 	_, err := call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
-		for {
+		was := l.written
+		if was == nil {
 			response, err := client.Get(ctx, record.Key)
 			if err != nil {
 				return nil, err
 			}
-			was, err := l.own(response.Kvs)
-			if err != nil {
-				return nil, err
-			}
-			if written, err := l.rewrite(ctx, client, record, was); written || err != nil {
+			if was, err = l.own(response.Kvs); err != nil {
 				return nil, err
 			}
 		}
+		for was != nil {
+			now, err := l.rewrite(ctx, client, record, was)
+			if err != nil {
+				return nil, err
+			}
+			was = now
+		}
+		return nil, nil
 	})
 	return err
 }
 
-// rewrite replaces the record, unless somebody wrote since it was read.
-func (l *lease) rewrite(ctx context.Context, client *clientv3.Client, record driver.Record, was *mvccpb.KeyValue) (written bool, err error) {
+// rewrite replaces the record that was, or gives what stands there now. The lease is compared, too: a server that has
+// lost its data counts its revisions anew.
+func (l *lease) rewrite(ctx context.Context, client *clientv3.Client, record driver.Record, was *mvccpb.KeyValue) (now *mvccpb.KeyValue, err error) {
 	value, err := record.Over(was.Value)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	l.written = nil
 	response, err := client.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(record.Key), "=", was.ModRevision)).
+		If(clientv3.Compare(clientv3.ModRevision(record.Key), "=", was.ModRevision),
+			clientv3.Compare(clientv3.LeaseValue(record.Key), "=", was.Lease)).
 		Then(clientv3.OpPut(record.Key, string(value), clientv3.WithLease(l.shared.Lease.id))).
+		Else(clientv3.OpGet(record.Key)).
 		Commit()
-	if errors.Is(l.dropLost(err), rpctypes.ErrLeaseNotFound) {
-		return false, driver.ErrLost
+	switch {
+	case errors.Is(l.dropLost(err), rpctypes.ErrLeaseNotFound):
+		return nil, driver.ErrLost
+	case err != nil:
+		return nil, err
+	case response.Succeeded:
+		l.wrote(value, response.Header.Revision)
+		return nil, nil
 	}
-	return err == nil && response.Succeeded, err
+	return l.own(response.Responses[0].GetResponseRange().Kvs)
 }
 
 // Detach leaves the record to its TTL.

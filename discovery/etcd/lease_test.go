@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/envharness/envharness/discovery"
@@ -135,4 +136,39 @@ func TestDeniedBesideOthers(t *testing.T) {
 		response, err := root.Get(t.Context(), "/two/services/", clientv3.WithPrefix())
 		return err == nil && len(response.Kvs) == 0
 	}, time.Minute, 50*time.Millisecond, "the lease has run out")
+}
+
+// An update is one request; what another has written meanwhile is read then, and kept.
+func TestUpdatesInOneStep(t *testing.T) {
+	t.Parallel()
+	server := testservers.EmbeddedEtcd(t)
+	raw := rawClient(t, server)
+	defer raw.Close()
+	registration := registerMany(t, openForTest(t, "etcd://"+server.Address+"/x"), "web", 1, time.Minute)[0]
+	update := func(tag string) {
+		in := instance()
+		in.Service, in.ID, in.Tags = "web", "i00000", []string{tag}
+		require.NoError(t, registration.Update(t.Context(), in))
+	}
+	const reads = `grpc_server_started_total{grpc_method="Range"`
+	before := metric(t, server, reads)
+	for n := range 5 {
+		update(fmt.Sprint(n))
+	}
+	require.Equal(t, before, metric(t, server, reads))
+
+	record := func() *mvccpb.KeyValue {
+		response, err := raw.Get(t.Context(), "/x/services/web/i00000")
+		require.NoError(t, err)
+		require.Len(t, response.Kvs, 1)
+		return response.Kvs[0]
+	}
+	was := record()
+	_, err := raw.Put(t.Context(), string(was.Key), `{"future":1}`, clientv3.WithLease(clientv3.LeaseID(was.Lease)))
+	require.NoError(t, err)
+	for n := range 2 {
+		update(fmt.Sprint("after-", n))
+		require.Contains(t, string(record().Value), `"future":1`)
+		require.Contains(t, string(record().Value), fmt.Sprint("after-", n))
+	}
 }

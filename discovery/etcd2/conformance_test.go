@@ -139,6 +139,7 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 		}
 	}
 	suite.DeniedURL = "etcd2://root:canary-d6b1f2-wrong@" + guardedEtcd(t).Address + "/denied?layout=" + layout
+	suite.Several = true
 	suite.DeadURL, suite.DeadAddress = "etcd2://"+dead+"/dead?timeout=2s&layout="+layout, dead
 	registrytest.Run(t, suite)
 }

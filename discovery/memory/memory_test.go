@@ -41,8 +41,8 @@ func (s *store) revoke() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	for key, e := range s.entries {
-		if e.owner != nil {
-			s.remove(key)
+		if e.owner != "" {
+			_ = s.Remove(key)
 		}
 	}
 }

@@ -15,9 +15,6 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// owner is the identity of a registration or a candidate: only its address counts.
-type owner struct{ _ byte }
-
 // store is what registries of one name share.
 type store struct {
 	lock     sync.Mutex
@@ -32,7 +29,7 @@ type store struct {
 type entry struct {
 	value    []byte
 	version  int64
-	owner    *owner // nil: nobody's
+	owner    string // empty: nobody's
 	deadline time.Time
 	timer    *time.Timer // nil: it stays
 }
@@ -54,6 +51,10 @@ func (s *store) do(ctx context.Context, f func() error) error {
 	return f()
 }
 
+func (s *store) alone(ctx context.Context, f func(driver.Space) error) error {
+	return s.do(ctx, func() error { return f(s) })
+}
+
 // setAway makes the store unreachable, or reachable again, to everyone.
 func (s *store) setAway(away bool) {
 	s.lock.Lock()
@@ -67,45 +68,50 @@ func (s *store) tell() {
 	s.changed = make(chan struct{})
 }
 
-// put writes a key that is gone after ttl, if that is not 0.
-func (s *store) put(key string, value []byte, by *owner, ttl time.Duration) {
-	s.stop(key)
-	s.revision++
-	e := &entry{value: append([]byte{}, value...), version: s.revision, owner: by}
-	if ttl > 0 {
-		s.extend(key, e, ttl)
+// Read is that of driver.Space, and so are Write, Extend, Remove and Changes.
+func (s *store) Read(key string) (driver.Item, string, error) {
+	e := s.entries[key]
+	if e == nil {
+		return driver.Item{Key: key, Gone: true}, "", nil
 	}
-	s.entries[key] = e
-	s.known[key[:strings.LastIndex(key, "/")+1]] = true
-	s.tell()
+	return driver.Item{Key: key, Value: bytes.Clone(e.value), Version: driver.Version{e.version}}, e.owner, nil // the reader's own
 }
 
-// extend lets an entry go at ttl from now.
-func (s *store) extend(key string, e *entry, ttl time.Duration) {
+func (s *store) Write(key string, value []byte, owner string, ttl time.Duration) error {
+	s.stop(key)
+	s.revision++
+	s.entries[key] = &entry{value: append([]byte{}, value...), version: s.revision, owner: owner}
+	s.known[key[:strings.LastIndex(key, "/")+1]] = true
+	s.tell()
+	if ttl == 0 {
+		return nil
+	}
+	return s.Extend(key, ttl)
+}
+
+func (s *store) Extend(key string, ttl time.Duration) error {
+	e := s.entries[key]
 	e.deadline = time.Now().Add(ttl)
 	if e.timer != nil {
 		e.timer.Reset(ttl)
-		return
+		return nil
 	}
 	e.timer = time.AfterFunc(ttl, func() {
 		s.lock.Lock()
 		defer s.lock.Unlock()
 		if s.entries[key] == e && !time.Now().Before(e.deadline) {
-			s.remove(key)
+			_ = s.Remove(key)
 		}
 	})
+	return nil
 }
 
-// remove takes a key away and reports whether it was there.
-func (s *store) remove(key string) bool {
-	if s.entries[key] == nil {
-		return false
-	}
+func (s *store) Remove(key string) error {
 	s.stop(key)
 	delete(s.entries, key)
 	s.revision++
 	s.tell()
-	return true
+	return nil
 }
 
 // stop keeps what stands at a key from going by itself.
@@ -115,42 +121,29 @@ func (s *store) stop(key string) {
 	}
 }
 
-// item gives what stands at a key, as the reader's own.
-func (s *store) item(key string) driver.Item {
-	e := s.entries[key]
-	if e == nil {
-		return driver.Item{Key: key, Gone: true}
-	}
-	return driver.Item{Key: key, Value: bytes.Clone(e.value), Version: driver.Version{e.version}}
-}
+func (s *store) Changes() int64 { return s.revision }
 
-// read gives a key, or all below a prefix.
-func (s *store) read(key string) driver.Changes {
+// list gives a key, or all below a prefix.
+func (s *store) list(key string) driver.Changes {
 	c := driver.Changes{Whole: true, Revision: strconv.FormatInt(s.revision, 10)}
 	if !strings.HasSuffix(key, "/") {
-		c.Items = []driver.Item{s.item(key)}
+		item, _, _ := s.Read(key)
+		c.Items = []driver.Item{item}
 		return c
 	}
 	for _, one := range slices.Sorted(maps.Keys(s.entries)) {
 		if strings.HasPrefix(one, key) {
-			c.Items = append(c.Items, s.item(one))
+			item, _, _ := s.Read(one)
+			c.Items = append(c.Items, item)
 		}
 	}
 	c.Never = !s.known[key]
 	return c
 }
 
-func (s *store) Get(ctx context.Context, key string, _ bool) (item driver.Item, err error) {
-	err = s.do(ctx, func() error {
-		item = s.item(key)
-		return nil
-	})
-	return item, err
-}
-
 func (s *store) List(ctx context.Context, prefix string) (c driver.Changes, err error) {
 	err = s.do(ctx, func() error {
-		c = s.read(prefix)
+		c = s.list(prefix)
 		return nil
 	})
 	return c, err
@@ -168,32 +161,6 @@ func (s *store) Keys(ctx context.Context, prefix string) (keys []string, err err
 	return keys, err
 }
 
-func (s *store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return s.do(ctx, func() error {
-		s.put(key, value, nil, ttl)
-		return nil
-	})
-}
-
-func (s *store) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
-	err = s.do(ctx, func() error {
-		now := s.item(was.Key)
-		if swapped = now.Gone == was.Gone && now.Version == was.Version; swapped {
-			s.put(was.Key, value, nil, 0)
-		}
-		return nil
-	})
-	return swapped, err
-}
-
-func (s *store) Delete(ctx context.Context, key string) (found bool, err error) {
-	err = s.do(ctx, func() error {
-		found = s.remove(key)
-		return nil
-	})
-	return found, err
-}
-
 func (s *store) Follow(key string) driver.Source { return &source{store: s, key: key} }
 
 // source looks at a place again when anything has changed.
@@ -206,7 +173,7 @@ type source struct {
 func (s *source) Read(ctx context.Context) (c driver.Changes, err error) {
 	err = s.do(ctx, func() error {
 		s.changed = s.store.changed
-		c = s.read(s.key)
+		c = s.list(s.key)
 		return nil
 	})
 	return c, err

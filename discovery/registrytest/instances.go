@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -382,7 +383,7 @@ func sameIDTwice(s *suite) {
 // with its ID makes no gap.
 func leave(s *suite) {
 	registry, other := s.open(), s.open()
-	stays := s.register(registry, s.instance("stays", "a", 1))
+	stays := s.register(registry, s.instance("stays", "stays-1", 1)) // an ID of its own, for layouts that need it
 	left := s.register(registry, s.instance("left", "a", 1))
 	gone := s.watch(other, "left", discovery.Query{All: true})
 	gone.await(left.ID())
@@ -391,7 +392,7 @@ func leave(s *suite) {
 	require.NoError(s, left.Err())
 	s.noError(left.Close())
 	gone.await()
-	require.Len(s, s.read(other, "stays", discovery.Query{All: true}).Instances, 1)
+	s.present(other, "stays", stays.ID())
 	require.NoError(s, stays.Err())
 
 	s.need("one ID twice", !s.OwnIDs)
@@ -455,6 +456,27 @@ func unreachable(s *suite) {
 	require.ErrorContains(s, err, s.DeadAddress)
 	registration.Close() // its error is not defined: nothing may have come of it
 	closed(s, "Done", registration.Done())
+}
+
+// unreachableFirst: the first server of a list lets nobody connect, or accepts and says nothing. Every call finds the
+// second one in its time.
+func unreachableFirst(s *suite) {
+	s.need("several servers in a URL", s.Several)
+	for name, first := range map[string]string{"drops packets": blackHole(s.T), "says nothing": mute(s.T)} {
+		s.Run(name, func(t *testing.T) {
+			s := newSuite(t, s.Server)
+			url := strings.Replace(s.URL(s.prefix), "://", "://"+first+",", 1)
+			separator := "?"
+			if strings.Contains(url, "?") {
+				separator = "&"
+			}
+			registry := s.openURL(url + separator + "timeout=10s")
+			s.read(registry, "web", discovery.Query{})
+			registration := s.register(registry, s.instance("web", "a", 1))
+			s.watch(registry, "web", discovery.Query{}).await(registration.ID())
+			s.noError(registration.Close())
+		})
+	}
 }
 
 // denied is not tried again.

@@ -80,6 +80,9 @@ type Server struct {
 	// DeniedURL has credentials that the server does not accept.
 	DeniedURL string
 
+	// Several says that a URL may name several servers.
+	Several bool
+
 	// DeadURL names an address where nobody listens; DeadAddress is that host:port.
 	DeadURL, DeadAddress string
 
@@ -144,6 +147,7 @@ var calm = map[string]func(*suite){
 	"locks":                     locks,
 	"lock lost":                 lockLost,
 	"unreachable":               unreachable,
+	"unreachable first":         unreachableFirst,
 	"read only":                 readOnly,
 	"denied":                    denied,
 	"stale reads":               staleReads,

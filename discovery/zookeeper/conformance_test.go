@@ -113,6 +113,7 @@ func conformance(t *testing.T, layout string, malformed map[string]string, suite
 		}
 	}
 	suite.DeniedURL = "zk://web:canary-d6b1f2-wrong@" + server.Address + "/denied?layout=" + layout
+	suite.Several = true
 	suite.DeadURL, suite.DeadAddress = "zk://"+dead+"/dead?timeout=2s&layout="+layout, dead
 	guard(t, server.Address, "/denied/services/web", "/denied/web", "/denied/environment", "/denied/lock")
 	registrytest.Run(t, suite)

@@ -398,17 +398,20 @@ func TestCheckThatCannotBeStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, end := context.WithCancel(context.Background())
 		defer end()
-		started, release := 0, make(chan struct{})
+		var started atomic.Int32
+		release := make(chan struct{})
 		var told []string
-		go Check{Probe: func(context.Context) error { started++; <-release; return nil }, Rise: 1}.run(ctx, func(state discovery.State, reason error) {
+		go Check{Probe: func(context.Context) error { started.Add(1); <-release; return nil }, Rise: 1}.run(ctx, func(state discovery.State, reason error) {
 			told = append(told, string(state)+": "+wordsOf(reason))
 		})
 		time.Sleep(time.Minute)
-		require.Equal(t, 1, started)
+		synctest.Wait()
+		require.EqualValues(t, 1, started.Load())
 		require.NotEmpty(t, told)
 		require.Equal(t, "failing: the check before has still not ended", told[0])
 		close(release)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		require.Equal(t, "passing: ", told[len(told)-1])
 		end()
 		synctest.Wait()
@@ -421,12 +424,13 @@ func TestReasonIsAnnounced(t *testing.T) {
 		registry := memory(t)
 		ctx, end := context.WithCancel(context.Background())
 		defer end()
-		probes, failing := 0, true
+		var probes atomic.Int32
+		var well atomic.Bool
 		probe := func(context.Context) error {
-			if probes++; !failing {
-				return nil
+			if n := probes.Add(1); !well.Load() {
+				return fmt.Errorf("attempt %d at\n\x1b[1mit", n)
 			}
-			return fmt.Errorf("attempt %d at\n\x1b[1mit", probes)
+			return nil
 		}
 		done := make(chan error, 1)
 		go func() {
@@ -443,7 +447,7 @@ func TestReasonIsAnnounced(t *testing.T) {
 		require.Equal(t, "attempt 1 at [1mit", reason())
 		time.Sleep(reasonInterval)
 		require.Equal(t, "attempt 31 at [1mit", reason())
-		failing = false
+		well.Store(true)
 		time.Sleep(2 * time.Second)
 		require.Empty(t, reason())
 		end()

@@ -8,7 +8,7 @@ import (
 
 // The most connections, and a peer's share of them.
 const (
-	mostConnections     = 8192
+	mostConnections     = 16384
 	mostConnectionsEach = mostConnections / 4
 )
 

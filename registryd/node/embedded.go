@@ -18,6 +18,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -55,6 +56,7 @@ type embedded struct {
 	ranges chan struct{}
 
 	stopOnce sync.Once
+	reading  sync.RWMutex // held by reads that do not come by the network, and by the end
 }
 
 // OpenEmbedded starts etcd on the data of a directory, which is made if need be, and waits until it serves or
@@ -210,6 +212,22 @@ func needsRoom(request any) bool {
 
 func (e *embedded) Client() *clientv3.Client { return e.toEtcd }
 
+func (e *embedded) Get(ctx context.Context, token, key string) (*clientv3.GetResponse, error) {
+	if !e.reading.TryRLock() {
+		return nil, rpctypes.ErrStopped
+	}
+	defer e.reading.RUnlock()
+	caller := metadata.MD{}
+	if token != "" {
+		caller.Set(rpctypes.TokenFieldNameGRPC, token)
+	}
+	response, err := v3rpc.NewKVServer(e.etcd.Server).Range(metadata.NewIncomingContext(ctx, caller), &etcdserverpb.RangeRequest{Key: []byte(key)})
+	if err != nil {
+		return nil, rpctypes.Error(err) // as a client has it
+	}
+	return (*clientv3.GetResponse)(response), nil
+}
+
 func (e *embedded) GRPC() http.Handler { return e.server }
 
 func (e *embedded) AuthEnabled(context.Context) (bool, error) {
@@ -265,7 +283,7 @@ func (e *embedded) Close() {
 		}
 		if e.etcd != nil {
 			closed := make(chan struct{})
-			go func() { defer close(closed); e.etcd.Close() }()
+			go func() { defer close(closed); e.reading.Lock(); e.etcd.Close() }()
 			select {
 			case <-closed:
 			case <-time.After(e.stopTime()):

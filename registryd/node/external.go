@@ -86,6 +86,13 @@ func dialEtcd(ctx context.Context, address string) (net.Conn, error) {
 
 func (e *external) Client() *clientv3.Client { return e.toEtcd }
 
+func (e *external) Get(ctx context.Context, token, key string) (*clientv3.GetResponse, error) {
+	if token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, token)
+	}
+	return e.toEtcd.Get(ctx, key)
+}
+
 func (e *external) GRPC() http.Handler { return nil }
 
 func (e *external) AuthEnabled(ctx context.Context) (bool, error) {

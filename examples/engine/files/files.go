@@ -2,16 +2,15 @@
 // processes of one machine share. It is the example of docs/engines.md, and passes the suite that every engine
 // passes.
 //
-// A key is a file, in the place that the native layout gives; package driver makes instances, values, shared
-// credentials and elections of them. A file's modification time is when it is gone: who keeps it moves that moment
-// on, and whoever finds it passed removes the file. All that is done is done under a lock on the directory, and a
-// change counts the revision up, which is what watches look at. DIRECTORY must exist, PREFIX is made.
+// A key is a file, in the place that the native layout gives; its last line is its owner's. Package driver makes
+// instances, values, shared credentials and elections of them. A file's modification time is when it is gone: who keeps
+// it moves that moment on, and whoever finds it passed removes the file. All that is done is done under a lock on the
+// directory, and a change counts the revision up, which is what watches look at. DIRECTORY must exist, PREFIX is made.
 package files
 
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -19,6 +18,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -75,6 +75,7 @@ var forever = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // backend is one opening of a directory: the single steps that package driver takes.
 type backend struct {
+	driver.Exclusive
 	config   discovery.Config
 	registry *driver.Registry
 	layout   layout.Layout
@@ -85,6 +86,10 @@ type backend struct {
 func open(config discovery.Config) *backend {
 	keys := layout.Native(path.Base(config.Prefix))
 	b := &backend{config: config, layout: keys, path: "/" + config.Prefix, gate: make(chan struct{}, 1)}
+	b.Exclusive = func(ctx context.Context, f func(driver.Space) error) error {
+		_, err := locked(ctx, b, func(d *directory) (any, error) { return nil, f(d) })
+		return err
+	}
 	b.registry = driver.Open(config, keys, b, 0)
 	return b
 }
@@ -166,19 +171,31 @@ func (d *directory) file(key string) string {
 	return filepath.Join(filepath.Dir(d.path), filepath.FromSlash(key))
 }
 
-// put writes a file, which is there until expires.
-func (d *directory) put(key string, data []byte, expires time.Time) error {
+// Write is that of driver.Space, and so are Read, Extend, Remove and Changes.
+func (d *directory) Write(key string, value []byte, owner string, ttl time.Duration) error {
 	err := validKey(key)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(d.file(key)), 0o700)
 	}
 	if err == nil {
-		err = d.write(d.file(key), data, expires)
+		err = d.write(d.file(key), slices.Concat(value, []byte("\n"+owner)), end(ttl))
 	}
 	if err != nil {
 		return err
 	}
 	return d.count()
+}
+
+// end is when what is written now is gone.
+func end(ttl time.Duration) time.Time {
+	if ttl == 0 {
+		return forever
+	}
+	return time.Now().Add(ttl)
+}
+
+func (d *directory) Extend(key string, ttl time.Duration) error {
+	return os.Chtimes(d.file(key), end(ttl), end(ttl))
 }
 
 // validKey refuses what no file can be called.
@@ -210,38 +227,43 @@ func (d *directory) write(path string, data []byte, expires time.Time) error {
 	return err
 }
 
-func (d *directory) remove(key string) error {
+func (d *directory) Changes() int64 { return d.revision }
+
+func (d *directory) Remove(key string) error {
 	if err := os.Remove(d.file(key)); err != nil {
 		return err
 	}
 	return d.count()
 }
 
-// read gives a file, and removes one whose time is over. Its version is what it holds.
-func (d *directory) read(key string) (driver.Item, error) {
+// Read gives a file, and removes one whose time is over. Its version is what it holds.
+func (d *directory) Read(key string) (driver.Item, string, error) {
 	none := driver.Item{Key: key, Gone: true}
 	info, err := os.Stat(d.file(key))
 	if errors.Is(err, fs.ErrNotExist) {
-		return none, nil
+		return none, "", nil
 	}
 	if err != nil || !info.Mode().IsRegular() {
-		return none, errors.Join(err, validKey(key))
+		return none, "", errors.Join(err, validKey(key))
 	}
 	if !time.Now().Before(info.ModTime()) {
-		return none, d.remove(key)
+		return none, "", d.Remove(key)
 	}
 	if info.ModTime().Before(d.expires) {
 		d.expires = info.ModTime()
 	}
 	data, err := os.ReadFile(d.file(key))
-	version := driver.Version{int64(maphash.Bytes(seed, data))}
-	return driver.Item{Key: key, Value: data, Version: version, Note: info.ModTime()}, err
+	value, owner := data, ""
+	if last := bytes.LastIndexByte(data, '\n'); last >= 0 {
+		value, owner = data[:last], string(data[last+1:])
+	}
+	return driver.Item{Key: key, Value: value, Version: driver.Version{int64(maphash.Bytes(seed, data))}}, owner, err
 }
 
 // list gives a key, or all files below one that ends with a slash.
 func (d *directory) list(key string) (c driver.Changes, err error) {
 	if !strings.HasSuffix(key, "/") {
-		item, err := d.read(key)
+		item, _, err := d.Read(key)
 		c.Items = []driver.Item{item}
 		return c, err
 	}
@@ -273,11 +295,7 @@ func (d *directory) whole(key string) (driver.Changes, error) {
 	return c, err
 }
 
-// Get is that of driver.Store, and so are the following.
-func (b *backend) Get(ctx context.Context, key string, _ bool) (driver.Item, error) {
-	return locked(ctx, b, func(d *directory) (driver.Item, error) { return d.read(key) })
-}
-
+// List is that of driver.Store, as Keys and Follow are; Exclusive has the others.
 func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, error) {
 	return locked(ctx, b, func(d *directory) (driver.Changes, error) { return d.whole(prefix) })
 }
@@ -289,39 +307,6 @@ func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
 		keys = append(keys, item.Key)
 	}
 	return keys, err
-}
-
-func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	_, err := locked(ctx, b, func(d *directory) (any, error) { return nil, d.put(key, value, end(ttl)) })
-	return err
-}
-
-// end is when what is written now is gone.
-func end(ttl time.Duration) time.Time {
-	if ttl == 0 {
-		return forever
-	}
-	return time.Now().Add(ttl)
-}
-
-func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
-	return locked(ctx, b, func(d *directory) (bool, error) {
-		now, err := d.read(was.Key)
-		if err != nil || now.Gone != was.Gone || now.Version != was.Version {
-			return false, err
-		}
-		return true, d.put(was.Key, value, forever)
-	})
-}
-
-func (b *backend) Delete(ctx context.Context, key string) (found bool, err error) {
-	return locked(ctx, b, func(d *directory) (bool, error) {
-		item, err := d.read(key)
-		if err != nil || item.Gone {
-			return false, err
-		}
-		return true, d.remove(key)
-	})
 }
 
 func (b *backend) Follow(key string) driver.Source { return &source{backend: b, key: key} }
@@ -363,16 +348,8 @@ func (s *source) Next(ctx context.Context) (driver.Changes, error) {
 
 func (s *source) Close() {}
 
-// lease is a file that says in its last line whose it is: a registration's, or a leader's.
-type lease struct {
-	*backend
-	key   string
-	owner string
-	ttl   time.Duration
-}
-
-func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease {
-	return &lease{backend: b, owner: rand.Text(), ttl: ttl}
+func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
+	return b.Exclusive.NewLock(b.registry.Hub, key, ttl)
 }
 
 // Fit refuses an instance whose file could not be called so.
@@ -386,119 +363,4 @@ func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
 		return in, err
 	}
 	return in, validKey(records[0].Key)
-}
-
-// Decode reads a record without its owner.
-func (b *backend) Decode(item driver.Item) (discovery.Instance, bool) {
-	record, _, _ := bytes.Cut(item.Value, []byte("\n"))
-	return layout.DecodeOne(b.layout, b.config.Log, layout.Record{Key: item.Key, Value: record})
-}
-
-func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
-	l.key = record.Key
-	return driver.Grant{TTL: l.ttl}, l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
-		if whose == discovery.ErrConflict && !takeOver {
-			return whose
-		}
-		return l.write(d, record.Value, end(l.ttl))
-	})
-}
-
-func (l *lease) write(d *directory, value []byte, expires time.Time) error {
-	return d.put(l.key, append(append(bytes.Clone(value), '\n'), l.owner...), expires)
-}
-
-// do calls f with what stands at the key: whose is ErrLost when there is nothing, ErrConflict when it is another's.
-func (l *lease) do(ctx context.Context, f func(d *directory, present driver.Item, whose error) error) error {
-	_, err := locked(ctx, l.backend, func(d *directory) (any, error) {
-		present, err := d.read(l.key)
-		if err != nil {
-			return nil, err
-		}
-		_, owner, _ := bytes.Cut(present.Value, []byte("\n"))
-		switch {
-		case present.Gone:
-			return nil, f(d, present, driver.ErrLost)
-		case string(owner) != l.owner:
-			return nil, f(d, present, discovery.ErrConflict)
-		}
-		return nil, f(d, present, nil)
-	})
-	return err
-}
-
-func (l *lease) Renew(ctx context.Context, _ driver.Record) error {
-	return l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
-		if whose != nil {
-			return whose
-		}
-		return os.Chtimes(d.file(l.key), end(l.ttl), end(l.ttl))
-	})
-}
-
-func (l *lease) Update(ctx context.Context, record driver.Record) error {
-	return l.do(ctx, func(d *directory, present driver.Item, whose error) error {
-		if whose != nil {
-			return whose
-		}
-		was, _, _ := bytes.Cut(present.Value, []byte("\n"))
-		value, err := record.Over(was)
-		if err != nil {
-			return err
-		}
-		return l.write(d, value, present.Note.(time.Time))
-	})
-}
-
-func (l *lease) Withdraw(ctx context.Context) error {
-	return l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
-		if whose != nil {
-			return nil
-		}
-		return d.remove(l.key)
-	})
-}
-
-// lock is such a file, too.
-type lock struct{ lease }
-
-func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
-	return &lock{lease{backend: b, key: key, owner: rand.Text(), ttl: ttl}}
-}
-
-func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
-	return l.Announce(ctx, driver.Record{Key: l.key}, false)
-}
-
-func (l *lock) WaitReleased(ctx context.Context) error {
-	return l.registry.Await(ctx, l.key, func(item driver.Item) bool { return item.Gone })
-}
-
-func (l *lock) Renew(ctx context.Context) error {
-	return l.fenced(ctx, func(d *directory) error { return os.Chtimes(d.file(l.key), end(l.ttl), end(l.ttl)) })
-}
-
-func (l *lock) Release(ctx context.Context) error { return l.Withdraw(ctx) }
-
-func (l *lock) Put(ctx context.Context, key string, value []byte) error {
-	return l.fenced(ctx, func(d *directory) error { return d.put(key, value, forever) })
-}
-
-func (l *lock) Delete(ctx context.Context, key string) error {
-	return l.fenced(ctx, func(d *directory) error {
-		if item, err := d.read(key); err != nil || item.Gone {
-			return err
-		}
-		return d.remove(key)
-	})
-}
-
-// fenced calls f if this process leads. Nobody else can lead before f is done.
-func (l *lock) fenced(ctx context.Context, f func(*directory) error) error {
-	return l.do(ctx, func(d *directory, _ driver.Item, whose error) error {
-		if whose != nil {
-			return driver.ErrNotLeading
-		}
-		return f(d)
-	})
 }

@@ -80,19 +80,23 @@ func backendOf(t testing.TB, url string) *backend {
 	return open(config)
 }
 
-// revoke removes every registration and leader.
+// revoke removes every registration, leader and lock.
 func (b *backend) revoke(d *directory) error {
-	key, err := b.layout.ElectionKey("X")
+	election, err := b.layout.ElectionKey("X")
 	if err != nil {
 		return err
 	}
-	for _, prefix := range []string{b.layout.ServicesPrefix(), filepath.Dir(key) + "/"} {
+	lock, err := b.layout.LockKey("X")
+	if err != nil {
+		return err
+	}
+	for _, prefix := range []string{b.layout.ServicesPrefix(), filepath.Dir(election) + "/", filepath.Dir(lock) + "/"} {
 		files, err := d.list(prefix)
 		if err != nil {
 			return err
 		}
 		for _, item := range files.Items {
-			if err := d.remove(item.Key); err != nil {
+			if err := d.Remove(item.Key); err != nil {
 				return err
 			}
 		}
@@ -117,7 +121,7 @@ func (b *backend) malform(d *directory, service string) error {
 		"../loose":    "{}",
 		"sub/a":       "{}",
 	} {
-		if err := d.put(prefix+name, []byte(data), time.Now().Add(time.Hour)); err != nil {
+		if err := d.Write(prefix+name, []byte(data), "", time.Hour); err != nil {
 			return err
 		}
 	}
