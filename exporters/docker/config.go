@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"os"
 	"path"
 	"slices"
@@ -57,6 +58,7 @@ type Config struct {
 func newHost(config Config) (h host, err error) {
 	h = host{
 		id:          config.HostID,
+		join:        ":",
 		realm:       cmp.Or(config.Realm, DefaultRealm),
 		variable:    cmp.Or(config.Variable, DefaultVariable),
 		allow:       config.DockerAllow,
@@ -73,6 +75,12 @@ func newHost(config Config) (h host, err error) {
 		if h.id, err = os.Hostname(); err != nil {
 			return h, fmt.Errorf("cannot find this host's name: %w; give it: --host-id NAME", err)
 		}
+		if resolvable(config.RegistryURL) {
+			h.id = strings.ReplaceAll(strings.ToLower(h.id), ".", "-")
+		}
+	}
+	if resolvable(config.RegistryURL) {
+		h.join = "-"
 	}
 	for option, name := range map[string]string{"--host-id": h.id, "--realm": h.realm} {
 		if err := validName(name); err != nil {
@@ -85,6 +93,12 @@ func newHost(config Config) (h host, err error) {
 		}
 	}
 	return h, nil
+}
+
+// resolvable tells that DNS answers with what the registry holds, so that IDs are labels of DNS, which have no colon.
+func resolvable(registry string) bool {
+	parsed, err := url.Parse(registry)
+	return err == nil && parsed.Query().Get("layout") == "skydns"
 }
 
 // newFinder gives the host's addresses, and what looks for them again; nil where they are given.
@@ -105,19 +119,19 @@ func openRegistry(config Config, log *slog.Logger) (discovery.Registry, error) {
 	if config.RegistryURL == "" {
 		return nil, errors.New("no registry to announce to; give it: --registry etcd://HOST")
 	}
-	url, err := withPrefix(config.RegistryURL, config.Prefix)
+	registry, err := withPrefix(config.RegistryURL, config.Prefix)
 	if err != nil {
 		return nil, err
 	}
-	return engines.Open(context.Background(), url, discovery.WithLog(log))
+	return engines.Open(context.Background(), registry, discovery.WithLog(log))
 }
 
 // withPrefix puts the prefix into a URL as its path.
-func withPrefix(url, prefix string) (string, error) {
+func withPrefix(registry, prefix string) (string, error) {
 	prefix = strings.Trim(prefix, "/")
-	scheme, rest, found := strings.Cut(url, "://")
+	scheme, rest, found := strings.Cut(registry, "://")
 	if prefix == "" || !found {
-		return url, nil
+		return registry, nil
 	}
 	hosts, tail := rest, ""
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {

@@ -47,7 +47,7 @@
 //
 // While it runs. Its HEALTHCHECK, if it has one, is the state: starting, passing or failing, with what it printed
 // last as the reason. A paused container answers nobody, so it is failing until it goes on. A container keeps its
-// ID, <host id>:<its first 12 characters>, through restarts of the container and of the exporter; a further service
+// ID, <host id>:<its first 12 characters>, with - for the colon in the layout skydns, through restarts of the container and of the exporter; a further service
 // of the same name in it has "-<port>" appended. Of two containers that ask for one ID by SERVICE_ID, the first has it.
 //
 // The engine tells of changes; what was missed is found when it is asked for everything, at the start, after

@@ -23,6 +23,7 @@ const (
 // host is what a container's services are announced as belonging to.
 type host struct {
 	id          string
+	join        string // stands between it and the container in the IDs of instances
 	realm       string
 	variable    string
 	allow       []string // globs of the names that may be published; none: all
@@ -142,7 +143,7 @@ func (h host) instanceID(c container, s service, taken map[key]bool) string {
 		return s.id
 	}
 	first := s.ports[s.portNames()[0]]
-	id := h.id + ":" + c.short()
+	id := h.id + h.join + c.short()
 	for _, suffix := range []string{"", fmt.Sprintf("-%d", first.number), fmt.Sprintf("-%s-%d", first.protocol, first.number)} {
 		if !taken[key{s.name, id + suffix}] {
 			return id + suffix

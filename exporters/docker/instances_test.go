@@ -19,7 +19,7 @@ var discardLog = slog.New(slog.DiscardHandler)
 var testAddresses = addresses{own: netip.MustParseAddr("10.0.0.5")}
 
 func testHost() host {
-	return host{id: "h", realm: "default", variable: "DISCOVER", health: true}
+	return host{id: "h", join: ":", realm: "default", variable: "DISCOVER", health: true}
 }
 
 // TestInstances: one that is announced, field by field, and the IDs of several.

@@ -48,7 +48,7 @@ func (e *Exporter) leftovers(ctx context.Context) ([]discovery.Instance, error) 
 
 // made reports whether an exporter of this host and realm announced the instance.
 func (h host) made(in discovery.Instance) bool {
-	rest, ours := strings.CutPrefix(in.ID, h.id+":")
+	rest, ours := strings.CutPrefix(in.ID, h.id+h.join)
 	if !ours || in.Metadata[realmKey] != h.realm {
 		return false
 	}
