@@ -67,6 +67,7 @@ func (s *Signals) await() {
 
 // EndProcess lets every signal, those that came already first, end the process: for what has nothing to clean up.
 func (s *Signals) EndProcess() {
+	s.await()
 	go func() {
 		sig := <-s.arrived
 		os.Exit(128 + int(sig.(syscall.Signal)))
