@@ -18,6 +18,9 @@ PLATFORMS ?=
 # and servers more than they compute, so it is more than there are processors.
 PACKAGES ?= $(shell echo $$((2 * $$(nproc))))
 
+# The packages that take longest begin first, so that none of them runs alone in the end.
+SLOWEST := ./discovery/consul ./registryd ./discovery/etcd2 ./discovery/etcd ./cmd/envharness ./discovery/zookeeper ./cmd/envdiscover ./packaging
+
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
 TESTFLAGS ?=
 
@@ -58,7 +61,7 @@ pictures: build ## The pictures in docs: the registry's page, and a start-up
 .PHONY: test
 test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
 	ENVHARNESS_TEST_REQUIRE=all scripts/with-docker \
-		go test -race -shuffle=on -p $(PACKAGES) -timeout 30m -tags $(TAGS) $(TESTFLAGS) ./...
+		go test -race -shuffle=on -p $(PACKAGES) -timeout 30m -tags $(TAGS) $(TESTFLAGS) $(SLOWEST) ./...
 
 .PHONY: test-quick
 test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/internal/safebuffer"
 )
 
 // patience is how long a busy machine gets for what takes a moment on an idle one.
@@ -38,7 +40,7 @@ type pidOne struct {
 	t       *testing.T
 	command *exec.Cmd // unshare, whose one child is the harness
 	socket  string
-	output  bytes.Buffer // stdout and stderr, once it has ended
+	output  safebuffer.Buffer // stdout and stderr, once it has ended
 	ended   chan struct{}
 }
 
@@ -61,7 +63,7 @@ func startPidOne(t *testing.T, env []string, args ...string) *pidOne {
 		p.command.Process.Kill()
 		<-p.ended
 		if t.Failed() {
-			t.Logf("the harness and its command printed:\n%s", &p.output)
+			t.Logf("the harness and its command printed:\n%s", p.output.String())
 		}
 	})
 	return p

@@ -17,7 +17,9 @@ func TestConformance(t *testing.T) {
 	dead := testservers.FreeAddress(t)
 	registrytest.Run(t, registrytest.Server{
 		Engine: Engine,
-		URL:    func(prefix string) string { return "dns://" + server.Address + "/" + prefix + ".test?port=http" },
+		URL: func(prefix string) string {
+			return "dns://" + server.Address + "/" + prefix + ".test?port=http&timeout=60s"
+		},
 		Feed: func(prefix string) (discovery.Engine, string) {
 			return etcd.Engine, "etcd://" + store.Address + "/" + prefix + ".test?layout=skydns"
 		},

@@ -309,6 +309,12 @@ func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
 	return keys, err
 }
 
+// MayWrite takes the directory's lock, which is a file in it.
+func (b *backend) MayWrite(ctx context.Context, _ string) error {
+	_, err := locked(ctx, b, func(*directory) (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
 func (b *backend) Follow(key string) driver.Source { return &source{backend: b, key: key} }
 
 // source reads a place again when anything has changed, or the time of what it found is over.
