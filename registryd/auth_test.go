@@ -235,7 +235,7 @@ func TestNarrowedRole(t *testing.T) {
 	_, err = root.UserRevokeRole(t.Context(), "web", "root")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return watch() == `current {"current":false,"reason":"this user may not do that"}`
+		return watch() == `current {"current":false,"denied":true,"reason":"this user may not do that"}`
 	}, patience, 50*time.Millisecond)
 }
 
