@@ -127,14 +127,15 @@ func TestConformanceContainerPilot(t *testing.T) {
 			fleet.link.Aim(fleet.server(prefix).Address)
 			return "consul://" + fleet.link.Address + "/" + prefix + query
 		},
-		MinTTL:     time.Second,
-		DefaultTTL: 30 * time.Second,
-		PlainNames: true,
-		Count:      200,
-		Watchers:   50,
-		Fit:        onePort,
-		Cut:        fleet.link.Cut,
-		Mend:       fleet.link.Mend,
+		MinTTL:      time.Second,
+		DefaultTTL:  30 * time.Second,
+		PlainNames:  true,
+		IgnoresCase: true,
+		Count:       200,
+		Watchers:    50,
+		Fit:         onePort,
+		Cut:         fleet.link.Cut,
+		Mend:        fleet.link.Mend,
 		Revoke: func(t testing.TB, prefix string) {
 			raw := rawClient(t, fleet.server(prefix).Address)
 			revoke(t, raw, prefix)

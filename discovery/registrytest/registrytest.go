@@ -55,6 +55,9 @@ type Server struct {
 	// ValuesAlone says that the layout has no services: only what concerns values is tested.
 	ValuesAlone bool
 
+	// IgnoresCase says that names are one to the server that differ in case alone.
+	IgnoresCase bool
+
 	// Malform writes records that are none among those of a service.
 	Malform func(t testing.TB, prefix, service string)
 
