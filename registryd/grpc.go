@@ -122,7 +122,7 @@ func (h *handler) readCall(w http.ResponseWriter, r *http.Request, most int64) (
 	if size > most-int64(len(head)) {
 		return nil, nil, problem(http.StatusRequestEntityTooLarge, "%s", rpctypes.ErrRequestTooLarge.Error())
 	}
-	done, err = h.room.take(r.Context(), listen.ClientOf(r.Context()), size)
+	done, err = h.bodies.take(r.Context(), listen.ClientOf(r.Context()), size)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -38,7 +38,8 @@ type handler struct {
 	store     *store
 	gate      *gate
 	rights    *rights
-	room      *room
+	room      *room // for answers
+	bodies    *room // for what clients send, however slowly: it keeps nobody's answer back
 	snapshots *snapshots
 	targets   batches[targetsQuestion, *sharedAnswer]
 	counts    *counts
@@ -52,7 +53,7 @@ type handler struct {
 }
 
 func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.Listeners) *handler {
-	h := &handler{node: n, log: options.Log, rights: newRights(), room: newRoom(mostInFlight, mostInFlightEach)}
+	h := &handler{node: n, log: options.Log, rights: newRights(), room: newRoom(mostInFlight/2, mostInFlightEach), bodies: newRoom(mostInFlight/2, mostInFlightEach)}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.metrics = newMetrics(n, l.Connections)
 	logins := newLogins(n, h.metrics)
@@ -250,7 +251,7 @@ func (h *handler) readBody(r *http.Request) (body []byte, done func(), err error
 	if size < 0 || size > mostBody {
 		size = mostBody
 	}
-	done, err = h.room.take(r.Context(), listen.ClientOf(r.Context()), size)
+	done, err = h.bodies.take(r.Context(), listen.ClientOf(r.Context()), size)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -117,14 +118,21 @@ func TestMemory(t *testing.T) {
 	})
 	attack("bodies that do not end", func(t *testing.T) {
 		body := strings.Repeat("y", 1<<20-10)
+		var sent sync.WaitGroup
+		defer func() { // an answer that nobody has read yet
+			sent.Wait()
+			_, err := client.Put(t.Context(), "/envharness/services/web/new", `{"host":"last"}`)
+			require.NoError(t, err)
+		}()
 		for range 100 {
-			go func() { // it may be pushed back
+			sent.Go(func() { // it may be pushed back
 				conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 				if err == nil {
 					t.Cleanup(func() { conn.Close() })
+					_ = conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
 					_, _ = io.WriteString(conn, "PUT /services/web/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048576\r\n\r\n"+body)
 				}
-			}()
+			})
 		}
 	})
 }
