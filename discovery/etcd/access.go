@@ -11,7 +11,7 @@ import (
 func (b *backend) MayWrite(ctx context.Context, key string) error {
 	_, err := call(ctx, b, func(ctx context.Context, client *clientv3.Client) (any, error) {
 		return client.Txn(ctx).
-			If(clientv3.Compare(clientv3.ModRevision(key), "=", math.MaxInt64)).
+			If(clientv3.Compare(clientv3.ModRevision(key), "=", int64(math.MaxInt64))).
 			Then(clientv3.OpPut(key, "")).
 			Commit()
 	})
