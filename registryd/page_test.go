@@ -34,10 +34,15 @@ func browser(t *testing.T) context.Context {
 	if err != nil {
 		testservers.Missing(t, "Chromium", "apt-get install chromium")
 	}
+	directory, err := os.MkdirTemp("", "chromium")
+	require.NoError(t, err)
+	t.Cleanup(func() { // its helpers still write for a moment when it has ended
+		require.Eventually(t, func() bool { return os.RemoveAll(directory) == nil }, patience, 50*time.Millisecond)
+	})
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Headless,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience))
+		chromedp.UserDataDir(directory), chromedp.WSURLReadTimeout(patience))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf)) // of what it does not know of this Chromium
