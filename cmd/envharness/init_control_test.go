@@ -316,6 +316,27 @@ func TestFalseHarness(t *testing.T) {
 	}
 }
 
+// TestStrangerInItsPlace: who listens where a harness would, and is neither root nor PID 1's user, keeps no service from
+// being announced, whether others may talk to it or not.
+func TestStrangerInItsPlace(t *testing.T) {
+	t.Parallel()
+	need(t, "root", "setpriv", "socat")
+	for _, mode := range []string{"666", "000"} {
+		dir := tree(t, map[string]string{"export/held": held, "export/teardown": teardown})
+		require.NoError(t, os.Chmod(dir, 0o777))
+		stranger := command(t, dir, "setpriv", "--reuid", "4343", "--regid", "4343", "--clear-groups", "socat", "UNIX-LISTEN:control,fork,mode="+mode, "-")
+		require.NoError(t, stranger.Start())
+		t.Cleanup(func() { stranger.Process.Kill(); stranger.Wait() })
+		eventually(t, "it listens", func() bool {
+			_, err := os.Lstat(filepath.Join(dir, "control"))
+			return err == nil
+		})
+		s := outside.start(t, dir, "probe", "watch", "log")
+		s.logs("held start", "start")
+		s.stop()
+	}
+}
+
 // TestSocketPlace: who may take the place of a socket, and what happens where none can be.
 func TestSocketPlace(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
