@@ -85,7 +85,7 @@ func TestKeysOfValues(t *testing.T) {
 	const name, path = "DATABASE_URL_", "/envharness/environment/DATABASE_URL_"
 	etcdctl := func(api string, address string, args ...string) string {
 		t.Helper()
-		got := run(t, []string{"ETCDCTL_API=" + api, "ETCDCTL_COMMAND_TIMEOUT=90s"}, "etcdctl", append([]string{"--endpoints", "http://" + address}, args...)...)
+		got := run(t, []string{"ETCDCTL_API=" + api, "ETCDCTL_COMMAND_TIMEOUT=90s", "ETCDCTL_DIAL_TIMEOUT=90s"}, "etcdctl", append([]string{"--endpoints", "http://" + address}, args...)...)
 		require.Equal(t, 0, got.exitCode, got.stderr)
 		return got.stdout
 	}
@@ -123,7 +123,7 @@ func TestPlainEtcdTree(t *testing.T) {
 	t.Parallel()
 	needProgram(t, "etcdctl")
 	etcd := testservers.EmbeddedEtcd(t)
-	env := []string{"ENVDISCOVER_URL=etcd://" + etcd.Address + "/my/app?layout=plain", "ETCDCTL_API=3", "ETCDCTL_COMMAND_TIMEOUT=90s"}
+	env := []string{"ENVDISCOVER_URL=etcd://" + etcd.Address + "/my/app?layout=plain", "ETCDCTL_API=3", "ETCDCTL_COMMAND_TIMEOUT=90s", "ETCDCTL_DIAL_TIMEOUT=90s"}
 	etcdctl := func(args ...string) result {
 		return run(t, env, "etcdctl", append([]string{"--endpoints", etcd.Address}, args...)...)
 	}

@@ -54,7 +54,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("UNREACHABLE", testservers.FreeAddress(t))
 			env.Setenv("CONTAINER_HOST", "10.20.30.40")
 			env.Setenv("GORACE", quickRace)
-			env.Setenv("ETCDCTL_COMMAND_TIMEOUT", "90s") // a log-in takes seconds on a busy machine
+			env.Setenv("ETCDCTL_COMMAND_TIMEOUT", "90s")
+			env.Setenv("ETCDCTL_DIAL_TIMEOUT", "90s") // bounds the log-in too, that takes seconds on a busy machine
 			env.Values[ownKey{}] = &own{t: env.T().(testing.TB)}
 			return nil
 		},

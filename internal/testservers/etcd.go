@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/wal"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // The short times of a test cluster, in milliseconds.
@@ -115,6 +116,7 @@ func serveEtcd(text string) error {
 	config.Dir = e.Directory
 	config.TickMs, config.ElectionMs = heartbeat, election
 	config.LogLevel = "error"
+	config.BcryptCost = uint(bcrypt.MinCost) // a log-in costs seconds under the race detector
 	client, peer := url.URL{Scheme: "http", Host: e.Listen}, url.URL{Scheme: "http", Host: e.Peer}
 	if e.TLS != nil {
 		client.Scheme = "https"

@@ -157,31 +157,48 @@ func (p *Process) end() {
 }
 
 // ports are below those that the kernel gives to who asks for none: a client's connection must not take a
-// server's port before that begins to listen, nor while it is away. Each is given once, and the tests of another
-// package begin elsewhere.
-var ports = struct {
+// server's port before that begins to listen, nor while it is away. Each is given once, out of blocks that the tests
+// of other packages, which run at the same time, cannot have: a process owns a block while it listens on its first port.
+var ports struct {
 	sync.Mutex
-	next int
-}{next: rand.IntN(lastPort-firstPort) + firstPort}
+	next, end int
+	owned     []net.Listener
+}
 
-const firstPort, lastPort = 10_000, 32_767
+const firstPort, lastPort, portsOfBlock = 10_000, 32_767, 100
 
 // FreePort gives a port of loopback that nobody listens on, for TCP and UDP.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()
-	for range lastPort - firstPort {
-		port := ports.next
-		if ports.next++; ports.next > lastPort {
-			ports.next = firstPort
+	for {
+		if ports.next == ports.end {
+			ownBlock(t)
 		}
+		port := ports.next
+		ports.next++
 		if isFree(port) {
 			return port
 		}
 	}
+}
+
+// ownBlock has the next ports come from a block that no other process owns.
+func ownBlock(t testing.TB) {
+	t.Helper()
+	const blocks = (lastPort - firstPort) / portsOfBlock
+	start := rand.IntN(blocks)
+	for i := range blocks {
+		first := firstPort + (start+i)%blocks*portsOfBlock
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first))
+		if err == nil {
+			ports.owned = append(ports.owned, listener)
+			ports.next, ports.end = first+1, first+portsOfBlock
+			return
+		}
+	}
 	t.Fatal("no port is free")
-	return 0
 }
 
 func isFree(port int) bool {
