@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -231,6 +232,9 @@ func readFile(e entry, programs bool) ([]byte, error) {
 		return nil, &Error{Subject: e.path, Problem: "cannot read it: " + text.Reason(err), Next: "the harness's own user needs read permission", Err: err}
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return nil, &Error{Subject: e.path, Problem: "is a fifo, which may be read once, and a value is read as often as it is needed", Next: "write it to a file"}
+	}
 	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
 	case err != nil:
