@@ -22,7 +22,7 @@ func TestSignalAtEverySystemCall(t *testing.T) {
 	t.Parallel()
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		sweepSignals(t, 0, 4)
+		sweepSignals(t, 0, 12)
 	})
 	t.Run("as PID 1", func(t *testing.T) {
 		t.Parallel()
