@@ -136,7 +136,7 @@ lint-vulnerabilities:
 install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul, CoreDNS; quick when all is there
 	scripts/install-test-tools
 	scripts/build-servers
-	cd tools/prometheus && go build -o /dev/null .
+	cd tools/prometheus && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -o /dev/null .
 
 .PHONY: clean
 clean: ## Remove what the other targets built
