@@ -46,7 +46,7 @@ func Exec(path string, argv, env []string, err error) (problem, hint string) {
 
 func missing(path string) (problem, hint string) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "no such file", ""
+		return "no such file", "is it spelled so, and in this image?"
 	}
 	head := readHead(path)
 	if bytes.HasPrefix(head, []byte("\x7fELF")) {
