@@ -81,16 +81,9 @@ func (s *startup) executable(file, name string) error {
 		return cannotExecute(file, "is a directory", "name the program in it", syscall.EISDIR)
 	}
 	if err := unix.Access(at, unix.X_OK); err != nil {
-		return cannotExecute(file, text.Reason(err), accessHint(at, info), err)
+		return cannotExecute(file, text.Reason(err), explain.File{Path: at}.Access(), err)
 	}
 	return nil
-}
-
-func accessHint(file string, info fs.FileInfo) string {
-	if info.Mode()&0o111 == 0 {
-		return "chmod +x " + text.ShellQuote(file)
-	}
-	return explain.Access(file)
 }
 
 func notFound(name, problem string) error {
@@ -194,7 +187,7 @@ func (s *startup) execve(file string, argv, env []string) error {
 
 // explainCommand says why execve(2) refused COMMAND.
 func explainCommand(file string, argv, env []string, err error) error {
-	problem, hint := explain.Exec(file, argv, env, err)
+	problem, hint := explain.File{Path: file}.Exec(argv, env, err)
 	return cannotExecute(argv[0], problem, hint, err)
 }
 

@@ -102,5 +102,6 @@ func checkMember(path string, v envfile.Variable) error {
 	} else {
 		return nil
 	}
-	return &Error{Subject: path, Problem: text.Printable(v.Name) + ": " + problem, Next: next, Kind: timeline.Refused}
+	refused := &envfile.Error{Line: v.Line, Name: text.Printable(v.Name), Problem: problem}
+	return &Error{Subject: path, Problem: refused.Error(), Next: next, Kind: timeline.Refused}
 }

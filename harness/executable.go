@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -47,7 +48,7 @@ func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Out
 	case errors.Is(err, child.ErrStopped):
 		return child.Outcome{}, err
 	case err != nil:
-		return child.Outcome{}, explainExec(path, env.List(), err)
+		return child.Outcome{}, s.explainExec(e, export, env.List(), err)
 	case s.children.StoppedBy() != 0:
 		return child.Outcome{}, child.ErrStopped
 	case out.Held != nil:
@@ -88,18 +89,33 @@ func (s *startup) start(e entry, x child.Execution) (child.Outcome, error) {
 		out, err = s.children.Run(x)
 	}
 	if s.Executable == ExecutableContent && (errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)) {
-		if argv := interpreted(x.Path); argv != nil {
+		argv, script := interpreted(x.Path)
+		if argv != nil {
 			x.Path, x.Argv = argv[0], argv
 			return s.children.Run(x)
+		}
+		if script {
+			return out, syscall.ENOEXEC
 		}
 	}
 	return out, err
 }
 
 // explainExec says why execve(2) refused an executable.
-func explainExec(path string, env []string, err error) error {
-	problem, hint := explain.Exec(path, []string{path}, env, err)
-	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+func (s *startup) explainExec(e entry, export bool, env []string, err error) error {
+	problem, hint := s.explained(e, e.path, export).Exec([]string{e.path}, env, err)
+	if isMounted(e) && strings.HasPrefix(hint, "chmod ") {
+		hint = modeHint
+		if s.Executable != ExecutableContent {
+			hint = volumeHint
+		}
+	}
+	return &Error{Subject: e.path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+}
+
+// explained is an executable to be explained.
+func (s *startup) explained(e entry, path string, export bool) explain.File {
+	return explain.File{Path: path, Entry: true, Interpreted: s.Executable == ExecutableContent, Value: !export}
 }
 
 // closeInherited closes the inherited descriptors for executables, before the first of them.

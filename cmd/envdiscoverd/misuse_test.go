@@ -53,6 +53,8 @@ func TestMisuse(t *testing.T) {
 			line.Report(explain(err))
 			return exitCode(err), told.String()
 		},
-		Meant: func(_ cli.Command, _ int, stderr string) bool { return strings.Contains(stderr, "cannot open the data") },
+		Meant: func(_ cli.Command, _ int, stderr string) bool {
+			return strings.Contains(stderr, "cannot open the data")
+		},
 	}.Test(t)
 }

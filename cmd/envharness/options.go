@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/envharness/envharness/cmd/envharness/internal/bare"
 	"github.com/envharness/envharness/harness"
 	"github.com/envharness/envharness/internal/cli"
 )
@@ -51,6 +52,8 @@ type settings struct {
 	harness.Options
 	stopSignals, signalMap, expectExit []string
 	parentDeathSignal, onChange        string
+
+	all []cli.Option // what table gives
 }
 
 func newSettings() *settings {
@@ -60,12 +63,25 @@ func newSettings() *settings {
 }
 
 // options picks those of some topics.
-func (s *settings) options(topics ...string) []cli.Option {
-	return slices.DeleteFunc(s.table(), func(o cli.Option) bool { return !slices.Contains(topics, o.Topic) })
+func (s *settings) options(topics ...string) (some []cli.Option) {
+	for _, o := range s.table() {
+		if slices.Contains(topics, o.Topic) {
+			some = append(some, o)
+		}
+	}
+	return some
 }
 
-// table is every option of the harness. Their defaults are its own.
+// table is every option of the harness, one for all commands: of a start's tables only one is ever looked at.
 func (s *settings) table() []cli.Option {
+	if s.all == nil {
+		s.all = s.makeTable()
+	}
+	return s.all
+}
+
+// makeTable binds every option to its field. Their defaults are the harness's own.
+func (s *settings) makeTable() []cli.Option {
 	init := &s.Init
 	return []cli.Option{
 		{Name: "environment", Argument: "DIR", Topic: directories, Usage: "make DIR's entries the variables; repeatable, a later DIR's entry replaces an earlier one's", Target: &s.Environment},
@@ -184,7 +200,7 @@ func checkPaths(c *cli.Call, o harness.Options) error {
 func variablesOf(environ []string) []string {
 	var names []string
 	for _, entry := range environ {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, bare.Prefix+"_") {
 			names = append(names, name)
 		}
 	}
