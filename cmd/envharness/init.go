@@ -58,7 +58,7 @@ func checkProbes(c *cli.Call, o harness.InitOptions) error {
 
 func (s *settings) readSignals(c *cli.Call, o *harness.InitOptions) error {
 	for _, word := range commaSeparated(s.stopSignals) {
-		sig, err := parseSignal(word)
+		sig, err := parseForwarded(word)
 		if err != nil {
 			return c.Misuse("--stop-signal: %v", err)
 		}
@@ -112,6 +112,15 @@ func parseSignal(word string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("%q is no signal: write its name (TERM) or number (15)", word)
 }
 
+// parseForwarded reads a signal that the harness is to act on.
+func parseForwarded(word string) (syscall.Signal, error) {
+	sig, err := parseSignal(word)
+	if err == nil && !harness.CanForward(sig) {
+		err = fmt.Errorf("%q never reaches the harness: envharness --help init names what does not", word)
+	}
+	return sig, err
+}
+
 func realTimeSignal(name string) syscall.Signal {
 	const least, most = 34, 64
 	for prefix, base := range map[string]int{"RTMIN": least, "RTMAX": most} {
@@ -135,7 +144,7 @@ func parseSignalPair(word string) (from, to syscall.Signal, err error) {
 	if !found {
 		return 0, 0, fmt.Errorf("%q is not SIG=SIG, or SIG=0 to drop it", word)
 	}
-	if from, err = parseSignal(left); err != nil || right == "0" {
+	if from, err = parseForwarded(left); err != nil || right == "0" {
 		return from, 0, err
 	}
 	to, err = parseSignal(right)
