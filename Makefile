@@ -120,11 +120,12 @@ lint-scripts:
 	scripts/list-shell-scripts | xargs shellcheck -x
 
 # The harness runs on Linux; its users write code on other systems too, where
-# the packages must at least compile. Releases have 32 bit, too, whose int is short.
+# the packages must at least compile, and the harness's tests too. Releases have 32 bit, too, whose int is short.
 .PHONY: lint-platforms
 lint-platforms:
 	GOARCH=arm64 go build -tags $(TAGS) ./...
 	GOOS=darwin go build -tags $(TAGS) ./...
+	GOOS=darwin go vet -tags $(TAGS) ./cmd/envharness ./harness/... ./internal/...
 	GOARCH=386 go build -tags $(TAGS) -o /dev/null ./cmd/envdiscover
 
 .PHONY: lint-vulnerabilities
