@@ -28,9 +28,8 @@ const (
 	answerTime = 5 * time.Second // of etcd, for one call
 )
 
-// ErrorHeader is where a reply says why it is no success. Its body is empty then: a script's curl without -f
-// prints the body, and that would become the value of a variable.
-const ErrorHeader = "Envdiscover-Error"
+// ErrorHeader is where a reply says why it is no success. Its body is empty then.
+const ErrorHeader = listen.ErrorHeader
 
 // handler answers all requests of all listeners.
 type handler struct {

@@ -176,10 +176,11 @@ func (l *Listeners) Addresses() []string {
 func (l *Listeners) Connections() int { return l.connections.count() }
 
 // Serve lets server answer at all listeners, and returns. A fixed one that breaks is told to fail. The server's
-// ConnContext must be this package's.
+// ConnContext must be this package's. Its Handler is wrapped.
 func (l *Listeners) Serve(server *http.Server, fail func(error)) {
 	ctx, end := context.WithCancel(context.Background())
 	l.end = end
+	server.Handler = hearing(server.Handler)
 	for _, fixed := range l.fixed {
 		l.wait.Go(func() {
 			if err := server.Serve(fixed.withTLS()); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
@@ -244,7 +245,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		if l.connections.enter(client.Peer) {
-			return &conn{inner, client, sync.OnceFunc(func() { l.connections.leave(client.Peer) })}, nil
+			return &conn{Conn: inner, client: client, leave: sync.OnceFunc(func() { l.connections.leave(client.Peer) })}, nil
 		}
 		inner.Close()
 	}
