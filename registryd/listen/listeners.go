@@ -103,6 +103,9 @@ func open(address string) (net.Listener, error) {
 	if !isUnix {
 		return net.Listen("tcp", address)
 	}
+	if path == "" {
+		return nil, errors.New("it has no PATH")
+	}
 	return openUnix(path)
 }
 
@@ -136,15 +139,15 @@ func (o Options) allow(l *listener) error {
 	if l.local || o.Insecure || o.Auth && secure {
 		return nil
 	}
-	missing := "--auth and a certificate (--cert, --key)"
+	missing := "neither --auth nor a certificate (--cert, --key)"
 	switch {
 	case o.Auth:
-		missing = "a certificate (--cert, --key)"
+		missing = "no certificate (--cert, --key)"
 	case secure:
-		missing = "--auth"
+		missing = "no --auth"
 	}
 	return &failure.Error{
-		Problem: fmt.Sprintf("%s is reached from other machines and has no %s", l.name, missing),
+		Problem: fmt.Sprintf("%s is reached from other machines and has %s", l.name, missing),
 		Next:    "add it, or say --insecure if everyone who reaches that address may read and write; for this machine's containers say --containers instead",
 	}
 }
