@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	spreadTime = time.Second
-	testservers.Main(m)
+	os.Exit(m.Run())
 }
 
 // serveForTest is the life of such a process.

@@ -29,7 +29,10 @@ type standing struct {
 // checkRegistry tells whether the registry can be reached, read and written, and how far away it is. It writes
 // nothing.
 func (c *call) checkRegistry(ctx context.Context, k *checking) error {
-	if c.url = c.getenv("ENVDISCOVER_URL"); len(c.Args) > 1 {
+	if len(c.Args) > 1 {
+		if c.Said("url") {
+			return c.Misuse("TARGET and --url both name the registry: leave one of them out")
+		}
 		c.url = c.Args[1]
 	}
 	url, err := c.registryURL(ctx)

@@ -93,6 +93,8 @@ func (p *program) hintFor(err error) string {
 		return "see what there is by: envdiscover ls" + p.may("default", "; --wait 30s waits for it, --default VALUE does without")
 	case strings.Contains(text, "unknown query key"), strings.Contains(text, "use registry"):
 		return "see the form of URLs and their options by: envdiscover engines"
+	case exitCode(err) == exitUsage && p.current.Run != nil:
+		return "usage: " + p.current.Usage("envdiscover") + ", see envdiscover " + p.current.Name + " --help"
 	}
 	return ""
 }

@@ -33,6 +33,9 @@ func (c *call) heldContext(ctx context.Context, process *int) (context.Context, 
 	return ctx, func() { cancel(); stop() }, nil
 }
 
+// restTime is when a command that holds has done at least once what it does from then on.
+const restTime = 5 * time.Second
+
 // openHeld opens the registry for a command that holds, until heldContext ends. end closes it.
 func (c *call) openHeld(ctx context.Context, process *int) (held context.Context, r discovery.Registry, end func(), err error) {
 	held, stop, err := c.heldContext(ctx, process)
@@ -43,7 +46,8 @@ func (c *call) openHeld(ctx context.Context, process *int) (held context.Context
 		stop()
 		return nil, nil, nil, err
 	}
-	return held, r, func() { r.Close(); stop() }, nil
+	resting := time.AfterFunc(restTime, rest)
+	return held, r, func() { resting.Stop(); r.Close(); stop() }, nil
 }
 
 // oneRequest is how long the signals behind the first are the same request to end: timeout(1) sends its signal to

@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -107,6 +108,44 @@ func open(address string) (net.Listener, error) {
 		return nil, errors.New("it has no PATH")
 	}
 	return openUnix(path)
+}
+
+// Check tells what is wrong with addresses as HOST:PORT or unix:PATH, and with names of bridges. It opens nothing.
+func Check(addresses, bridges []string) error {
+	for _, address := range addresses {
+		if err := checkAddress(address); err != nil {
+			return failure.Misuse("write HOST:PORT, as 127.0.0.1:7171, or unix:PATH", "cannot listen at %q: %v", address, err)
+		}
+	}
+	for _, name := range bridges {
+		if !isInterface(name) {
+			return failure.Misuse("see the names by: ip -brief link", "--bridge %q is no name of a network interface", name)
+		}
+	}
+	return nil
+}
+
+func checkAddress(address string) error {
+	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+		if path == "" {
+			return errors.New("the path is missing")
+		}
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("there is no port, or no colon before it")
+	}
+	if _, err := net.LookupPort("tcp", port); port == "" || err != nil {
+		return fmt.Errorf("%q is no port", port)
+	}
+	return nil
+}
+
+// isInterface tells what the kernel takes for the name of an interface, dev_valid_name in net/core/dev.c.
+func isInterface(name string) bool {
+	return name != "" && len(name) < unix.IFNAMSIZ && name != "." && name != ".." &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) })
 }
 
 func openError(address string, err error) error {
