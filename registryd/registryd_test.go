@@ -215,7 +215,6 @@ func TestStart(t *testing.T) {
 		"data and etcd":    {Options{Data: dataDirectory(t), Etcd: "etcd://localhost"}, "data directory", ""},
 		"data in use":      {Options{Data: data}, data, "another envdiscoverd"},
 		"address in use":   {Options{Listen: []string{taken.Addr().String()}}, taken.Addr().String(), "another process"},
-		"no socket path":   {Options{Listen: []string{"unix:"}}, "it has no PATH", ""},
 		"no such address":  {Options{Listen: []string{"198.51.100.1:0"}}, "198.51.100.1", "no such address"},
 		"open to all":      {Options{Listen: []string{"0.0.0.0:0"}}, "neither --auth nor a certificate", "--insecure"},
 		"open, no TLS":     {Options{Listen: []string{":0"}, Auth: true}, "has no certificate (--cert, --key)", "--insecure"},
