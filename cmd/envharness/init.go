@@ -22,6 +22,9 @@ func (s *settings) readInit(c *cli.Call) (o harness.InitOptions, err error) {
 	if o.HealthInterval <= 0 || o.HealthFailures < 1 {
 		return o, c.Misuse("--health-interval and --health-failures must be more than 0")
 	}
+	if err := checkProbes(c, o); err != nil {
+		return o, err
+	}
 	if err := s.readSignals(c, &o); err != nil {
 		return o, err
 	}
@@ -29,6 +32,9 @@ func (s *settings) readInit(c *cli.Call) (o harness.InitOptions, err error) {
 		return o, c.Misuse("--expect-exit: %v", err)
 	}
 	if path, isExec := strings.CutPrefix(s.onChange, string(harness.ChangeExec)+"="); isExec {
+		if path == "" {
+			return o, c.Misuse("--on-change: exec= names no executable")
+		}
 		if o.OnChange, o.Exec = harness.ChangeExec, path; !strings.Contains(path, "/") {
 			return o, c.Misuse("--on-change: %q is no path: write ./%s for a file here", path, path)
 		}
@@ -36,6 +42,18 @@ func (s *settings) readInit(c *cli.Call) (o harness.InitOptions, err error) {
 		return o, c.Misuse("--on-change: %v", err)
 	}
 	return o, nil
+}
+
+// checkProbes refuses words that are no path: they would be looked for in the directory that the harness happens to
+// run in, and a misspelt notify would never be ready.
+func checkProbes(c *cli.Call, o harness.InitOptions) error {
+	if o.Ready != "" && o.Ready != harness.ReadyNotify && !strings.Contains(o.Ready, "/") {
+		return c.Misuse("--ready: %q is neither notify nor a path: write ./%s for a file here", o.Ready, o.Ready)
+	}
+	if o.Health != "" && !strings.Contains(o.Health, "/") {
+		return c.Misuse("--health: %q is no path: write ./%s for a file here", o.Health, o.Health)
+	}
+	return nil
 }
 
 func (s *settings) readSignals(c *cli.Call, o *harness.InitOptions) error {
