@@ -8,6 +8,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/discovery/layout"
 )
 
 // checkReads is how often the registry is asked to learn how far away it is: the first one connects.
@@ -38,7 +39,7 @@ func (c *call) checkRegistry(ctx context.Context, k *checking) error {
 	if err != nil {
 		return err
 	}
-	registry, err := engines.Open(ctx, url, discovery.WithLog(c.Log), discovery.WithGetenv(c.getenv))
+	registry, err := engines.Open(ctx, url, discovery.WithLog(layout.Quiet(c.Log)), discovery.WithGetenv(c.getenv))
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,8 @@ func (p *program) hintFor(err error) string {
 	case errors.Is(err, discovery.ErrUnsupported):
 		return "see what each engine can do by: envdiscover engines"
 	case errors.Is(err, discovery.ErrConflict):
-		return "each instance needs an ID of its own: --id NAME"
+		return p.may("id", "each instance needs an ID of its own: --id NAME") +
+			p.may("if-unchanged", "read it again by envdiscover get, and decide anew")
 	case errors.Is(err, discovery.ErrUnknownScheme):
 		return "name one of its ports by --scheme"
 	case errors.Is(err, discovery.ErrNoInstance):

@@ -47,7 +47,7 @@ func (o Option) flag() urfave.Flag {
 	case *string, **string:
 		return &urfave.StringFlag{Name: o.Name, Aliases: aliases}
 	case *[]string:
-		return &urfave.StringSliceFlag{Name: o.Name, Aliases: aliases}
+		return &urfave.StringSliceFlag{Name: o.Name, Aliases: aliases, KeepSpace: true}
 	case *time.Duration:
 		return &urfave.DurationFlag{Name: o.Name, Aliases: aliases}
 	}

@@ -175,15 +175,15 @@ func (o Options) allow(l *listener) error {
 	if l.local || o.Insecure || o.Auth && secure {
 		return nil
 	}
-	missing := "--auth and a certificate (--cert, --key)"
+	missing := "neither --auth nor a certificate (--cert, --key)"
 	switch {
 	case o.Auth:
-		missing = "a certificate (--cert, --key)"
+		missing = "no certificate (--cert, --key)"
 	case secure:
-		missing = "--auth"
+		missing = "no --auth"
 	}
 	return &failure.Error{
-		Problem: fmt.Sprintf("%s is reached from other machines and has no %s", l.name, missing),
+		Problem: fmt.Sprintf("%s is reached from other machines and has %s", l.name, missing),
 		Next:    "add it, or say --insecure if everyone who reaches that address may read and write; for this machine's containers say --containers instead",
 	}
 }
@@ -215,10 +215,11 @@ func (l *Listeners) Addresses() []string {
 func (l *Listeners) Connections() int { return l.connections.count() }
 
 // Serve lets server answer at all listeners, and returns. A fixed one that breaks is told to fail. The server's
-// ConnContext must be this package's.
+// ConnContext must be this package's. Its Handler is wrapped.
 func (l *Listeners) Serve(server *http.Server, fail func(error)) {
 	ctx, end := context.WithCancel(context.Background())
 	l.end = end
+	server.Handler = hearing(server.Handler)
 	for _, fixed := range l.fixed {
 		l.wait.Go(func() {
 			if err := server.Serve(fixed.withTLS()); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
@@ -283,7 +284,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		if l.connections.enter(client.Peer) {
-			return &conn{inner, client, sync.OnceFunc(func() { l.connections.leave(client.Peer) })}, nil
+			return &conn{Conn: inner, client: client, leave: sync.OnceFunc(func() { l.connections.leave(client.Peer) })}, nil
 		}
 		inner.Close()
 	}
