@@ -124,12 +124,13 @@ lint-scripts:
 	scripts/list-shell-scripts | xargs shellcheck -x
 
 # The harness runs on Linux; its users write code on other systems too, where
-# the packages must at least compile. Releases have 32 bit, too, whose int is short.
+# the packages must at least compile, and the harness's tests too. Releases have 32 bit, too, whose int is short.
 # With -export, go list compiles and links nothing.
 .PHONY: lint-platforms
 lint-platforms:
 	$(STATIC) GOARCH=arm64 go list -export -tags $(TAGS) ./... >/dev/null
 	$(STATIC) GOOS=darwin go list -export -tags $(TAGS) ./... >/dev/null
+	$(STATIC) GOOS=darwin go vet -tags $(TAGS) ./cmd/envharness ./harness/... ./internal/...
 	$(STATIC) GOARCH=386 go list -export -tags $(TAGS) ./cmd/envdiscover >/dev/null
 
 .PHONY: lint-vulnerabilities

@@ -76,7 +76,7 @@ func (s *startup) executable(file, name string) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return notFound(file, "no such file")
 	case err != nil:
-		return cannotExecute(file, text.Reason(err), "", err)
+		return cannotExecute(file, text.Reason(err), explain.File{Path: at}.Access(), err)
 	case info.IsDir():
 		return cannotExecute(file, "is a directory", "name the program in it", syscall.EISDIR)
 	}
@@ -197,9 +197,31 @@ func (s *startup) chdir() error {
 		return nil
 	}
 	if err := os.Chdir(s.Chdir); err != nil {
-		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
+		return noDirectory(s.Chdir, err)
 	}
 	return nil
+}
+
+// checkDirectory finds what chdir would fail at; empty is no directory to go to.
+func checkDirectory(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return noDirectory(dir, err)
+	case !info.IsDir():
+		return noDirectory(dir, syscall.ENOTDIR)
+	}
+	if err := unix.Access(dir, unix.X_OK); err != nil {
+		return noDirectory(dir, err)
+	}
+	return nil
+}
+
+func noDirectory(dir string, err error) error {
+	return &Error{Subject: dir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
 }
 
 // endHeld waits for the long-running hooks of /environment: without Init they have given their one value and

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -29,6 +30,8 @@ type entry struct {
 	executable bool
 	content    []byte // of a file that need not run
 	err        error  // why it decides nothing
+
+	cancel *child.Cancel // ends its executable when nobody wants its value any more; nil where that cannot be
 }
 
 // A listing is what a directory holds, in byte order of names.
@@ -158,7 +161,7 @@ func inspect(e entry) (executable bool, err error) {
 	case errors.Is(err, syscall.ELOOP):
 		return false, &Error{Subject: e.path, Problem: "a link that leads to itself", Next: "remove the link or let it point to a file", Err: err}
 	case err != nil:
-		return false, &Error{Subject: e.path, Problem: "cannot look at it: " + text.Reason(err), Err: err}
+		return false, &Error{Subject: e.path, Problem: "cannot look at it: " + text.Reason(err), Next: "the harness's own user needs search permission for every directory on the way to it", Err: err}
 	case !info.Mode().IsRegular():
 		return false, &Error{Subject: e.path, Problem: "is no longer a file", Next: "do not change the directory while it is in use"}
 	}

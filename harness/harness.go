@@ -24,7 +24,7 @@
 // With Init, init_supervisor_linux.go takes over before COMMAND is executed, with the other init_*_linux.go as its
 // parts, and internal/phase decides what it does next. stuck.go ends what does not answer. check.go runs nothing.
 //
-// internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
+// internal/child owns every process that a run starts, internal/sigaction what the kernel does at a signal, internal/explain says why the kernel refuses a file,
 // internal/environ is a process environment, internal/account whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
 // a running harness; internal/envfile reads, package envfmt and internal/timeline write.
 package harness
@@ -33,6 +33,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +47,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
 	"github.com/envharness/envharness/harness/internal/environ"
+	"github.com/envharness/envharness/harness/internal/sigaction"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -198,7 +201,7 @@ func (h *Harness) begin() (*startup, error) {
 	for _, name := range h.Drop {
 		s.env.Unset(name)
 	}
-	resetIgnored()
+	sigaction.ResetInherited()
 	if h.Init.Enabled {
 		h.signals.forwardAll()
 	}
@@ -362,12 +365,12 @@ func (s *startup) fail(err error) error {
 
 // require checks the names that must be set and not empty.
 func (s *startup) require() {
-	if s.children.StoppedBy() != 0 {
-		return
+	if !s.mayContinue() {
+		return // what would have given a name may not have run
 	}
 	env := s.passedEnviron()
 	for _, name := range s.Require {
-		if env.Value(name) != "" {
+		if env.Value(name) != "" || slices.Contains(s.failing, name) {
 			continue
 		}
 		problem := "is required and not set"
@@ -377,7 +380,15 @@ func (s *startup) require() {
 		s.failures = multierror.Append(s.failures, &Error{
 			Subject: name,
 			Problem: problem,
-			Next:    "add " + strings.Join(s.Environment, " or ") + "/" + name + ", or set it with docker run -e",
+			Next:    s.requireHint(name),
 		})
 	}
+}
+
+func (s *startup) requireHint(name string) string {
+	var entries []string
+	for _, dir := range s.Environment {
+		entries = append(entries, filepath.Join(dir, name))
+	}
+	return "add " + strings.Join(entries, " or ") + ", or set it with docker run -e"
 }

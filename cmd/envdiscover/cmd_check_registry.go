@@ -8,6 +8,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/discovery/layout"
 )
 
 // checkReads is how often the registry is asked to learn how far away it is: the first one connects.
@@ -28,14 +29,18 @@ type standing struct {
 // checkRegistry tells whether the registry can be reached, read and written, and how far away it is. It writes
 // nothing.
 func (c *call) checkRegistry(ctx context.Context, k *checking) error {
-	if c.url = c.getenv("ENVDISCOVER_URL"); len(c.Args) > 1 {
+	if len(c.Args) > 1 {
+		if c.Said("url") {
+			return c.Misuse("TARGET and --url both name the registry: leave one of them out")
+		}
 		c.url = c.Args[1]
 	}
 	url, err := c.registryURL(ctx)
 	if err != nil {
 		return err
 	}
-	registry, err := engines.Open(ctx, url, discovery.WithLog(c.Log), discovery.WithGetenv(c.getenv))
+	settings := []discovery.Setting{discovery.WithLog(layout.Quiet(c.Log)), discovery.WithGetenv(c.getenv)}
+	registry, err := engines.Open(ctx, url, settings...)
 	if err != nil {
 		return err
 	}
@@ -43,7 +48,7 @@ func (c *call) checkRegistry(ctx context.Context, k *checking) error {
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
 	s := standing{Registry: discovery.Redact(url)}
-	err = s.ask(ctx, registry)
+	err = s.ask(ctx, registry, func(ctx context.Context) error { return engines.All.Check(ctx, url, settings...) })
 	if err != nil {
 		s.Error = err.Error()
 	}
@@ -54,20 +59,22 @@ func (c *call) checkRegistry(ctx context.Context, k *checking) error {
 	return err
 }
 
-// ask finds out, one thing after the other. The error is why the next one is not known.
-func (s *standing) ask(ctx context.Context, registry discovery.Registry) error {
-	values, keeps := registry.(discovery.Values)
-	read := func() error {
-		if keeps {
+// ask finds out, one thing after the other. The error is why the next one is not known. Where no names of values can
+// be read, ping is what asks for anything at all.
+func (s *standing) ask(ctx context.Context, registry discovery.Registry, ping func(context.Context) error) error {
+	read := ping
+	if values, keeps := registry.(discovery.Values); keeps {
+		read = func(ctx context.Context) error {
 			_, err := values.List(ctx)
+			if errors.Is(err, discovery.ErrUnsupported) {
+				return ping(ctx)
+			}
 			return err
 		}
-		_, err := registry.Services(ctx)
-		return err
 	}
 	for range checkReads {
 		begun := time.Now()
-		if err := read(); err != nil && !errors.Is(err, discovery.ErrUnsupported) {
+		if err := read(ctx); err != nil {
 			s.Reached = errors.Is(err, discovery.ErrDenied)
 			return err
 		}
@@ -77,13 +84,14 @@ func (s *standing) ask(ctx context.Context, registry discovery.Registry) error {
 		}
 		s.Reached, s.Read = true, true
 	}
-	checker, can := registry.(discovery.AccessChecker)
-	if !can {
-		s.ReadOnly = !keeps
+	err := error(discovery.ErrUnsupported)
+	if checker, can := registry.(discovery.AccessChecker); can {
+		err = checker.MayWrite(ctx)
+	}
+	s.Write, s.ReadOnly = err == nil, errors.Is(err, discovery.ErrUnsupported)
+	if s.ReadOnly {
 		return nil
 	}
-	err := checker.MayWrite(ctx)
-	s.Write = err == nil
 	return err
 }
 
