@@ -43,9 +43,7 @@ func TestMemory(t *testing.T) {
 		t.Helper()
 		most := resident(t, process, "VmHWM")
 		t.Logf("at most %d MiB", most>>20)
-		if !raced { // whose memory is several times as large
-			require.Less(t, most, int64(mostResident))
-		}
+		require.Less(t, most, int64(mostResident))
 	}
 	attack := func(name string, do func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) { do(t); ordinary(); bounded() })

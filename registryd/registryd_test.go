@@ -71,11 +71,15 @@ func needRoot(t testing.TB) {
 	}
 }
 
-// startProcess runs a registry in a process of its own, that can be killed.
+// startProcess runs a registry in a process of its own, that can be killed. The race detector watches those that run in the
+// tests' own process.
 func startProcess(t testing.TB, options Options) (*testservers.Process, string) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
+	if raced {
+		self = testservers.PlainTest(t, "registryd")
+	}
 	address := testservers.FreeAddress(t)
 	options.Listen = append([]string{address}, options.Listen...)
 	text, err := json.Marshal(options)
