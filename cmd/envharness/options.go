@@ -150,6 +150,12 @@ func (s *settings) read(c *cli.Call, environ []string) (harness.Options, error) 
 	return o, checkOptions(c, o)
 }
 
+// wordList is a repeatable option and its words.
+type wordList struct {
+	option string
+	words  []string
+}
+
 func checkOptions(c *cli.Call, o harness.Options) error {
 	if o.Jobs < 1 {
 		return c.Misuse("--jobs cannot be less than 1")
@@ -157,11 +163,9 @@ func checkOptions(c *cli.Call, o harness.Options) error {
 	if o.Retries < 0 {
 		return c.Misuse("--retries cannot be less than 0")
 	}
-	for option, words := range map[string][]string{
-		"environment": o.Environment, "export": o.Export, "env-file": o.EnvFiles, "secrets": o.Secrets, "prepare": o.Prepare,
-	} {
-		if slices.Contains(words, "") {
-			return c.Misuse("--%s: an empty word names nothing", option)
+	for _, list := range [...]wordList{{"environment", o.Environment}, {"export", o.Export}, {"env-file", o.EnvFiles}, {"secrets", o.Secrets}, {"prepare", o.Prepare}} {
+		if slices.Contains(list.words, "") {
+			return c.Misuse("--%s: an empty word names nothing", list.option)
 		}
 	}
 	if !slices.Contains([]harness.EmptyPolicy{"", harness.EmptyKeep, harness.EmptyUnset, harness.EmptyFail}, o.Empty) {
@@ -173,10 +177,10 @@ func checkOptions(c *cli.Call, o harness.Options) error {
 	if !slices.Contains([]harness.ExecutablePolicy{harness.ExecutableMode, harness.ExecutableContent}, o.Executable) {
 		return c.Misuse("--executable is mode or content, not %q", o.Executable)
 	}
-	for option, globs := range map[string][]string{"pass": o.Pass, "as-file": o.AsFile} {
-		for _, glob := range globs {
+	for _, list := range [...]wordList{{"pass", o.Pass}, {"as-file", o.AsFile}} {
+		for _, glob := range list.words {
 			if _, err := path.Match(glob, ""); err != nil {
-				return c.Misuse("--%s: %q is no glob", option, glob)
+				return c.Misuse("--%s: %q is no glob", list.option, glob)
 			}
 		}
 	}
