@@ -197,9 +197,31 @@ func (s *startup) chdir() error {
 		return nil
 	}
 	if err := os.Chdir(s.Chdir); err != nil {
-		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
+		return noDirectory(s.Chdir, err)
 	}
 	return nil
+}
+
+// checkDirectory finds what chdir would fail at; empty is no directory to go to.
+func checkDirectory(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return noDirectory(dir, err)
+	case !info.IsDir():
+		return noDirectory(dir, syscall.ENOTDIR)
+	}
+	if err := unix.Access(dir, unix.X_OK); err != nil {
+		return noDirectory(dir, err)
+	}
+	return nil
+}
+
+func noDirectory(dir string, err error) error {
+	return &Error{Subject: dir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
 }
 
 // endHeld waits for the long-running hooks of /environment: without Init they have given their one value and

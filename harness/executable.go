@@ -34,6 +34,7 @@ func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Out
 		Stderr:    s.Stderr.Fd(),
 		Export:    export,
 		Expires:   expires,
+		Cancel:    e.cancel,
 		Meanwhile: s.meanwhile,
 	}
 	if e.isSet() {
@@ -49,7 +50,7 @@ func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Out
 		return child.Outcome{}, err
 	case err != nil:
 		return child.Outcome{}, s.explainExec(e, export, env.List(), err)
-	case s.children.StoppedBy() != 0:
+	case s.children.StoppedBy() != 0, e.cancel.Cancelled() && out.Held == nil:
 		return child.Outcome{}, child.ErrStopped
 	case out.Held != nil:
 		return out, nil

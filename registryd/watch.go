@@ -35,6 +35,9 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if query.Has("service") && query.Get("service") == "" {
+		return problem(http.StatusBadRequest, "the service that is asked for has no name")
+	}
 	changes, err := queryBool(query, "changes")
 	if err != nil {
 		return err

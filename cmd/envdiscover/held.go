@@ -50,11 +50,18 @@ func (c *call) openHeld(ctx context.Context, process *int) (held context.Context
 	return held, r, func() { resting.Stop(); r.Close(); stop() }, nil
 }
 
-// endBySignal gives a context that the first signal ends; the next one ends the process. A signal that came in
-// ignored (nohup) stays ignored.
+// oneRequest is how long the signals behind the first are the same request to end: timeout(1) sends its signal to
+// its child and to the whole group, and a terminal's key reaches a script and what it started, which passes it on.
+const oneRequest = time.Second
+
+// endBySignal gives a context that the first signal ends; one that comes later than oneRequest ends the process. A
+// signal that came in ignored (nohup) stays ignored.
 func endBySignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, caught(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)...)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() {
+		time.Sleep(oneRequest)
+		stop()
+	})
 	return ctx, stop
 }
 

@@ -85,6 +85,26 @@ func TestUpdateWaitsOutAShortOutage(t *testing.T) {
 	})
 }
 
+// An update that is never answered, as when a cluster's leader dies with it, is written again soon, and with more
+// patience each time: a slow registry is not asked for more than it can do.
+func TestUpdateThatIsNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.lease.ttl = time.Minute
+		registration := registered(t, registryOf(t, f, 0), f)
+		f.lease.mute = 1
+		began := time.Now()
+		require.NoError(t, registration.Update(t.Context(), web("a")))
+		require.Less(t, time.Since(began), 1200*time.Millisecond)
+		require.Equal(t, []string{"update", "update"}, f.lease.taken())
+
+		f.lease.mute = 2
+		began = time.Now()
+		require.NoError(t, registration.Update(t.Context(), web("a")))
+		require.InDelta(t, 3.3, time.Since(began).Seconds(), 0.2)
+	})
+}
+
 func TestAnnouncesAgainWhenLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

@@ -82,7 +82,7 @@ func (f File) images() []image {
 
 func (f File) missing() (problem, hint string) {
 	if !exists(f.Path) {
-		return "no such file", ""
+		return "no such file", "is it spelled so, and in this image?"
 	}
 	images := f.images()
 	for i, p := range images {

@@ -59,7 +59,7 @@ func TestExecOfNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gone")
 	problem, hint := File{Path: path}.Exec(nil, nil, syscall.ENOENT)
 	require.Equal(t, "no such file", problem)
-	require.Empty(t, hint)
+	require.Contains(t, hint, "spelled")
 	problem, _ = File{Path: path}.Exec(nil, nil, errors.New("another problem"))
 	require.Equal(t, "another problem", problem)
 }
