@@ -158,6 +158,8 @@ func (s *settings) read(c *cli.Call, environ []string) (harness.Options, error) 
 	return o, checkOptions(c, o)
 }
 
+const emptyWord = "--%s: an empty word names nothing"
+
 // wordList is a repeatable option and its words.
 type wordList struct {
 	option string
@@ -175,7 +177,15 @@ func checkOptions(c *cli.Call, o harness.Options) error {
 		{"environment", o.Environment}, {"export", o.Export}, {"env-file", o.EnvFiles}, {"secrets", o.Secrets}, {"prepare", o.Prepare},
 	} {
 		if slices.Contains(list.words, "") {
-			return c.Misuse("--%s: an empty word names nothing", list.option)
+			return c.Misuse(emptyWord, list.option)
+		}
+	}
+	for _, one := range [...]struct{ option, word string }{
+		{"user", o.User}, {"chdir", o.Chdir}, {"cache", o.Cache}, {"files", o.Files}, {"timeline-svg", o.TimelineSVG},
+		{"socket", o.Init.Socket}, {"write", o.Init.Write}, {"ready", o.Init.Ready}, {"health", o.Init.Health},
+	} {
+		if one.word == "" && c.Said(one.option) { // --user "$APP_USER" would otherwise be root
+			return c.Misuse(emptyWord, one.option)
 		}
 	}
 	for _, list := range [...]wordList{{"pass", o.Pass}, {"as-file", o.AsFile}} {
