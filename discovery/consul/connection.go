@@ -70,7 +70,7 @@ func (c *connection) newClient(t *http.Transport) (*client, error) {
 	}
 	made, err := api.NewClient(config)
 	if err != nil {
-		return nil, invalid("%w", err)
+		return nil, discovery.Invalidf("%w", err)
 	}
 	return made, nil
 }

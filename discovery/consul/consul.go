@@ -10,7 +10,6 @@ package consul
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -67,7 +66,7 @@ const (
 
 func validate(config discovery.Config) error {
 	if len(config.Hosts) > 1 {
-		return invalid("Consul is asked through one agent, the local one: name one host")
+		return discovery.Invalidf("Consul is asked through one agent, the local one: name one host")
 	}
 	if _, err := deregisterAfter(config); err != nil {
 		return err
@@ -86,7 +85,7 @@ func validPrefix(prefix string) error {
 	for segment := range strings.SplitSeq(prefix, "/") {
 		odd := func(c rune) bool { return c == '%' || !unicode.IsPrint(c) }
 		if segment == "" || segment == "." || segment == ".." || !utf8.ValidString(segment) || strings.ContainsFunc(segment, odd) {
-			return invalid("%q is no prefix of keys", prefix)
+			return discovery.Invalidf("%q is no prefix of keys", prefix)
 		}
 	}
 	return nil
@@ -99,7 +98,7 @@ func deregisterAfter(config discovery.Config) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d != 0 && d < minDeregister {
-		return 0, invalid("%s %q is neither a duration of at least %s, as 10m, nor 0", optionDeregister, text, minDeregister)
+		return 0, discovery.Invalidf("%s %q is neither a duration of at least %s, as 10m, nor 0", optionDeregister, text, minDeregister)
 	}
 	return d, nil
 }
@@ -111,7 +110,7 @@ func flag(config discovery.Config, name string) (bool, error) {
 	case "1", "true":
 		return true, nil
 	default:
-		return false, invalid("%s %q is neither 1 nor 0", name, text)
+		return false, discovery.Invalidf("%s %q is neither 1 nor 0", name, text)
 	}
 }
 
@@ -219,9 +218,4 @@ func (b *backend) ListServices(ctx context.Context) ([]string, error) {
 		}
 		return layout.Services(b.layout, b.config.Log, held(entries)), err
 	})
-}
-
-// invalid makes an error that matches discovery.ErrInvalid.
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }

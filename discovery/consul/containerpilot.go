@@ -24,7 +24,7 @@ const containerpilotTTL = 30 * time.Second
 func containerpilotName(name string) error {
 	odd := func(c rune) bool { return c == '%' || c == '/' || !unicode.IsPrint(c) }
 	if name == "" || name == "." || name == ".." || strings.ContainsFunc(name, odd) {
-		return invalid("this layout cannot write the name %q: no /, %%, ., .. and nothing that cannot be printed", name)
+		return discovery.Invalidf("this layout cannot write the name %q: no /, %%, ., .. and nothing that cannot be printed", name)
 	}
 	return nil
 }
@@ -46,7 +46,7 @@ func newContainerpilotLease(b *backend, ttl time.Duration) *containerpilotLease 
 	}
 }
 
-func (l *containerpilotLease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *containerpilotLease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	in := record.Instance
 	return driver.Grant{TTL: l.ttl}, l.do(ctx, in, func(ctx context.Context, client *client) error {
 		if err := l.backend.atHome(ctx, client); err != nil {
@@ -83,7 +83,7 @@ func (l *containerpilotLease) Update(ctx context.Context, record driver.Record) 
 	})
 }
 
-func (l *containerpilotLease) Withdraw(ctx context.Context) error {
+func (l *containerpilotLease) Deregister(ctx context.Context) error {
 	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
 		if err := l.entry.deregister(ctx, client); err != nil || l.name == "" {
 			return err

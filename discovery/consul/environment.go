@@ -67,7 +67,7 @@ func parseFlag(getenv func(string) string, name string, fallback bool) (bool, er
 	}
 	on, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, invalid("%s is %q, neither true nor false", name, text)
+		return false, discovery.Invalidf("%s is %q, neither true nor false", name, text)
 	}
 	return on, nil
 }
@@ -90,11 +90,11 @@ func (s *settings) setAddress(variable string) error {
 		s.Secure = true
 	case "http":
 	default:
-		return invalid("CONSUL_HTTP_ADDR is neither HOST:PORT nor of http://, https:// or unix://")
+		return discovery.Invalidf("CONSUL_HTTP_ADDR is neither HOST:PORT nor of http://, https:// or unix://")
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	if host == "" || strings.ContainsAny(host, "@ ") {
-		return invalid("CONSUL_HTTP_ADDR names no host")
+		return discovery.Invalidf("CONSUL_HTTP_ADDR names no host")
 	}
 	if path = strings.Trim(path, "/"); path != "" {
 		s.pathPrefix = "/" + path

@@ -44,7 +44,7 @@ func newLease(b *backend, in discovery.Instance, ttl time.Duration) *lease {
 	}
 }
 
-func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *lease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	grant := driver.Grant{TTL: l.ttl, Every: min(l.ttl, maxSession) / 3}
 	return grant, l.do(ctx, record, func(ctx context.Context, client *client) error {
 		if err := l.backend.atHome(ctx, client); err != nil {
@@ -122,9 +122,9 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 	})
 }
 
-// Withdraw ends the session, and with it the record that it holds, if it is its own; and takes the service
+// Deregister ends the session, and with it the record that it holds, if it is its own; and takes the service
 // away, if it is its own.
-func (l *lease) Withdraw(ctx context.Context) error {
+func (l *lease) Deregister(ctx context.Context) error {
 	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
 		return errors.Join(endSession(ctx, client, l.session), l.entry.deregister(ctx, client))
 	})

@@ -9,7 +9,6 @@ package dns
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
@@ -119,8 +118,4 @@ func (b *backend) List(ctx context.Context, key string) (driver.Changes, error) 
 func (b *backend) Decode(item driver.Item) (discovery.Instance, bool) {
 	in, ok := item.Note.(discovery.Instance)
 	return in, ok
-}
-
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }

@@ -111,7 +111,7 @@ func (l *owned) do(ctx context.Context, f func(s Space, present Item, whose erro
 	})
 }
 
-func (l *owned) Announce(ctx context.Context, record Record, takeOver bool) (Grant, error) {
+func (l *owned) Register(ctx context.Context, record Record, takeOver bool) (Grant, error) {
 	l.key = record.Key
 	return Grant{TTL: l.ttl}, l.do(ctx, func(s Space, _ Item, whose error) error {
 		if whose == discovery.ErrConflict && !takeOver {
@@ -143,7 +143,7 @@ func (l *owned) Update(ctx context.Context, record Record) error {
 	})
 }
 
-func (l *owned) Withdraw(ctx context.Context) error {
+func (l *owned) Deregister(ctx context.Context) error {
 	return l.do(ctx, func(s Space, _ Item, whose error) error {
 		if whose != nil {
 			return nil
@@ -179,7 +179,7 @@ func (l *ownedLock) Renew(ctx context.Context) error {
 	return l.fenced(ctx, func(s Space) error { return s.Extend(l.key, l.ttl) })
 }
 
-func (l *ownedLock) Release(ctx context.Context) error { return l.Withdraw(ctx) }
+func (l *ownedLock) Release(ctx context.Context) error { return l.Deregister(ctx) }
 
 func (l *ownedLock) Put(ctx context.Context, key string, value []byte) error {
 	return l.fenced(ctx, func(s Space) error { return s.Write(key, value, "", 0) })

@@ -251,7 +251,7 @@ func (l *fakeLease) taken() []string {
 	return steps
 }
 
-func (l *fakeLease) Announce(_ context.Context, record Record, takeOver bool) (Grant, error) {
+func (l *fakeLease) Register(_ context.Context, record Record, takeOver bool) (Grant, error) {
 	name := "announce"
 	if takeOver {
 		name = "take over"
@@ -271,6 +271,6 @@ func (l *fakeLease) Update(_ context.Context, record Record) error {
 	return err
 }
 
-func (l *fakeLease) Withdraw(context.Context) error { return l.step("withdraw") }
-func (l *fakeLease) Detach()                        { _ = l.step("detach") }
-func (l *fakeLease) Lost() <-chan struct{}          { return l.lost }
+func (l *fakeLease) Deregister(context.Context) error { return l.step("withdraw") }
+func (l *fakeLease) Detach()                          { _ = l.step("detach") }
+func (l *fakeLease) Lost() <-chan struct{}            { return l.lost }

@@ -37,10 +37,10 @@ func (r Record) Of(in discovery.Instance) (Record, error) {
 // Lease is one announcement as an engine keeps it. Its methods are called one at a time, and end within the
 // registry's timeout.
 type Lease interface {
-	// Announce writes the record. With takeOver it is the newest Register and takes the ID from whoever
+	// Register writes the record. With takeOver it is the newest Register and takes the ID from whoever
 	// has it. Otherwise it writes only if there is no record or its own, else ErrConflict. It is called
-	// again after an error (the record may have been written), after ErrLost, and after Withdraw.
-	Announce(ctx context.Context, record Record, takeOver bool) (Grant, error)
+	// again after an error (the record may have been written), after ErrLost, and after Deregister.
+	Register(ctx context.Context, record Record, takeOver bool) (Grant, error)
 
 	// Renew extends the announcement by its TTL and makes sure that the record is still there and its own:
 	// ErrLost if it is gone, ErrConflict if another has taken it.
@@ -50,8 +50,8 @@ type Lease interface {
 	// [Record.Over] what it replaces.
 	Update(ctx context.Context, record Record) error
 
-	// Withdraw removes the record if it is its own. It follows an Announce that failed, too.
-	Withdraw(ctx context.Context) error
+	// Deregister removes the record if it is its own. It follows a Register that failed, too.
+	Deregister(ctx context.Context) error
 }
 
 // LossNotifier is a Lease or a Lock that notices by itself that it was lost. Lost gives a channel that receives then;
@@ -61,7 +61,7 @@ type LossNotifier interface {
 }
 
 // Detacher is a Lease that something keeps alive beside Renew. Detach stops that, and leaves the record to its
-// TTL, or to who has taken it over; it is called once, instead of Withdraw.
+// TTL, or to who has taken it over; it is called once, instead of Deregister.
 type Detacher interface {
 	Detach()
 }

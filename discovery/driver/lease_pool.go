@@ -76,7 +76,7 @@ type SharedLease[L ServerLease] struct {
 }
 
 // Take gives a lease of ttl for the record of a registration, which gives it back by one of the lease's methods
-// Withdraw and Leave. It asks for another when none has room.
+// Deregister and Leave. It asks for another when none has room.
 func (p *LeasePool[L]) Take(ctx context.Context, key string, ttl time.Duration) (*SharedLease[L], error) {
 	if s := p.join(key, ttl); s != nil {
 		return s, nil
@@ -219,9 +219,9 @@ func (s *SharedLease[L]) forget(key string) {
 	delete(s.records, key)
 }
 
-// Withdraw removes a record, and with the last one the lease. It tries until ctx ends, and may be called again after
+// Deregister removes a record, and with the last one the lease. It tries until ctx ends, and may be called again after
 // an error.
-func (s *SharedLease[L]) Withdraw(ctx context.Context, key string) error {
+func (s *SharedLease[L]) Deregister(ctx context.Context, key string) error {
 	last, alone := s.part(key, time.Now())
 	if last {
 		defer s.Lease.Detach()

@@ -165,7 +165,7 @@ func TestOneKeyOnTwoLeases(t *testing.T) {
 		first, second := put(t, pool, "a"), put(t, pool, "a")
 		require.NotSame(t, first, second)
 		require.Same(t, first, put(t, pool, "b"))
-		require.NoError(t, first.Withdraw(t.Context(), "a"))
+		require.NoError(t, first.Deregister(t.Context(), "a"))
 		require.Same(t, first, put(t, pool, "a"))
 	})
 }
@@ -176,10 +176,10 @@ func TestWithdrawsItsOwn(t *testing.T) {
 		server, pool := newFakePool()
 		s := put(t, pool, "a")
 		put(t, pool, "b")
-		require.NoError(t, s.Withdraw(t.Context(), "a"))
+		require.NoError(t, s.Deregister(t.Context(), "a"))
 		require.False(t, s.Carries("a"))
 		require.Equal(t, []string{"b"}, s.Lease.stands())
-		require.NoError(t, s.Withdraw(t.Context(), "b"))
+		require.NoError(t, s.Deregister(t.Context(), "b"))
 		require.True(t, s.Lease.gone)
 		require.False(t, s.Lease.isKept())
 		put(t, pool, "c")
@@ -194,7 +194,7 @@ func TestWithdrawsWhenRevokingIsDenied(t *testing.T) {
 		s := put(t, pool, "a")
 		s.Lease.put("denied")
 		s.Lease.denies = discovery.ErrDenied
-		require.NoError(t, s.Withdraw(t.Context(), "a"))
+		require.NoError(t, s.Deregister(t.Context(), "a"))
 		require.Equal(t, []string{"denied"}, s.Lease.stands())
 		require.False(t, s.Lease.isKept())
 	})
@@ -210,7 +210,7 @@ func TestRemovesWhatIsAbandoned(t *testing.T) {
 		server.err = errAway
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		require.ErrorIs(t, s.Withdraw(ctx, "b"), discovery.ErrUnavailable)
+		require.ErrorIs(t, s.Deregister(ctx, "b"), discovery.ErrUnavailable)
 		server.err = nil
 		require.NotSame(t, s, put(t, pool, "b"))
 		has, err := s.Has(t.Context(), "a")
@@ -241,7 +241,7 @@ func TestLeavesToTheTTL(t *testing.T) {
 		}
 		put(t, pool, "b")
 		s.Leave("b")
-		require.NoError(t, s.Withdraw(t.Context(), "a"))
+		require.NoError(t, s.Deregister(t.Context(), "a"))
 		require.Equal(t, []string{"b"}, s.Lease.stands(), "the last one does not take it along")
 		require.False(t, s.Lease.isKept(), "it runs out")
 	})

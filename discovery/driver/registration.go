@@ -322,7 +322,7 @@ func (r *registration) hide(ctx context.Context) error {
 		return err
 	}
 	if r.announced || r.tried {
-		if err := r.lease.Withdraw(ctx); err != nil {
+		if err := r.lease.Deregister(ctx); err != nil {
 			return r.fail("withdraw", r.service, err)
 		}
 	}
@@ -373,7 +373,7 @@ func (r *registration) announce(ctx context.Context) error {
 	}
 	r.tried = true
 	now := time.Now()
-	grant, err := r.lease.Announce(ctx, r.record, !r.taken)
+	grant, err := r.lease.Register(ctx, r.record, !r.taken)
 	if err != nil {
 		return r.wrap(err)
 	}
@@ -421,7 +421,7 @@ func (r *registration) withdraw() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), withdrawTimeout)
 	defer cancel()
-	if err := r.lease.Withdraw(ctx); err != nil {
+	if err := r.lease.Deregister(ctx); err != nil {
 		return fmt.Errorf("the entry stays until its TTL of %s runs out: %w", r.TTL(), r.fail("withdraw", r.service, err))
 	}
 	return nil

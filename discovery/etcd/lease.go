@@ -114,7 +114,7 @@ func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease
 	return &lease{backend: b, ttl: ttl}
 }
 
-func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *lease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	done, err := l.backend.leases.Announcing(ctx)
 	if err != nil {
 		return driver.Grant{}, err
@@ -302,12 +302,12 @@ func (l *lease) Detach() {
 	}
 }
 
-// Withdraw removes the record if it is still on the session.
-func (l *lease) Withdraw(ctx context.Context) error {
+// Deregister removes the record if it is still on the session.
+func (l *lease) Deregister(ctx context.Context) error {
 	if l.shared == nil {
 		return nil
 	}
-	err := l.shared.Withdraw(ctx, l.key)
+	err := l.shared.Deregister(ctx, l.key)
 	if err == nil {
 		l.shared = nil
 	}

@@ -45,14 +45,14 @@ func (l *skydnsLease) records(record driver.Record) (own driver.Record, others [
 	return others[0], others[1:], nil
 }
 
-func (l *skydnsLease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *skydnsLease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.backend.config.Timeout)
 	defer cancel()
 	own, others, err := l.records(record)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	grant, err := l.own.Announce(ctx, own, takeOver)
+	grant, err := l.own.Register(ctx, own, takeOver)
 	if err != nil {
 		return grant, err
 	}
@@ -73,7 +73,7 @@ func (l *skydnsLease) setPorts(ctx context.Context, records []driver.Record, wri
 		if wanted[key] {
 			continue
 		}
-		if err := port.Withdraw(ctx); err != nil {
+		if err := port.Deregister(ctx); err != nil {
 			return err
 		}
 		delete(l.ports, key)
@@ -93,7 +93,7 @@ func (l *skydnsLease) setPort(ctx context.Context, record driver.Record, write b
 			return err
 		}
 	}
-	_, err := port.Announce(ctx, record, true)
+	_, err := port.Register(ctx, record, true)
 	port.stands = err == nil
 	return err
 }
@@ -124,10 +124,10 @@ func (l *skydnsLease) Update(ctx context.Context, record driver.Record) error {
 	return l.setPorts(ctx, others, true)
 }
 
-// Withdraw removes the records of ports first: none is left that names an instance without an address.
-func (l *skydnsLease) Withdraw(ctx context.Context) error {
+// Deregister removes the records of ports first: none is left that names an instance without an address.
+func (l *skydnsLease) Deregister(ctx context.Context) error {
 	err := l.setPorts(ctx, nil, false)
-	return errors.Join(err, l.own.Withdraw(ctx))
+	return errors.Join(err, l.own.Deregister(ctx))
 }
 
 // Detach is that of driver.Detacher.

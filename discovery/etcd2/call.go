@@ -137,8 +137,3 @@ func refused(err error, codes ...int) bool {
 	}
 	return false
 }
-
-// invalid makes an error that matches discovery.ErrInvalid.
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
-}

@@ -41,7 +41,7 @@ func newMember(config discovery.Config, address string, secure bool, tlsConfig f
 		t.DialContext, t.DialTLSContext = dial, dial
 		c, err := client.New(client.Config{Endpoints: []string{scheme + address}, Transport: &transport{t, config}})
 		if err != nil {
-			return nil, invalid("%q is no address", address)
+			return nil, discovery.Invalidf("%q is no address", address)
 		}
 		return client.NewKeysAPI(c), nil
 	}

@@ -53,7 +53,7 @@ func validate(config discovery.Config) error {
 	}
 	for segment := range strings.SplitSeq(config.Prefix, "/") {
 		if segment == "" || segment == "." || segment == ".." || !utf8.ValidString(segment) {
-			return invalid("%q is no prefix of keys", config.Prefix)
+			return discovery.Invalidf("%q is no prefix of keys", config.Prefix)
 		}
 	}
 	return nil
@@ -96,7 +96,7 @@ func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time
 	case is && in.Public:
 		what.Credentials = service
 	case is && share:
-		return nil, r.Fail("register", in.Service, invalid("in the layout scalingo only public instances share credentials: register it as public"))
+		return nil, r.Fail("register", in.Service, discovery.Invalidf("in the layout scalingo only public instances share credentials: register it as public"))
 	case share:
 		what.Credentials = r.SharedCredentials()
 	}

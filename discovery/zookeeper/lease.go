@@ -92,7 +92,7 @@ func (l *lease) owns(stat *zk.Stat) bool {
 	return stat.EphemeralOwner == id && id != 0
 }
 
-func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *lease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	record, err := l.backend.located(ctx, record)
 	if err != nil {
 		return driver.Grant{}, err
@@ -224,8 +224,8 @@ func (l *lease) remove(ctx context.Context, s *session) error {
 	return nil
 }
 
-// Withdraw ends the session, and with it the node if it is still there.
-func (l *lease) Withdraw(ctx context.Context) error { return l.release(ctx) }
+// Deregister ends the session, and with it the node if it is still there.
+func (l *lease) Deregister(ctx context.Context) error { return l.release(ctx) }
 
 // Detach ends the session here alone.
 func (l *lease) Detach() {

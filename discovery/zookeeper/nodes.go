@@ -19,7 +19,7 @@ const maxRequest = 1_000_000
 
 func validSize(key string, data []byte) error {
 	if len(key)+len(data) > maxRequest {
-		return invalid("the record has %d bytes, ZooKeeper takes %d at most", len(key)+len(data), maxRequest)
+		return discovery.Invalidf("the record has %d bytes, ZooKeeper takes %d at most", len(key)+len(data), maxRequest)
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func accessFor(word string, login discovery.Credentials) (access, error) {
 	case word == "":
 		word = "creator"
 	case word != "open" && login.IsZero():
-		return nil, invalid("acl=%s needs a user", word)
+		return nil, discovery.Invalidf("acl=%s needs a user", word)
 	}
 	return accesses[word], nil
 }

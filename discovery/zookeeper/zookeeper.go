@@ -52,17 +52,17 @@ Every registration is a session and a connection of its own: mind the server's m
 // validate refuses prefixes that no node can have.
 func validate(config discovery.Config) error {
 	if _, ok := accesses[config.Options["acl"]]; !ok {
-		return invalid("acl %q is none of creator, read, open", config.Options["acl"])
+		return discovery.Invalidf("acl %q is none of creator, read, open", config.Options["acl"])
 	}
 	if config.Prefix == "" {
 		return nil
 	}
 	for i, name := range strings.Split(config.Prefix, "/") {
 		if err := layout.ValidNode(name); err != nil {
-			return invalid("%q is no prefix: %w", config.Prefix, err)
+			return discovery.Invalidf("%q is no prefix: %w", config.Prefix, err)
 		}
 		if i == 0 && name == "zookeeper" {
-			return invalid("the prefix /zookeeper is the server's own")
+			return discovery.Invalidf("the prefix /zookeeper is the server's own")
 		}
 	}
 	return nil
@@ -170,10 +170,5 @@ func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bo
 
 // revision is ZooKeeper's count of changes as a snapshot shows it.
 func revision(zxid int64) string { return fmt.Sprintf("%#x", zxid) }
-
-// invalid makes an error that matches discovery.ErrInvalid.
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
-}
 
 var errClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))

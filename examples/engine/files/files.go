@@ -12,7 +12,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"io/fs"
 	"os"
@@ -50,13 +49,9 @@ var Engine = discovery.Engine{
 
 func validate(config discovery.Config) error {
 	if len(config.Hosts) > 0 || config.Prefix == "" {
-		return invalid("it is files:///DIRECTORY/PREFIX, with three slashes")
+		return discovery.Invalidf("it is files:///DIRECTORY/PREFIX, with three slashes")
 	}
 	return nil
-}
-
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }
 
 const (
@@ -202,7 +197,7 @@ func (d *directory) Extend(key string, ttl time.Duration) error {
 func validKey(key string) error {
 	for name := range strings.SplitSeq(key, "/") {
 		if len(name) > maxName {
-			return invalid("a name has %d bytes, escaped; a file's has %d at most", len(name), maxName)
+			return discovery.Invalidf("a name has %d bytes, escaped; a file's has %d at most", len(name), maxName)
 		}
 	}
 	return nil
