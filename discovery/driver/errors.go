@@ -19,6 +19,12 @@ var ErrGap = errors.New("changes may have been missed")
 // ErrNotLeading is what a leader's steps and writes end with when another leads, or nobody.
 var ErrNotLeading = discovery.Mark(discovery.ErrConflict, errors.New("this process leads no more"))
 
+// ErrClosed is the error of what was asked of a registry after its Close.
+var ErrClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))
+
+// LoginHint is what to do when the server denies access to a user that the URL names, or to none.
+const LoginHint = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
+
 // IsGap reports whether a subscription broke by a gap alone.
 func IsGap(err error) bool { return errors.Is(err, ErrGap) }
 

@@ -11,9 +11,6 @@ import (
 // errRefresh interrupts what waits, because somebody wants to know what is there now.
 var errRefresh = errors.New("somebody asks for the present state")
 
-// errClosed is what is left to say of what was ended.
-var errClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))
-
 // Follower follows a source through gaps and outages.
 type Follower struct {
 	source Source
@@ -189,7 +186,7 @@ func (f *Follower) await(ctx context.Context, number uint64) error {
 		select {
 		case <-finished:
 		case <-f.over:
-			return errClosed
+			return ErrClosed
 		case <-ctx.Done():
 			return discovery.Mark(discovery.ErrUnavailable, ctx.Err())
 		}

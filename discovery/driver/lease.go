@@ -54,6 +54,18 @@ type Lease interface {
 	Deregister(ctx context.Context) error
 }
 
+// Own is what Renew and Update find of a record: nil for its own, ErrLost when there is none, ErrConflict when it is
+// another's.
+func Own(there, own bool) error {
+	switch {
+	case !there:
+		return ErrLost
+	case !own:
+		return discovery.ErrConflict
+	}
+	return nil
+}
+
 // LossNotifier is a Lease or a Lock that notices by itself that it was lost. Lost gives a channel that receives then;
 // it is called once, before anything else. Renew looks into it.
 type LossNotifier interface {

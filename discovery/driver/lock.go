@@ -122,7 +122,7 @@ func campaign(ctx context.Context, group *Group, t *Term, name string, log *slog
 		asked := time.Now()
 		grant, err := lock.Acquire(ctx)
 		if err == nil && group.ctx.Err() != nil {
-			err = errClosed
+			err = ErrClosed
 		} else if err == nil {
 			err = ctx.Err() // who does not want it any more
 		}

@@ -50,6 +50,18 @@ func Open(config discovery.Config, keys layout.Layout, backend Backend, pace tim
 	return r
 }
 
+// ReadFiles reads the files that a URL names, of TLS and of the user, for the errors of which nobody is to wait until
+// the first call.
+func ReadFiles(config discovery.Config, defaultPort int) error {
+	for _, address := range config.Addresses(defaultPort) {
+		if _, err := config.TLSConfig(address); err != nil {
+			return err
+		}
+	}
+	_, err := config.Login()
+	return err
+}
+
 // OpenFailed is the error of an engine's Open.
 func OpenFailed(config discovery.Config, err error) error {
 	return &discovery.Error{Op: "open registry", Engine: config.String(), Err: err}
