@@ -10,12 +10,15 @@ package consul
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
 )
@@ -116,12 +119,11 @@ func flag(config discovery.Config, name string) (bool, error) {
 
 // backend is one opening of an agent: the single steps that package driver takes.
 type backend struct {
-	registry   *driver.Registry
-	config     discovery.Config
-	settings   settings
-	keys       keys
-	layout     layout.Layout // of instances
-	connection *connection
+	*agent.Agent
+	registry *driver.Registry
+	config   discovery.Config
+	keys     keys
+	layout   layout.Layout // of instances
 }
 
 func openRegistry(config discovery.Config) (*driver.Registry, error) {
@@ -156,19 +158,20 @@ func (b *backend) connect() (err error) {
 		named.Keys = b.keys.Keys
 		b.layout = named
 	}
-	if b.settings, err = newSettings(b.config); err != nil {
-		return err
-	}
-	b.connection, err = newConnection(b.settings)
+	b.Agent, err = agent.New(b.config, b.config.Options[optionDatacenter])
 	return err
 }
 
 // isContainerpilot reports whether the layout is containerpilot.
 func (b *backend) isContainerpilot() bool { return b.config.Layout == "containerpilot" }
 
-func (b *backend) Close() error {
-	b.connection.close()
-	return nil
+// Hint says what people can do about an error; "" if nothing is known.
+func (b *backend) Hint(err error) string {
+	if !errors.Is(err, discovery.ErrDenied) {
+		return b.Agent.Hint(err)
+	}
+	return fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
+		`session_prefix "" { policy = "write" } service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`, b.keys.prefix)
 }
 
 // Fit gives an instance its ID, and refuses one that cannot be written.
@@ -208,11 +211,11 @@ func (b *backend) NewLease(in discovery.Instance, ttl time.Duration) driver.Leas
 }
 
 func (b *backend) ListServices(ctx context.Context) ([]string, error) {
-	return call(ctx, b, func(ctx context.Context, client *client) ([]string, error) {
+	return agent.Call(ctx, b.Agent, func(ctx context.Context, client *agent.Client) ([]string, error) {
 		if b.isContainerpilot() {
-			return catalogServices(client, b.reading(ctx))
+			return catalogServices(client, b.Reading(ctx))
 		}
-		entries, _, err := client.KV().List(b.keys.services, b.reading(ctx))
+		entries, _, err := client.KV().List(b.keys.services, b.Reading(ctx))
 		if err == nil && len(entries) == 0 {
 			err = b.mayRead(ctx, client, b.keys.services)
 		}

@@ -38,6 +38,12 @@ func isAny(err error, kinds ...error) bool {
 	return false
 }
 
+// HasKind reports whether an error is of a kind that users or this package know.
+func HasKind(err error) bool {
+	return isAny(err, ErrLost, ErrGap, discovery.ErrNotFound, discovery.ErrConflict, discovery.ErrDenied,
+		discovery.ErrUnavailable, discovery.ErrInvalid, discovery.ErrUnsupported)
+}
+
 // permanent reports whether trying again cannot help a registration.
 func permanent(err error) bool {
 	return isAny(err, discovery.ErrConflict, discovery.ErrDenied, discovery.ErrInvalid, discovery.ErrUnsupported)
@@ -64,8 +70,7 @@ func Call[T any](ctx context.Context, timeout time.Duration, client Client, step
 
 // Explain gives an error a kind. One that has a kind stays as it is, and so does nil.
 func Explain(client Client, err error, took time.Duration) error {
-	if err == nil || isAny(err, ErrLost, ErrGap, discovery.ErrNotFound, discovery.ErrConflict, discovery.ErrDenied,
-		discovery.ErrUnavailable, discovery.ErrInvalid, discovery.ErrUnsupported) {
+	if err == nil || HasKind(err) {
 		return err
 	}
 	took = took.Round(time.Millisecond)
