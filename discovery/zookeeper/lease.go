@@ -53,7 +53,7 @@ func (l *lease) open(ctx context.Context, record driver.Record) (*session, error
 	}
 	if l.session == nil || l.session.isOver() {
 		l.drop()
-		s, err := l.backend.begin(l.ttl, false, 2*room(record))
+		s, err := l.backend.begin(l.ttl, 2*room(record))
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +70,7 @@ func (l *lease) open(ctx context.Context, record driver.Record) (*session, error
 // watch tells when a session is lost.
 func (l *lease) watch(s *session) {
 	<-s.ended
-	if !errors.Is(s.why, errClosed) {
+	if !errors.Is(s.why, driver.ErrClosed) {
 		wake(l.lost)
 	}
 }
@@ -99,7 +99,7 @@ func (l *lease) Register(ctx context.Context, record driver.Record, takeOver boo
 	}
 	l.key = record.Key
 	open := func(ctx context.Context) (*session, error) { return l.open(ctx, record) }
-	err = do(ctx, l.backend, open, func(ctx context.Context, s *session) error {
+	err = do(ctx, l.backend.ensemble, open, func(ctx context.Context, s *session) error {
 		return l.place(ctx, s, record, takeOver)
 	})
 	return driver.Grant{TTL: l.granted}, err
@@ -138,7 +138,7 @@ func (l *lease) place(ctx context.Context, s *session, record driver.Record, tak
 
 // Renew looks after the node; the client keeps the session alive.
 func (l *lease) Renew(ctx context.Context, record driver.Record) error {
-	return do(ctx, l.backend, l.current, func(ctx context.Context, s *session) error {
+	return do(ctx, l.backend.ensemble, l.current, func(ctx context.Context, s *session) error {
 		stat, err := s.stat(ctx, record.Key)
 		return l.judge(stat, err)
 	})
@@ -163,7 +163,7 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 	if err != nil {
 		return err
 	}
-	return do(ctx, l.backend, l.backend.connection.get, func(ctx context.Context, s *session) error {
+	return do(ctx, l.backend.ensemble, l.backend.shared, func(ctx context.Context, s *session) error {
 		for {
 			if err := s.sync(ctx); err != nil {
 				return err
@@ -197,7 +197,7 @@ func (l *lease) release(ctx context.Context) error {
 		return nil
 	}
 	s.reconnectNow() // a server may be there again, and ctx ends soon
-	err := do(ctx, l.backend, l.current, l.remove)
+	err := do(ctx, l.backend.ensemble, l.current, l.remove)
 	if err != nil && !errors.Is(err, driver.ErrLost) {
 		s.abandon()
 		l.drop()

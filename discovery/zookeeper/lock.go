@@ -37,7 +37,7 @@ func (l *lock) Lost() <-chan struct{} { return l.lost }
 
 func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 	if l.session == nil || l.session.isOver() {
-		s, err := l.backend.begin(l.ttl, false, leastRoom+4*len(l.directory))
+		s, err := l.backend.begin(l.ttl, leastRoom+4*len(l.directory))
 		if err != nil {
 			return driver.Grant{}, err
 		}
@@ -47,7 +47,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 			wake(l.lost)
 		}()
 	}
-	err := do(ctx, l.backend, l.session.only, l.stand)
+	err := do(ctx, l.backend.ensemble, l.session.only, l.stand)
 	_, granted := l.session.identity()
 	return driver.Grant{TTL: granted, Token: l.token()}, lostMeansUnavailable(err)
 }
@@ -132,7 +132,7 @@ func (l *lock) WaitReleased(ctx context.Context) error {
 	}
 	reader := shared.watches.reader()
 	defer reader.close()
-	err = do(ctx, l.backend, shared.only, func(ctx context.Context, s *session) error { return l.watchBefore(ctx, s, reader) })
+	err = do(ctx, l.backend.ensemble, shared.only, func(ctx context.Context, s *session) error { return l.watchBefore(ctx, s, reader) })
 	if err != nil {
 		return ignoreGap(err)
 	}
@@ -176,7 +176,7 @@ func (l *lock) watchBefore(ctx context.Context, s *session, reader *reader) erro
 }
 
 func (l *lock) Renew(ctx context.Context) error {
-	err := do(ctx, l.backend, l.session.only, func(ctx context.Context, s *session) error {
+	err := do(ctx, l.backend.ensemble, l.session.only, func(ctx context.Context, s *session) error {
 		stat, err := s.stat(ctx, join(l.directory, l.node))
 		if err == nil && stat == nil {
 			err = driver.ErrNotLeading
@@ -197,7 +197,7 @@ func (l *lock) Release(ctx context.Context) error {
 	var err error
 	if id, _ := l.session.identity(); id != 0 && l.node != "" {
 		l.session.reconnectNow()
-		err = do(ctx, l.backend, l.session.only, func(ctx context.Context, s *session) error {
+		err = do(ctx, l.backend.ensemble, l.session.only, func(ctx context.Context, s *session) error {
 			return ignoreMissing(s.delete(ctx, join(l.directory, l.node), -1))
 		})
 	}
@@ -212,7 +212,7 @@ func (l *lock) fence() *zk.CheckVersionRequest {
 
 // change makes a change that is fenced.
 func (l *lock) change(ctx context.Context, step func(ctx context.Context, s *session) error) error {
-	return do(ctx, l.backend, l.backend.connection.get, func(ctx context.Context, s *session) error {
+	return do(ctx, l.backend.ensemble, l.backend.shared, func(ctx context.Context, s *session) error {
 		err := step(ctx, s)
 		if errors.Is(err, errFence) {
 			err = driver.ErrNotLeading

@@ -13,12 +13,13 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
 // session is one session at the ensemble. It begins when it is first connected, outlives broken connections
 // unless it is fleeting, and ends when the server says that it has expired or when it is closed.
 type session struct {
-	backend  *backend
+	ensemble *ensemble
 	asked    time.Duration // its time-out
 	fleeting bool          // it ends with its first connection
 	room     int           // for a request, in bytes
@@ -62,14 +63,17 @@ const (
 	leastRoom  = 4 << 10
 )
 
-// begin starts a session. Who has it closes or abandons it.
-func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session, error) {
-	login, err := r.config.Login()
+// beginLocked begins a session, under the lock of the ensemble.
+func (e *ensemble) beginLocked(asked time.Duration, fleeting bool, room int) (*session, error) {
+	if e.closed {
+		return nil, driver.ErrClosed
+	}
+	login, err := e.config.Login()
 	if err != nil {
 		return nil, err
 	}
 	s := &session{
-		backend:    r,
+		ensemble:   e,
 		asked:      asked,
 		fleeting:   fleeting,
 		room:       room,
@@ -82,22 +86,17 @@ func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session,
 		gone:       make(chan struct{}),
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.round = r.hosts.round(s.life)
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	if r.closed {
-		return nil, errClosed
-	}
+	s.round = e.hosts.round(s.life)
 	answers := room
 	if fleeting {
 		answers = 0 // any size: it reads what others wrote
 	}
 	s.lock.Lock() // the library's goroutines may be there before this one has noted them
 	defer s.lock.Unlock()
-	s.conn, s.events, err = zk.Connect(r.hosts.addresses, asked,
+	s.conn, s.events, err = zk.Connect(e.hosts.addresses, asked,
 		zk.WithDialer(s.dial),
 		zk.WithHostProvider(s.round),
-		zk.WithLogger(logger{r.config.Log}),
+		zk.WithLogger(logger{e.config.Log}),
 		zk.WithLogInfo(false),
 		zk.WithEventCallback(s.event),
 		zk.WithMaxConnBufferSize(room),
@@ -107,7 +106,7 @@ func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session,
 		s.stop()
 		return nil, err
 	}
-	r.sessions.Add(1)
+	e.sessions.Add(1)
 	return s, nil
 }
 
@@ -120,7 +119,7 @@ func (l logger) Printf(format string, args ...any) {
 
 // dial connects to one server, for the library.
 func (s *session) dial(network, address string, _ time.Duration) (net.Conn, error) {
-	r := s.backend
+	e := s.ensemble
 	if err := s.rest(); err != nil {
 		return nil, err
 	}
@@ -129,7 +128,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	s.lock.Lock()
 	s.giveUp = giveUp
 	s.lock.Unlock()
-	conn, err := r.hosts.Dial(try, network, address, r.config.TLSConfig)
+	conn, err := e.hosts.Dial(try, network, address, e.config.TLSConfig)
 	if s.life.Err() != nil {
 		if err == nil {
 			conn.Close()
@@ -141,10 +140,10 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	}
 	k := &socket{
 		Conn:  conn,
-		limit: time.Now().Add(max(discovery.ConnectTimeout, r.config.Timeout/time.Duration(len(r.hosts.addresses)))),
+		limit: time.Now().Add(max(discovery.ConnectTimeout, e.config.Timeout/time.Duration(len(e.hosts.addresses)))),
 		noted: func(err error) { s.shook(address, err) },
 		heard: &s.heard,
-		young: s.refused >= len(r.hosts.addresses),
+		young: s.refused >= len(e.hosts.addresses),
 	}
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -158,7 +157,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 
 // shook takes how a handshake went.
 func (s *session) shook(address string, err error) {
-	s.backend.hosts.Note(address, err)
+	s.ensemble.hosts.Note(address, err)
 	if err == nil {
 		s.refused = 0
 	} else {
@@ -258,53 +257,6 @@ func (s *session) disconnect() {
 	}
 }
 
-// firstLogin logs in before anything is asked.
-func (s *session) firstLogin() {
-	err := s.addLogin(s.login)
-	if errors.Is(err, zk.ErrAuthFailed) {
-		s.end(err)
-		return
-	}
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	s.loggedIn = err == nil
-	if err == nil && s.connected && !s.over {
-		close(s.up)
-	}
-}
-
-func (s *session) addLogin(login discovery.Credentials) error {
-	return s.conn.AddAuth("digest", []byte(login.User+":"+string(login.Password)))
-}
-
-// user is whom the session was logged in as last.
-func (s *session) user() discovery.Credentials {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	return s.login
-}
-
-// loginAnew is for who was denied something: it logs in with what the user file now says and reports whether
-// that is somebody else than who was denied. To ZooKeeper a session is all users at once whom it has logged in.
-func (s *session) loginAnew(ctx context.Context, wasDenied discovery.Credentials) bool {
-	s.loginLock.Lock()
-	defer s.loginLock.Unlock()
-	if s.user() != wasDenied {
-		return true // another call has just done it
-	}
-	login, err := s.backend.config.Login()
-	if err != nil || login == wasDenied || login.IsZero() {
-		return false
-	}
-	if _, err := ask(ctx, s, func(*zk.Conn) (any, error) { return nil, s.addLogin(login) }); err != nil {
-		return false
-	}
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	s.login = login
-	return true
-}
-
 // end ends the session for a reason. What of it remains, at the server too, ends soon.
 func (s *session) end(why error) {
 	s.lock.Lock()
@@ -319,7 +271,7 @@ func (s *session) end(why error) {
 }
 
 func (s *session) finish() {
-	defer s.backend.sessions.Done()
+	defer s.ensemble.sessions.Done()
 	s.conn.Close() // it tells the server, if there is a connection, and waits for a second at most
 	s.hangUp()
 	for range s.events { // until the library has done
@@ -340,7 +292,7 @@ func (s *session) hangUp() {
 // close ends the session at the server too, with its ephemeral nodes. It returns when that is done, or could
 // not be.
 func (s *session) close() {
-	s.end(errClosed)
+	s.end(driver.ErrClosed)
 	<-s.gone
 }
 
@@ -359,6 +311,14 @@ func (s *session) isOver() bool {
 	default:
 		return false
 	}
+}
+
+// only opens this session, and none after it: what it watches would be lost.
+func (s *session) only(context.Context) (*session, error) {
+	if s.isOver() {
+		return nil, driver.ErrGap
+	}
+	return s, nil
 }
 
 // identity gives the session's number, 0 before it has begun, and its time-out.

@@ -15,23 +15,6 @@ import (
 // grace is how long a watch whose connection was lost waits for another before it is an outage.
 const grace = discovery.ConnectTimeout
 
-// connected gives the shared session once it is connected, for which it waits no longer than limit.
-func (b *backend) connected(ctx context.Context, limit time.Duration) (*session, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (*session, error) {
-		return s, s.await(ctx)
-	})
-}
-
-// only opens this session, and none after it: what it watches would be lost.
-func (s *session) only(context.Context) (*session, error) {
-	if s.isOver() {
-		return nil, driver.ErrGap
-	}
-	return s, nil
-}
-
 // source follows a node, or all nodes below one, by watches of the shared session. A watch's event says that something
 // has changed, once; what it is, is read.
 type source struct {
@@ -66,7 +49,7 @@ func (s *source) Read(ctx context.Context) (driver.Changes, error) {
 	for name := range s.nodes {
 		s.reader.add(join(s.path, name))
 	}
-	return call(ctx, s.backend, shared.only, func(ctx context.Context, _ *session) (driver.Changes, error) {
+	return call(ctx, s.backend.ensemble, shared.only, func(ctx context.Context, _ *session) (driver.Changes, error) {
 		if err := shared.sync(ctx); err != nil {
 			return driver.Changes{}, err
 		}
@@ -96,7 +79,7 @@ func (s *source) Refresh(ctx context.Context) (driver.Changes, error) { return s
 
 // take reads what has changed; with fresh until now.
 func (s *source) take(ctx context.Context, fresh bool) (driver.Changes, error) {
-	c, err := call(ctx, s.backend, s.session.only, func(ctx context.Context, shared *session) (driver.Changes, error) {
+	c, err := call(ctx, s.backend.ensemble, s.session.only, func(ctx context.Context, shared *session) (driver.Changes, error) {
 		if fresh {
 			if err := shared.sync(ctx); err != nil {
 				return driver.Changes{}, err

@@ -2,8 +2,7 @@ package zookeeper
 
 import (
 	"context"
-	"errors"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -12,6 +11,9 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
 )
+
+// nodePath is a layout's prefix or key as a node.
+func nodePath(key string) string { return "/" + strings.Trim(key, "/") }
 
 // itemOf takes an item's version from all that its node says of it: the number of its last change alone does not
 // identify what stands there, when the ensemble has lost its data.
@@ -33,7 +35,7 @@ func (b *backend) freshen(ctx context.Context, s *session, latest bool) error {
 }
 
 func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item, error) {
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (driver.Item, error) {
+	return call(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) (driver.Item, error) {
 		if err := b.freshen(ctx, s, latest); err != nil {
 			return driver.Item{}, err
 		}
@@ -47,7 +49,7 @@ func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item
 
 func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, error) {
 	directory := nodePath(prefix)
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (driver.Changes, error) {
+	return call(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) (driver.Changes, error) {
 		c := driver.Changes{Whole: true, Revision: revision(0)}
 		below, err := b.below(ctx, s, directory)
 		if c.Never = missing(err); err != nil {
@@ -74,7 +76,7 @@ func (b *backend) below(ctx context.Context, s *session, directory string) (list
 
 func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
 	directory := nodePath(prefix)
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) ([]string, error) {
+	return call(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) ([]string, error) {
 		below, err := b.below(ctx, s, directory)
 		var keys []string
 		for _, name := range below.names {
@@ -86,7 +88,7 @@ func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
 
 // ListServices reads one instance of each service.
 func (b *backend) ListServices(ctx context.Context) ([]string, error) {
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) ([]string, error) {
+	return call(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) ([]string, error) {
 		root := nodePath(b.layout.ServicesPrefix())
 		services, err := b.below(ctx, s, root)
 		if err != nil {
@@ -135,11 +137,11 @@ func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Du
 	if ttl > 0 {
 		return b.putFor(ctx, key, value, ttl)
 	}
-	return do(ctx, b, b.connection.get, func(ctx context.Context, s *session) error { return s.write(ctx, key, value) })
+	return do(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) error { return s.write(ctx, key, value) })
 }
 
 func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (bool, error) {
+	return call(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) (bool, error) {
 		var err error
 		if was.Gone {
 			_, err = s.create(ctx, was.Key, value, zk.FlagPersistent)
@@ -155,7 +157,7 @@ func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swap
 
 func (b *backend) Delete(ctx context.Context, key string) (found bool, err error) {
 	again := false
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (bool, error) {
+	return call(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) (bool, error) {
 		err := s.delete(ctx, key, -1)
 		if missing(err) {
 			return again, nil // again: a try that had no answer did it
@@ -165,40 +167,14 @@ func (b *backend) Delete(ctx context.Context, key string) (found bool, err error
 	})
 }
 
-// errFence is that a condition of a write does not hold.
-var errFence = errors.New("the condition does not hold")
-
-// write makes a node hold data for ever, whoever had it before; with fences only if they hold.
-func (s *session) write(ctx context.Context, path string, data []byte, fences ...any) error {
-	for {
-		results, at, err := s.together(ctx, fenced(fences, &zk.SetDataRequest{Path: path, Data: data, Version: -1})...)
-		switch {
-		case err == nil && results[len(fences)].Stat.EphemeralOwner != 0: // it would go with its session
-			at, err = s.replace(ctx, path, data, zk.FlagPersistent, results[len(fences)].Stat, fences...)
-		case missing(err) && at == len(fences):
-			if err = s.makeParents(ctx, path); err == nil {
-				_, at, err = s.together(ctx, fenced(fences, s.creation(path, data, zk.FlagPersistent))...)
-			}
-		}
-		if err != nil && at >= 0 && at < len(fences) {
-			return errFence
-		}
-		if !changed(err) {
-			return err
-		}
-	}
-}
-
-func fenced(fences []any, operation any) []any { return append(slices.Clone(fences), operation) }
-
 // putFor writes a value on a session of its own, whose time-out is the last of its TTL: then the value
 // outlives this process by that.
 func (b *backend) putFor(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	s, err := b.begin(ttl, false, 2*(leastRoom+2*len(key)+len(value)))
+	s, err := b.begin(ttl, 2*(leastRoom+2*len(key)+len(value)))
 	if err != nil {
 		return err
 	}
-	err = do(ctx, b, s.only, func(ctx context.Context, s *session) error { return s.place(ctx, key, value) })
+	err = do(ctx, b.ensemble, s.only, func(ctx context.Context, s *session) error { return s.place(ctx, key, value) })
 	if err != nil {
 		s.close()
 		if driver.IsGap(err) {
@@ -218,24 +194,4 @@ func (b *backend) putFor(ctx context.Context, key string, value []byte, ttl time
 		s.abandon()
 	})
 	return nil
-}
-
-// place makes a node of this session, in the place of whatever is there.
-func (s *session) place(ctx context.Context, path string, data []byte) error {
-	for {
-		_, err := s.create(ctx, path, data, zk.FlagEphemeral)
-		if !errors.Is(err, zk.ErrNodeExists) {
-			return err
-		}
-		stat, err := s.stat(ctx, path)
-		if err == nil && stat == nil {
-			continue
-		}
-		if err == nil {
-			_, err = s.replace(ctx, path, data, zk.FlagEphemeral, stat)
-		}
-		if !changed(err) {
-			return err
-		}
-	}
 }

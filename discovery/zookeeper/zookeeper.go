@@ -8,20 +8,15 @@ package zookeeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
 )
-
-// defaultPort is where ZooKeeper listens.
-const defaultPort = 2181
 
 // Engine is zk:// and zks://.
 var Engine = discovery.Engine{
@@ -70,17 +65,11 @@ func validate(config discovery.Config) error {
 
 // backend is one opening of an ensemble: the single steps that package driver takes.
 type backend struct {
-	registry   *driver.Registry
-	config     discovery.Config
-	layout     layout.Layout
-	access     access
-	lookup     func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	hosts      *hosts
-	connection *connection
-
-	lock     sync.Mutex // no session is begun once closed
-	closed   bool
-	sessions sync.WaitGroup
+	*ensemble
+	registry *driver.Registry
+	config   discovery.Config
+	layout   layout.Layout
+	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 func openRegistry(config discovery.Config) (*driver.Registry, error) {
@@ -96,7 +85,7 @@ func open(config discovery.Config) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := config.TLSConfig(config.Addresses(defaultPort)[0]); err != nil { // for its early errors
+	if err := driver.ReadFiles(config, defaultPort); err != nil {
 		return nil, err
 	}
 	login, err := config.Login()
@@ -108,24 +97,13 @@ func open(config discovery.Config) (*backend, error) {
 		return nil, err
 	}
 	b := &backend{
-		config: config,
-		layout: keys,
-		access: access,
-		hosts:  newHosts(config),
-		lookup: net.DefaultResolver.LookupNetIP,
+		ensemble: newEnsemble(config, access),
+		config:   config,
+		layout:   keys,
+		lookup:   net.DefaultResolver.LookupNetIP,
 	}
-	b.connection = &connection{backend: b}
 	b.registry = driver.Open(config, keys, b, 0)
 	return b, nil
-}
-
-func (b *backend) Close() error {
-	b.connection.close()
-	b.lock.Lock()
-	b.closed = true
-	b.lock.Unlock()
-	b.sessions.Wait()
-	return nil
 }
 
 // Fit gives an instance its ID, and refuses one that cannot be written.
@@ -170,5 +148,3 @@ func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bo
 
 // revision is ZooKeeper's count of changes as a snapshot shows it.
 func revision(zxid int64) string { return fmt.Sprintf("%#x", zxid) }
-
-var errClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))

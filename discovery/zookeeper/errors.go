@@ -1,0 +1,80 @@
+package zookeeper
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
+)
+
+func isAny(err error, kinds ...error) bool {
+	for _, kind := range kinds {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// broken reports whether the connection was lost, and nothing else is wrong.
+func broken(err error) bool {
+	return isAny(err, zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionExpired, zk.ErrSessionMoved, errEnded)
+}
+
+// missing reports whether there is no such node.
+func missing(err error) bool { return errors.Is(err, zk.ErrNoNode) }
+
+// denied reports whether this user may not do it.
+func denied(err error) bool { return errors.Is(err, zk.ErrNoAuth) }
+
+// changed reports whether what an operation was meant for is no longer what it was.
+func changed(err error) bool { return isAny(err, zk.ErrBadVersion, zk.ErrNodeExists, zk.ErrNoNode) }
+
+// ignoreMissing is nil when there is no such node.
+func ignoreMissing(err error) error {
+	if missing(err) {
+		return nil
+	}
+	return err
+}
+
+// inTheWay gives its kind to the error of a node that cannot be made or removed because of what others have put there.
+func inTheWay(err error) error {
+	if isAny(err, zk.ErrNotEmpty, zk.ErrNoChildrenForEphemerals) {
+		return discovery.Mark(discovery.ErrConflict, fmt.Errorf("nodes of others are in the way: %w", err))
+	}
+	return err
+}
+
+// KindOf is that of driver.Client.
+func (e *ensemble) KindOf(err error) error {
+	switch {
+	case isAny(err, zk.ErrNoAuth, zk.ErrAuthFailed, zk.ErrInvalidACL):
+		return discovery.ErrDenied
+	case isAny(err, zk.ErrInvalidPath, zk.ErrShortBuffer):
+		return discovery.ErrInvalid
+	}
+	return discovery.ErrUnavailable
+}
+
+// Report is that of driver.Client.
+func (e *ensemble) Report() string { return e.hosts.Report() }
+
+// Hint says what people can do about an error; "" if nothing is known.
+func (e *ensemble) Hint(err error) string {
+	switch {
+	case errors.Is(err, discovery.ErrDenied):
+		return driver.LoginHint + "; zkCli's getAcl shows whom a node lets in"
+	case errors.Is(err, discovery.ErrUnavailable) && e.hosts.Hint() != "":
+		return e.hosts.Hint()
+	case errors.Is(err, discovery.ErrUnavailable):
+		host, port, _ := net.SplitHostPort(e.hosts.addresses[0])
+		return "see whether ZooKeeper runs there and has a quorum: echo srvr | nc " + host + " " + port +
+			"; if it does, whether maxClientCnxns lets this machine connect once more"
+	}
+	return ""
+}
