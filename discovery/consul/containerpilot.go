@@ -104,15 +104,10 @@ func (l *containerpilotLease) do(ctx context.Context, in discovery.Instance, ste
 // check is ErrLost when the service is gone from the agent and ErrConflict when it is another's.
 func (l *containerpilotLease) check(ctx context.Context, client *agent.Client, id string) error {
 	service, err := find(ctx, client, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case service == nil:
-		return driver.ErrLost
-	case ownerOf(service.Meta) != l.entry.owner:
-		return discovery.ErrConflict
 	}
-	return nil
+	return driver.Own(service != nil, service != nil && ownerOf(service.Meta) == l.entry.owner)
 }
 
 // status is what the check of an instance says.

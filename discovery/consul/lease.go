@@ -149,15 +149,11 @@ func (l *lease) do(ctx context.Context, record driver.Record, step func(context.
 // check is ErrLost when the record is gone and ErrConflict when it is another's.
 func (l *lease) check(ctx context.Context, client *agent.Client) error {
 	entry, err := read(client, l.key, agent.Strong(ctx))
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !isKept(entry):
-		return driver.ErrLost
-	case entry.Flags != l.entry.owner:
-		return discovery.ErrConflict
 	}
-	return nil
+	there := isKept(entry)
+	return driver.Own(there, there && entry.Flags == l.entry.owner)
 }
 
 // show makes the catalogue what the instance says.

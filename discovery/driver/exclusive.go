@@ -99,15 +99,10 @@ type owned struct {
 func (l *owned) do(ctx context.Context, f func(s Space, present Item, whose error) error) error {
 	return l.alone(ctx, func(s Space) error {
 		present, owner, err := s.Read(l.key)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case present.Gone:
-			return f(s, present, ErrLost)
-		case owner != l.owner:
-			return f(s, present, discovery.ErrConflict)
 		}
-		return f(s, present, nil)
+		return f(s, present, Own(!present.Gone, owner == l.owner))
 	})
 }
 

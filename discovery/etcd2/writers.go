@@ -33,13 +33,11 @@ func (c *claim) took(node *client.Node) {
 // read gives the record if it is the own: ErrLost or ErrConflict otherwise.
 func (c *claim) read(ctx context.Context, keys client.KeysAPI, key string) (*client.Node, error) {
 	node, err := own(ctx, keys, key)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = driver.Own(node != nil, node != nil && c.owns(node))
+	}
+	if err != nil {
 		return nil, err
-	case node == nil:
-		return nil, driver.ErrLost
-	case !c.owns(node):
-		return nil, discovery.ErrConflict
 	}
 	c.took(node)
 	return node, nil

@@ -8,19 +8,20 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/zookeeper/internal/ensemble"
 )
 
 // MayWrite asks for a node together with a condition that never holds: the server looks at the rights of the one
 // above before. Where that is missing, it asks for that.
 func (b *backend) MayWrite(ctx context.Context, key string) error {
 	never := &zk.CheckVersionRequest{Path: "/", Version: 1 << 30}
-	return do(ctx, b.ensemble, b.shared, func(ctx context.Context, s *session) error {
+	return ensemble.Do(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) error {
 		for at := key; at != "/"; at = path.Dir(at) {
-			_, failed, err := s.together(ctx, s.creation(at, nil, zk.FlagPersistent), never)
+			_, failed, err := s.Together(ctx, s.Creation(at, nil, zk.FlagPersistent), never)
 			switch {
-			case failed == 1, failed == 0 && changed(err) && !missing(err): // it is there, or could be
+			case failed == 1, failed == 0 && ensemble.Changed(err) && !ensemble.Missing(err): // it is there, or could be
 				return nil
-			case !missing(err):
+			case !ensemble.Missing(err):
 				return err
 			}
 		}
@@ -29,17 +30,6 @@ func (b *backend) MayWrite(ctx context.Context, key string) error {
 }
 
 var _ driver.WriteChecker = (*backend)(nil)
-
-// maxRequest is what a server takes in one request, with some room for what is around the data: its
-// jute.maxbuffer is a megabyte, and a longer request costs the connection.
-const maxRequest = 1_000_000
-
-func validSize(key string, data []byte) error {
-	if len(key)+len(data) > maxRequest {
-		return discovery.Invalidf("the record has %d bytes, ZooKeeper takes %d at most", len(key)+len(data), maxRequest)
-	}
-	return nil
-}
 
 // access says who may use what is written; the empty word decides by whether there is a user.
 type access func() []zk.ACL

@@ -16,6 +16,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/discovery/zookeeper/internal/ensemble"
 )
 
 // Engine is zk:// and zks://.
@@ -65,7 +66,7 @@ func validate(config discovery.Config) error {
 
 // backend is one opening of an ensemble: the single steps that package driver takes.
 type backend struct {
-	*ensemble
+	*ensemble.Ensemble
 	registry *driver.Registry
 	config   discovery.Config
 	layout   layout.Layout
@@ -85,7 +86,7 @@ func open(config discovery.Config) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := driver.ReadFiles(config, defaultPort); err != nil {
+	if err := driver.ReadFiles(config, ensemble.DefaultPort); err != nil {
 		return nil, err
 	}
 	login, err := config.Login()
@@ -97,7 +98,7 @@ func open(config discovery.Config) (*backend, error) {
 		return nil, err
 	}
 	b := &backend{
-		ensemble: newEnsemble(config, access),
+		Ensemble: ensemble.New(config, access),
 		config:   config,
 		layout:   keys,
 		lookup:   net.DefaultResolver.LookupNetIP,
@@ -144,6 +145,17 @@ func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bo
 		return "", nil, false, err
 	}
 	return records[0].Key, records[0].Value, true, validSize(records[0].Key, records[0].Value)
+}
+
+// maxRequest is what a server takes in one request, with some room for what is around the data: its
+// jute.maxbuffer is a megabyte, and a longer request costs the connection.
+const maxRequest = 1_000_000
+
+func validSize(key string, data []byte) error {
+	if len(key)+len(data) > maxRequest {
+		return discovery.Invalidf("the record has %d bytes, ZooKeeper takes %d at most", len(key)+len(data), maxRequest)
+	}
+	return nil
 }
 
 // revision is ZooKeeper's count of changes as a snapshot shows it.

@@ -1,6 +1,6 @@
 // Package ensemble is a ZooKeeper ensemble as the engine asks it: sessions and their watches by go-zookeeper, connected
 // by the registry's URL and logged in here, nodes, and errors that have a kind.
-package zookeeper
+package ensemble
 
 import (
 	"context"
@@ -13,39 +13,40 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// defaultPort is where ZooKeeper listens.
-const defaultPort = 2181
+// DefaultPort is where ZooKeeper listens.
+const DefaultPort = 2181
 
 // sharedTimeout is the time-out of the shared session: a server that says nothing for two thirds of it is taken for
 // gone.
 const sharedTimeout = 6 * time.Second
 
-// ensemble is the servers of a registry. Its methods may be called by many goroutines.
-type ensemble struct {
+// Ensemble is the servers of a registry. Its methods may be called by many goroutines.
+type Ensemble struct {
 	config discovery.Config
 	access func() []zk.ACL // of the nodes that are made
 	hosts  *hosts
 
 	lock     sync.Mutex // no session is begun once closed
 	closed   bool
-	current  *session // the shared one; nil: none was begun yet
+	current  *Session // the shared one; nil: none was begun yet
 	sessions sync.WaitGroup
 }
 
-// newEnsemble makes an ensemble, which connects with the first call. Who has it closes it.
-func newEnsemble(config discovery.Config, access func() []zk.ACL) *ensemble {
-	return &ensemble{config: config, access: access, hosts: newHosts(config)}
+// New makes an ensemble, which connects with the first call; access says who may use the nodes that are made. Who has it
+// closes it.
+func New(config discovery.Config, access func() []zk.ACL) *Ensemble {
+	return &Ensemble{config: config, access: access, hosts: newHosts(config)}
 }
 
-// opener gives the session to ask.
-type opener func(context.Context) (*session, error)
+// Opener gives the session to ask.
+type Opener func(context.Context) (*Session, error)
 
-// shared opens the session for all but ephemeral nodes. When its connection is lost it is given up, and with it every
+// Shared opens the session for all but ephemeral nodes. When its connection is lost it is given up, and with it every
 // watch, and the next call begins another.
-func (e *ensemble) shared(context.Context) (*session, error) {
+func (e *Ensemble) Shared(context.Context) (*Session, error) {
 	e.lock.Lock()
 	defer e.lock.Unlock()
-	if e.current == nil || e.current.isOver() {
+	if e.current == nil || e.current.IsOver() {
 		s, err := e.beginLocked(sharedTimeout, true, sharedRoom)
 		if err != nil {
 			return nil, err
@@ -55,39 +56,39 @@ func (e *ensemble) shared(context.Context) (*session, error) {
 	return e.current, nil
 }
 
-// connected gives the shared session once it is connected, for which it waits no longer than limit.
-func (e *ensemble) connected(ctx context.Context, limit time.Duration) (*session, error) {
+// Connected gives the shared session once it is connected, for which it waits no longer than limit.
+func (e *Ensemble) Connected(ctx context.Context, limit time.Duration) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return call(ctx, e, e.shared, func(ctx context.Context, s *session) (*session, error) {
-		return s, s.await(ctx)
+	return Call(ctx, e, e.Shared, func(ctx context.Context, s *Session) (*Session, error) {
+		return s, s.Await(ctx)
 	})
 }
 
-// begin begins a session for ephemeral nodes, which has a connection of its own. Asked is its time-out, and room is
+// Begin begins a session for ephemeral nodes, which has a connection of its own. Asked is its time-out, and room is
 // what it must be able to send, in bytes. Who has it closes or abandons it.
-func (e *ensemble) begin(asked time.Duration, room int) (*session, error) {
+func (e *Ensemble) Begin(asked time.Duration, room int) (*Session, error) {
 	e.lock.Lock()
 	defer e.lock.Unlock()
 	return e.beginLocked(asked, false, room)
 }
 
 // Close ends the shared session, and waits for the end of the others. Later calls are driver.ErrClosed.
-func (e *ensemble) Close() error {
+func (e *Ensemble) Close() error {
 	e.lock.Lock()
 	e.closed = true
 	current := e.current
 	e.lock.Unlock()
 	if current != nil {
-		current.close()
+		current.Close()
 	}
 	e.sessions.Wait()
 	return nil
 }
 
-// call asks the ensemble within the registry's time and gives its error a kind. ask is called again after
+// Call asks the ensemble within the registry's time and gives its error a kind. ask is called again after
 // its connection broke, when it may have been carried out.
-func call[T any](ctx context.Context, e *ensemble, open opener, ask func(context.Context, *session) (T, error)) (T, error) {
+func Call[T any](ctx context.Context, e *Ensemble, open Opener, ask func(context.Context, *Session) (T, error)) (T, error) {
 	return driver.Call(ctx, e.config.Timeout, e, func(ctx context.Context) (T, error) {
 		var backoff discovery.Backoff
 		for first := true; ; first = false {
@@ -101,11 +102,11 @@ func call[T any](ctx context.Context, e *ensemble, open opener, ask func(context
 			switch {
 			case err == nil:
 				return answer, nil
-			case denied(err) && s.loginAnew(ctx, user):
+			case Denied(err) && s.loginAnew(ctx, user):
 				continue
-			case broken(err) && backoff.Wait(ctx) == nil:
+			case Broken(err) && backoff.Wait(ctx) == nil:
 				continue
-			case broken(err) && ctx.Err() != nil:
+			case Broken(err) && ctx.Err() != nil:
 				err = ctx.Err()
 			}
 			return answer, inTheWay(err)
@@ -113,15 +114,15 @@ func call[T any](ctx context.Context, e *ensemble, open opener, ask func(context
 	})
 }
 
-// do is call for what has no answer.
-func do(ctx context.Context, e *ensemble, open opener, ask func(context.Context, *session) error) error {
-	_, err := call(ctx, e, open, func(ctx context.Context, s *session) (any, error) { return nil, ask(ctx, s) })
+// Do is Call for what has no answer.
+func Do(ctx context.Context, e *Ensemble, open Opener, ask func(context.Context, *Session) error) error {
+	_, err := Call(ctx, e, open, func(ctx context.Context, s *Session) (any, error) { return nil, ask(ctx, s) })
 	return err
 }
 
 // askUnlessRefused ends a call that waits for a session as soon as every server refuses the connection. At first it
 // has the session tried at once.
-func askUnlessRefused[T any](ctx context.Context, s *session, first bool, ask func(context.Context, *session) (T, error)) (T, error) {
+func askUnlessRefused[T any](ctx context.Context, s *Session, first bool, ask func(context.Context, *Session) (T, error)) (T, error) {
 	if s.isKept() {
 		return ask(ctx, s)
 	}

@@ -1,4 +1,4 @@
-package zookeeper
+package ensemble
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // firstLogin logs in before anything is asked.
-func (s *session) firstLogin() {
+func (s *Session) firstLogin() {
 	err := s.addLogin(s.login)
 	if errors.Is(err, zk.ErrAuthFailed) {
 		s.end(err)
@@ -24,12 +24,12 @@ func (s *session) firstLogin() {
 	}
 }
 
-func (s *session) addLogin(login discovery.Credentials) error {
+func (s *Session) addLogin(login discovery.Credentials) error {
 	return s.conn.AddAuth("digest", []byte(login.User+":"+string(login.Password)))
 }
 
 // user is whom the session was logged in as last.
-func (s *session) user() discovery.Credentials {
+func (s *Session) user() discovery.Credentials {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	return s.login
@@ -37,7 +37,7 @@ func (s *session) user() discovery.Credentials {
 
 // loginAnew is for who was denied something: it logs in with what the user file now says and reports whether
 // that is somebody else than who was denied. To ZooKeeper a session is all users at once whom it has logged in.
-func (s *session) loginAnew(ctx context.Context, wasDenied discovery.Credentials) bool {
+func (s *Session) loginAnew(ctx context.Context, wasDenied discovery.Credentials) bool {
 	s.loginLock.Lock()
 	defer s.loginLock.Unlock()
 	if s.user() != wasDenied {

@@ -1,4 +1,4 @@
-package zookeeper
+package ensemble
 
 import (
 	"errors"
@@ -20,23 +20,23 @@ func isAny(err error, kinds ...error) bool {
 	return false
 }
 
-// broken reports whether the connection was lost, and nothing else is wrong.
-func broken(err error) bool {
-	return isAny(err, zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionExpired, zk.ErrSessionMoved, errEnded)
+// Broken reports whether the connection was lost, and nothing else is wrong.
+func Broken(err error) bool {
+	return isAny(err, zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionExpired, zk.ErrSessionMoved, ErrEnded)
 }
 
-// missing reports whether there is no such node.
-func missing(err error) bool { return errors.Is(err, zk.ErrNoNode) }
+// Missing reports whether there is no such node.
+func Missing(err error) bool { return errors.Is(err, zk.ErrNoNode) }
 
-// denied reports whether this user may not do it.
-func denied(err error) bool { return errors.Is(err, zk.ErrNoAuth) }
+// Denied reports whether this user may not do it.
+func Denied(err error) bool { return errors.Is(err, zk.ErrNoAuth) }
 
-// changed reports whether what an operation was meant for is no longer what it was.
-func changed(err error) bool { return isAny(err, zk.ErrBadVersion, zk.ErrNodeExists, zk.ErrNoNode) }
+// Changed reports whether what an operation was meant for is no longer what it was.
+func Changed(err error) bool { return isAny(err, zk.ErrBadVersion, zk.ErrNodeExists, zk.ErrNoNode) }
 
-// ignoreMissing is nil when there is no such node.
-func ignoreMissing(err error) error {
-	if missing(err) {
+// IgnoreMissing is nil when there is no such node.
+func IgnoreMissing(err error) error {
+	if Missing(err) {
 		return nil
 	}
 	return err
@@ -51,7 +51,7 @@ func inTheWay(err error) error {
 }
 
 // KindOf is that of driver.Client.
-func (e *ensemble) KindOf(err error) error {
+func (e *Ensemble) KindOf(err error) error {
 	switch {
 	case isAny(err, zk.ErrNoAuth, zk.ErrAuthFailed, zk.ErrInvalidACL):
 		return discovery.ErrDenied
@@ -62,10 +62,10 @@ func (e *ensemble) KindOf(err error) error {
 }
 
 // Report is that of driver.Client.
-func (e *ensemble) Report() string { return e.hosts.Report() }
+func (e *Ensemble) Report() string { return e.hosts.Report() }
 
 // Hint says what people can do about an error; "" if nothing is known.
-func (e *ensemble) Hint(err error) string {
+func (e *Ensemble) Hint(err error) string {
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
 		return driver.LoginHint + "; zkCli's getAcl shows whom a node lets in"

@@ -1,4 +1,4 @@
-package zookeeper
+package ensemble
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// session is one session at the ensemble. It begins when it is first connected, outlives broken connections
+// Session is one session at the ensemble. It begins when it is first connected, outlives broken connections
 // unless it is fleeting, and ends when the server says that it has expired or when it is closed.
-type session struct {
-	ensemble *ensemble
+type Session struct {
+	ensemble *Ensemble
 	asked    time.Duration // its time-out
 	fleeting bool          // it ends with its first connection
 	room     int           // for a request, in bytes
@@ -57,14 +57,15 @@ type session struct {
 	calls     sync.WaitGroup
 }
 
-// The library's buffers: what it reads and writes at a time. Registrations are many and need little.
+// The library's buffers: what it reads and writes at a time. Registrations are many and need little: LeastRoom is what
+// all is around their records takes.
 const (
 	sharedRoom = 3 << 19
-	leastRoom  = 4 << 10
+	LeastRoom  = 4 << 10
 )
 
 // beginLocked begins a session, under the lock of the ensemble.
-func (e *ensemble) beginLocked(asked time.Duration, fleeting bool, room int) (*session, error) {
+func (e *Ensemble) beginLocked(asked time.Duration, fleeting bool, room int) (*Session, error) {
 	if e.closed {
 		return nil, driver.ErrClosed
 	}
@@ -72,7 +73,7 @@ func (e *ensemble) beginLocked(asked time.Duration, fleeting bool, room int) (*s
 	if err != nil {
 		return nil, err
 	}
-	s := &session{
+	s := &Session{
 		ensemble:   e,
 		asked:      asked,
 		fleeting:   fleeting,
@@ -118,7 +119,7 @@ func (l logger) Printf(format string, args ...any) {
 }
 
 // dial connects to one server, for the library.
-func (s *session) dial(network, address string, _ time.Duration) (net.Conn, error) {
+func (s *Session) dial(network, address string, _ time.Duration) (net.Conn, error) {
 	e := s.ensemble
 	if err := s.rest(); err != nil {
 		return nil, err
@@ -156,7 +157,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 }
 
 // shook takes how a handshake went.
-func (s *session) shook(address string, err error) {
+func (s *Session) shook(address string, err error) {
 	s.ensemble.hosts.Note(address, err)
 	if err == nil {
 		s.refused = 0
@@ -166,7 +167,7 @@ func (s *session) shook(address string, err error) {
 }
 
 // rest waits before another round of the servers. A session must not lose its life by that.
-func (s *session) rest() error {
+func (s *Session) rest() error {
 	if !s.round.isAnother() {
 		return nil
 	}
@@ -182,9 +183,9 @@ func (s *session) rest() error {
 	return s.life.Err()
 }
 
-// reconnectNow makes a session that has begun, but is not connected, try the next server at once, for who has no time
+// ReconnectNow makes a session that has begun, but is not connected, try the next server at once, for who has no time
 // to wait until a rest is over or a server that stands still is given up.
-func (s *session) reconnectNow() {
+func (s *Session) ReconnectNow() {
 	wake(s.dialNow)
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -195,7 +196,7 @@ func (s *session) reconnectNow() {
 }
 
 // reconnect makes a session that rests dial at once; the rests after that are as long as they would be.
-func (s *session) reconnect() {
+func (s *Session) reconnect() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if !s.connected {
@@ -204,13 +205,13 @@ func (s *session) reconnect() {
 }
 
 // isKept reports whether the session holds what is not to be lost: it is worth waiting for, whoever refuses it now.
-func (s *session) isKept() bool {
-	id, _ := s.identity()
+func (s *Session) isKept() bool {
+	id, _ := s.Identity()
 	return !s.fleeting && id != 0
 }
 
 // event takes an event of the library, in its own goroutines: it must not block.
-func (s *session) event(e zk.Event) {
+func (s *Session) event(e zk.Event) {
 	if e.Type != zk.EventSession {
 		s.watches.deliver(e)
 		return
@@ -226,7 +227,7 @@ func (s *session) event(e zk.Event) {
 	}
 }
 
-func (s *session) connect() {
+func (s *Session) connect() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.over {
@@ -240,7 +241,7 @@ func (s *session) connect() {
 	s.calls.Go(s.firstLogin)
 }
 
-func (s *session) disconnect() {
+func (s *Session) disconnect() {
 	s.lock.Lock()
 	if s.connected {
 		s.connected = false
@@ -258,7 +259,7 @@ func (s *session) disconnect() {
 }
 
 // end ends the session for a reason. What of it remains, at the server too, ends soon.
-func (s *session) end(why error) {
+func (s *Session) end(why error) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.over {
@@ -270,7 +271,7 @@ func (s *session) end(why error) {
 	go s.finish()
 }
 
-func (s *session) finish() {
+func (s *Session) finish() {
 	defer s.ensemble.sessions.Done()
 	s.conn.Close() // it tells the server, if there is a connection, and waits for a second at most
 	s.hangUp()
@@ -281,7 +282,7 @@ func (s *session) finish() {
 }
 
 // hangUp breaks the connection.
-func (s *session) hangUp() {
+func (s *Session) hangUp() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.socket != nil {
@@ -289,22 +290,22 @@ func (s *session) hangUp() {
 	}
 }
 
-// close ends the session at the server too, with its ephemeral nodes. It returns when that is done, or could
+// Close ends the session at the server too, with its ephemeral nodes. It returns when that is done, or could
 // not be.
-func (s *session) close() {
+func (s *Session) Close() {
 	s.end(driver.ErrClosed)
 	<-s.gone
 }
 
-// abandon ends the session here; at the server it lasts until its time-out.
-func (s *session) abandon() {
+// Abandon ends the session here; at the server it lasts until its time-out.
+func (s *Session) Abandon() {
 	s.stop() // before hanging up: it must not dial again
 	s.hangUp()
-	s.close()
+	s.Close()
 }
 
-// isOver reports whether the session has ended.
-func (s *session) isOver() bool {
+// IsOver reports whether the session has ended.
+func (s *Session) IsOver() bool {
 	select {
 	case <-s.ended:
 		return true
@@ -313,26 +314,40 @@ func (s *session) isOver() bool {
 	}
 }
 
-// only opens this session, and none after it: what it watches would be lost.
-func (s *session) only(context.Context) (*session, error) {
-	if s.isOver() {
+// Only opens this session, and none after it: what it watches would be lost.
+func (s *Session) Only(context.Context) (*Session, error) {
+	if s.IsOver() {
 		return nil, driver.ErrGap
 	}
 	return s, nil
 }
 
-// identity gives the session's number, 0 before it has begun, and its time-out.
-func (s *session) identity() (int64, time.Duration) {
+// Ended gives a channel that is closed when the session has ended.
+func (s *Session) Ended() <-chan struct{} { return s.ended }
+
+// NotifyLoss sends to a channel of one place when the session has ended otherwise than by Close. It returns then.
+func (s *Session) NotifyLoss(lost chan struct{}) {
+	<-s.ended
+	if !errors.Is(s.why, driver.ErrClosed) {
+		wake(lost)
+	}
+}
+
+// Room is how long a request may be, in bytes.
+func (s *Session) Room() int { return s.room }
+
+// Identity gives the session's number, 0 before it has begun, and its time-out.
+func (s *Session) Identity() (int64, time.Duration) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	return s.id, s.granted
 }
 
-// errEnded is the answer of a session that is over.
-var errEnded = errors.New("the session has ended")
+// ErrEnded is the answer of a session that is over.
+var ErrEnded = errors.New("the session has ended")
 
-// await blocks until the session is connected and logged in.
-func (s *session) await(ctx context.Context) error {
+// Await blocks until the session is connected and logged in.
+func (s *Session) Await(ctx context.Context) error {
 	s.lock.Lock()
 	up := s.up
 	s.lock.Unlock()
@@ -341,7 +356,7 @@ func (s *session) await(ctx context.Context) error {
 		if errors.Is(s.why, zk.ErrAuthFailed) {
 			return s.why
 		}
-		return errEnded
+		return ErrEnded
 	case <-up:
 		return nil
 	case <-ctx.Done():
@@ -350,15 +365,15 @@ func (s *session) await(ctx context.Context) error {
 }
 
 // ask calls the library, which knows no contexts. When ctx ends first, the call goes on without anybody.
-func ask[T any](ctx context.Context, s *session, f func(*zk.Conn) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, s *Session, f func(*zk.Conn) (T, error)) (T, error) {
 	var none T
-	if err := s.await(ctx); err != nil {
+	if err := s.Await(ctx); err != nil {
 		return none, err
 	}
 	s.lock.Lock()
 	if s.over {
 		s.lock.Unlock()
-		return none, errEnded
+		return none, ErrEnded
 	}
 	type answer struct {
 		value T

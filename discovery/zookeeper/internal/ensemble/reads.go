@@ -1,4 +1,4 @@
-package zookeeper
+package ensemble
 
 import (
 	"context"
@@ -8,28 +8,28 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// result is what came of reading one of several. The error is zk.ErrNoNode, zk.ErrNoAuth or nil.
-type result[T any] struct {
-	name  string
-	value T
-	err   error
+// Result is what came of reading one of several. The error is zk.ErrNoNode, zk.ErrNoAuth or nil.
+type Result[T any] struct {
+	Name  string
+	Value T
+	Err   error
 }
 
-// readEach reads what stands below a node, several at once. What is gone meanwhile or must not be read is told
+// ReadEach reads what stands below a node, several at once. What is gone meanwhile or must not be read is told
 // by its result: whoever may write beside others could otherwise hide them.
-func readEach[T any](ctx context.Context, s *session, directory string, names []string, read func(context.Context, string) (T, error)) ([]result[T], error) {
+func ReadEach[T any](ctx context.Context, s *Session, directory string, names []string, read func(context.Context, string) (T, error)) ([]Result[T], error) {
 	for {
 		user := s.user()
-		results := make([]result[T], len(names))
+		results := make([]Result[T], len(names))
 		var refused atomic.Bool
 		err := inParallel(ctx, len(names), func(ctx context.Context, i int) error {
-			value, err := read(ctx, join(directory, names[i]))
-			results[i] = result[T]{names[i], value, err}
-			if denied(err) {
+			value, err := read(ctx, Join(directory, names[i]))
+			results[i] = Result[T]{names[i], value, err}
+			if Denied(err) {
 				refused.Store(true)
 				return nil
 			}
-			return ignoreMissing(err)
+			return IgnoreMissing(err)
 		})
 		if err != nil || !refused.Load() || !s.loginAnew(ctx, user) {
 			return results, err
@@ -37,33 +37,33 @@ func readEach[T any](ctx context.Context, s *session, directory string, names []
 	}
 }
 
-// readAllowed is readEach for what may be read. With nothing that may be read, its error is zk.ErrNoAuth.
-func readAllowed[T any](ctx context.Context, s *session, directory string, names []string, read func(context.Context, string) (T, error)) ([]result[T], error) {
-	results, err := readEach(ctx, s, directory, names, read)
+// ReadAllowed is ReadEach for what may be read. With nothing that may be read, its error is zk.ErrNoAuth.
+func ReadAllowed[T any](ctx context.Context, s *Session, directory string, names []string, read func(context.Context, string) (T, error)) ([]Result[T], error) {
+	results, err := ReadEach(ctx, s, directory, names, read)
 	if err != nil {
 		return nil, err
 	}
-	var allowed []result[T]
+	var allowed []Result[T]
 	var refused []string
 	for _, one := range results {
 		switch {
-		case one.err == nil:
+		case one.Err == nil:
 			allowed = append(allowed, one)
-		case denied(one.err):
-			refused = append(refused, join(directory, one.name))
+		case Denied(one.Err):
+			refused = append(refused, Join(directory, one.Name))
 		}
 	}
 	if len(allowed) == 0 && len(refused) > 0 {
 		return nil, zk.ErrNoAuth
 	}
 	for _, path := range refused {
-		s.ensemble.warnDenied(path)
+		s.ensemble.WarnDenied(path)
 	}
 	return allowed, nil
 }
 
-// warnDenied tells of a node that is skipped.
-func (e *ensemble) warnDenied(path string) {
+// WarnDenied tells of a node that is skipped.
+func (e *Ensemble) WarnDenied(path string) {
 	e.config.Log.Warn("skipping a node that this user may not read", "node", path)
 }
 
