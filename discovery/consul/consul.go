@@ -55,10 +55,8 @@ The token needs key:write and session:write, service:write and node:read; in KV 
 		{Name: optionOverride, Help: "1: others may change the tags in the catalogue"},
 	},
 	Validate: validate,
-	Check:    driver.Check(openRegistry),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return openRegistry(config)
-	},
+	Check:    driver.Check(open),
+	Open:     driver.Opener(open),
 }
 
 // The bounds of deregister-after.
@@ -126,15 +124,7 @@ type backend struct {
 	layout   layout.Layout // of instances
 }
 
-func openRegistry(config discovery.Config) (*driver.Registry, error) {
-	b, err := open(config)
-	if err != nil {
-		return nil, driver.OpenFailed(config, err)
-	}
-	return b.registry, nil
-}
-
-func open(config discovery.Config) (*backend, error) {
+func open(config discovery.Config) (*driver.Registry, error) {
 	b := &backend{config: config, keys: newKeys(config.Prefix)}
 	if err := b.connect(); err != nil {
 		return nil, err
@@ -143,7 +133,7 @@ func open(config discovery.Config) (*backend, error) {
 	if b.isContainerpilot() {
 		b.registry.DefaultTTL = containerpilotTTL
 	}
-	return b, nil
+	return b.registry, nil
 }
 
 func (b *backend) connect() (err error) {

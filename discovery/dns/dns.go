@@ -42,13 +42,13 @@ var Engine = discovery.Engine{
 		return err
 	},
 	Check: check,
-	Open:  open,
+	Open:  driver.Opener(open),
 }
 
-func open(_ context.Context, config discovery.Config) (discovery.Registry, error) {
+func open(config discovery.Config) (*driver.Registry, error) {
 	b, err := newBackend(config)
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
 	return driver.Open(config, b.names, b, 0), nil
 }
@@ -105,7 +105,7 @@ func (b *backend) Hint(err error) string {
 // Follow is that of driver.Store.
 func (b *backend) Follow(key string) driver.Source {
 	service := serviceOf(key)
-	return &source{look: func(ctx context.Context) (found, error) { return b.lookUp(ctx, service) }, key: key}
+	return followService(key, func(ctx context.Context) (found, error) { return b.lookUp(ctx, service) })
 }
 
 // List is that of driver.Store.

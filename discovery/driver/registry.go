@@ -62,6 +62,17 @@ func ReadFiles(config discovery.Config, defaultPort int) error {
 	return err
 }
 
+// Opener makes the Open of a [discovery.Engine] from its open.
+func Opener[R discovery.Registry](open func(discovery.Config) (R, error)) func(context.Context, discovery.Config) (discovery.Registry, error) {
+	return func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
+		r, err := open(config)
+		if err != nil {
+			return nil, OpenFailed(config, err)
+		}
+		return r, nil
+	}
+}
+
 // OpenFailed is the error of an engine's Open.
 func OpenFailed(config discovery.Config, err error) error {
 	return &discovery.Error{Op: "open registry", Engine: config.String(), Err: err}
@@ -122,7 +133,11 @@ func (r *Registry) fit(in discovery.Instance) (discovery.Instance, error) {
 	if fitter, can := r.backend.(Fitter); can {
 		return fitter.Fit(in)
 	}
-	return layout.Fit(r.Layout, r.Config.Log)(in)
+	in, err := layout.Fit(r.Layout, r.Config.Log)(in)
+	if _, can := r.backend.(RecordChecker); can && err == nil {
+		_, _, _, err = r.encode(in)
+	}
+	return in, err
 }
 
 // encode gives an instance's record; ok is false while it is to have none.
@@ -134,7 +149,11 @@ func (r *Registry) encode(in discovery.Instance) (key string, value []byte, ok b
 	if err != nil || len(records) == 0 {
 		return "", nil, false, err
 	}
-	return records[0].Key, records[0].Value, true, nil
+	key, value = records[0].Key, records[0].Value
+	if checker, can := r.backend.(RecordChecker); can {
+		err = checker.CheckRecord(key, value)
+	}
+	return key, value, true, err
 }
 
 func (r *Registry) decode(item Item) (discovery.Instance, bool) {
@@ -242,7 +261,7 @@ func Check[R interface {
 	return func(ctx context.Context, config discovery.Config) error {
 		r, err := open(config)
 		if err != nil {
-			return err
+			return OpenFailed(config, err)
 		}
 		defer r.Close()
 		_, err = r.List(ctx)

@@ -29,9 +29,7 @@ var Engine = discovery.Engine{
 	},
 	Layouts: []string{"native", "skydns", "plain"},
 	Check:   driver.Check(open),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return open(config)
-	},
+	Open:    driver.Opener(open),
 }
 
 func open(config discovery.Config) (*driver.Registry, error) {
@@ -40,7 +38,7 @@ func open(config discovery.Config) (*driver.Registry, error) {
 		err = driver.ReadFiles(config, cluster.DefaultPort)
 	}
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
 	b := &backend{config: config, Client: cluster.New(config), nowhere: keys.ServicesPrefix()}
 	latest := func(ctx context.Context, key string) (driver.Item, error) { return b.Get(ctx, key, true) }

@@ -41,9 +41,7 @@ var Engine = discovery.Engine{
 	Layouts:  []string{"native", "scalingo", "totem", "containerpilot"},
 	Validate: validate,
 	Check:    driver.Check(open),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return open(config)
-	},
+	Open:     driver.Opener(open),
 }
 
 // validate refuses prefixes that the server would read as others.
@@ -75,7 +73,7 @@ func open(config discovery.Config) (*registry, error) {
 		_, err = config.Login()
 	}
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
 	b := &backend{config: config, layout: keys, connection: newConnection(members)}
 	b.registry = driver.Open(config, keys, b, pace)

@@ -40,9 +40,7 @@ Every registration is a session and a connection of its own: mind the server's m
 	Layouts:  []string{"native", "lighthouse"},
 	Validate: validate,
 	Check:    driver.Check(openRegistry),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return openRegistry(config)
-	},
+	Open:     driver.Opener(openRegistry),
 }
 
 // validate refuses prefixes that no node can have.
@@ -76,7 +74,7 @@ type backend struct {
 func openRegistry(config discovery.Config) (*driver.Registry, error) {
 	b, err := open(config)
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
 	return b.registry, nil
 }
@@ -107,15 +105,6 @@ func open(config discovery.Config) (*backend, error) {
 	return b, nil
 }
 
-// Fit gives an instance its ID, and refuses one that cannot be written.
-func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
-	in, err := layout.Fit(b.layout, b.config.Log)(in)
-	if err == nil {
-		_, _, _, err = b.Encode(in)
-	}
-	return in, err
-}
-
 // locate gives an instance the address that a record of lighthouse needs, where it has names alone.
 func (b *backend) locate(ctx context.Context, in discovery.Instance) (discovery.Instance, error) {
 	lighthouse, is := b.layout.(layout.Lighthouse)
@@ -139,21 +128,14 @@ func (b *backend) located(ctx context.Context, record driver.Record) (driver.Rec
 	return record.Of(in)
 }
 
-func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bool, err error) {
-	records, err := b.layout.Encode(in)
-	if err != nil || len(records) == 0 {
-		return "", nil, false, err
-	}
-	return records[0].Key, records[0].Value, true, validSize(records[0].Key, records[0].Value)
-}
-
 // maxRequest is what a server takes in one request, with some room for what is around the data: its
 // jute.maxbuffer is a megabyte, and a longer request costs the connection.
 const maxRequest = 1_000_000
 
-func validSize(key string, data []byte) error {
-	if len(key)+len(data) > maxRequest {
-		return discovery.Invalidf("the record has %d bytes, ZooKeeper takes %d at most", len(key)+len(data), maxRequest)
+// CheckRecord is that of driver.RecordChecker.
+func (b *backend) CheckRecord(key string, value []byte) error {
+	if size := len(key) + len(value); size > maxRequest {
+		return discovery.Invalidf("the record has %d bytes, ZooKeeper takes %d at most", size, maxRequest)
 	}
 	return nil
 }
