@@ -192,7 +192,7 @@ type Locker interface {
 	// Lock blocks until this process alone holds the lock called name, or ctx ends, whose error it then gives. The
 	// name may be any text of up to [MaxLockName] bytes. A registry that cannot be reached at first is
 	// ErrUnavailable; a later outage is ridden out. ctx is the life of the waiting alone; the caller closes what it
-	// is given. A holder that dies is followed when ttl has passed, or what the engine grants in its place; 0 is
+	// is given. An owner that dies is followed when ttl has passed, or what the engine grants in its place; 0 is
 	// DefaultTTL. Whether those who wait get it in the order of their calls is the engine's.
 	Lock(ctx context.Context, name string, ttl time.Duration) (Held, error)
 
@@ -202,7 +202,7 @@ type Locker interface {
 
 // Held is a lock that this process holds.
 type Held interface {
-	// Token is greater than that of each earlier holder, for resources that refuse who comes with a lesser one than
+	// Token is greater than that of each earlier owner, for resources that refuse who comes with a lesser one than
 	// they have seen. It is 0 where the engine has none.
 	Token() int64
 

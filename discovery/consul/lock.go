@@ -13,7 +13,7 @@ import (
 	"github.com/envharness/envharness/internal/backoff"
 )
 
-// lock is a key that its holder's session holds.
+// lock is a key that its owner's session holds.
 type lock struct {
 	backend *backend
 	key     string
@@ -62,7 +62,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 func (l *lock) watch(ctx context.Context, session string) {
 	var backoff discovery.Backoff
 	for {
-		err := l.backend.registry.Await(ctx, "/"+l.key, func(item driver.Item) bool { return holder(item) != session })
+		err := l.backend.registry.Await(ctx, "/"+l.key, func(item driver.Item) bool { return sessionOf(item) != session })
 		if err == nil {
 			l.lost <- struct{}{}
 			return
@@ -73,15 +73,15 @@ func (l *lock) watch(ctx context.Context, session string) {
 	}
 }
 
-// holder is the session that holds a key; "" when none does.
-func holder(item driver.Item) string {
+// sessionOf is the session that holds a key; "" when none does.
+func sessionOf(item driver.Item) string {
 	if item.Gone {
 		return ""
 	}
 	return item.Note.(*api.KVPair).Session
 }
 
-// open makes a session, unless there is one still. It ends by its TTL alone: a holder whose agent the others take for
+// open makes a session, unless there is one still. It ends by its TTL alone: an owner whose agent the others take for
 // failed, and that may not know it yet, has its lock as long as it was promised.
 func (l *lock) open(ctx context.Context, client *agent.Client) error {
 	if l.session != "" {
@@ -102,7 +102,7 @@ func (l *lock) open(ctx context.Context, client *agent.Client) error {
 func (l *lock) WaitReleased(ctx context.Context) error {
 	for {
 		waiting, cancel := context.WithTimeout(ctx, l.ttl/3)
-		err := l.backend.registry.Await(waiting, "/"+l.key, func(item driver.Item) bool { return holder(item) == "" })
+		err := l.backend.registry.Await(waiting, "/"+l.key, func(item driver.Item) bool { return sessionOf(item) == "" })
 		late := waiting.Err() != nil && ctx.Err() == nil
 		cancel()
 		if late {

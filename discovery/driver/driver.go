@@ -3,7 +3,7 @@
 // the users of the registry see of it:
 //
 //   - [Registry] is discovery.Registry, discovery.Values and discovery.Elector over a Backend;
-//   - [Register] keeps one announcement, a [Lease];
+//   - [Register] keeps one registration, a [Lease];
 //   - [Hub] follows each place once, by a [Source], for all who watch it;
 //   - [Campaign] makes an election of a [Lock];
 //   - [Exclusive] makes stores, leases and locks where an engine keeps others out for some steps together;

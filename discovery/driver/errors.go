@@ -9,7 +9,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// ErrLost is Renew's answer when the announcement is gone and must be made again.
+// ErrLost is Renew's answer when the record is gone and must be written again.
 var ErrLost = errors.New("the lease was lost")
 
 // ErrGap is Next's answer when changes may have been missed and the registry is otherwise healthy, as after a

@@ -30,7 +30,7 @@ type fake struct {
 
 	lease    *fakeLease
 	held     *fakeLock
-	holder   *fakeLock
+	owner    *fakeLock
 	released chan struct{}
 }
 
@@ -252,7 +252,7 @@ func (l *fakeLease) taken() []string {
 }
 
 func (l *fakeLease) Register(_ context.Context, record Record, takeOver bool) (Grant, error) {
-	name := "announce"
+	name := "register"
 	if takeOver {
 		name = "take over"
 	}
@@ -271,6 +271,6 @@ func (l *fakeLease) Update(_ context.Context, record Record) error {
 	return err
 }
 
-func (l *fakeLease) Deregister(context.Context) error { return l.step("withdraw") }
+func (l *fakeLease) Deregister(context.Context) error { return l.step("deregister") }
 func (l *fakeLease) Detach()                          { _ = l.step("detach") }
 func (l *fakeLease) Lost() <-chan struct{}            { return l.lost }

@@ -8,7 +8,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// Record is what announces an instance. It is made once for each change of the instance.
+// Record is what stands in the registry for an instance. It is made once for each change of the instance.
 type Record struct {
 	Key      string // stays what it is for as long as the registration lasts
 	Value    []byte
@@ -34,7 +34,7 @@ func (r Record) Of(in discovery.Instance) (Record, error) {
 	return r, err
 }
 
-// Lease is one announcement as an engine keeps it. Its methods are called one at a time, and end within the
+// Lease is one registration as an engine keeps it. Its methods are called one at a time, and end within the
 // registry's timeout.
 type Lease interface {
 	// Register writes the record. With takeOver it is the newest Register and takes the ID from whoever
@@ -42,7 +42,7 @@ type Lease interface {
 	// again after an error (the record may have been written), after ErrLost, and after Deregister.
 	Register(ctx context.Context, record Record, takeOver bool) (Grant, error)
 
-	// Renew extends the announcement by its TTL and makes sure that the record is still there and its own:
+	// Renew extends the registration by its TTL and makes sure that the record is still there and its own:
 	// ErrLost if it is gone, ErrConflict if another has taken it.
 	Renew(ctx context.Context, record Record) error
 
@@ -81,7 +81,7 @@ type Detacher interface {
 // Grant is what the engine gave.
 type Grant struct {
 	TTL   time.Duration
-	Token int64         // of a lock: greater than that of each earlier holder; 0 where the engine has none
+	Token int64         // of a lock: greater than that of each earlier owner; 0 where the engine has none
 	Every time.Duration // how often to renew; a third of the TTL when 0
 }
 

@@ -90,9 +90,9 @@ type sharedLease[L ServerLease] struct {
 	listed  map[string]bool
 }
 
-// take gives a lease of ttl for the record of a registration, which gives it back by one of the lease's methods
-// deregister and leave. It asks for another when none has room.
-func (p *LeasePool[L]) take(ctx context.Context, key string, ttl time.Duration) (*sharedLease[L], error) {
+// acquire gives a lease of ttl for the record of a registration, which gives it back by one of the lease's methods
+// deregister and detach. It asks for another when none has room.
+func (p *LeasePool[L]) acquire(ctx context.Context, key string, ttl time.Duration) (*sharedLease[L], error) {
 	if s := p.join(key, ttl); s != nil {
 		return s, nil
 	}
@@ -250,8 +250,8 @@ func (s *sharedLease[L]) deregister(ctx context.Context, key string) error {
 	return err
 }
 
-// leave leaves a record to its TTL, or to who has taken it over.
-func (s *sharedLease[L]) leave(key string) {
+// detach leaves a record to its TTL, or to who has taken it over.
+func (s *sharedLease[L]) detach(key string) {
 	if last, _ := s.part(key, time.Now().Add(s.lease.TTL())); last {
 		s.lease.Detach()
 	}

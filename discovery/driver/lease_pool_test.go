@@ -180,7 +180,7 @@ type fakeShared = *sharedLease[*fakeServerLease]
 // put takes a lease for a key and writes the record.
 func put(t *testing.T, p *LeasePool[*fakeServerLease], key string) fakeShared {
 	t.Helper()
-	s, err := p.take(t.Context(), key, 9*time.Second)
+	s, err := p.acquire(t.Context(), key, 9*time.Second)
 	require.NoError(t, err)
 	require.True(t, s.carries(key))
 	s.lease.put(key)
@@ -198,7 +198,7 @@ func TestSharesLeases(t *testing.T) {
 		registrations.Wait()
 		require.Len(t, server.leases, 2)
 		require.Len(t, server.leases[0].stands(), maxRecords)
-		_, err := pool.take(t.Context(), "other", time.Minute)
+		_, err := pool.acquire(t.Context(), "other", time.Minute)
 		require.NoError(t, err)
 		require.Len(t, server.leases, 3)
 	})
@@ -302,7 +302,7 @@ func TestLeavesToTheTTL(t *testing.T) {
 		_, pool := newFakePool()
 		s := put(t, pool, "a")
 		put(t, pool, "b")
-		s.leave("b")
+		s.detach("b")
 		for _, stands := range [][]string{{"a", "b"}, {"a", "b"}, {"a"}} {
 			_, err := s.has(t.Context(), "a")
 			require.NoError(t, err)
@@ -310,7 +310,7 @@ func TestLeavesToTheTTL(t *testing.T) {
 			time.Sleep(3 * time.Second)
 		}
 		put(t, pool, "b")
-		s.leave("b")
+		s.detach("b")
 		require.NoError(t, s.deregister(t.Context(), "a"))
 		require.Equal(t, []string{"b"}, s.lease.stands(), "the last one does not take it along")
 		require.False(t, s.lease.isKept(), "it runs out")
@@ -342,12 +342,12 @@ func TestWaitsForALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, pool := newFakePool()
 		server.err = errAway
-		_, err := pool.take(t.Context(), "a", time.Second)
+		_, err := pool.acquire(t.Context(), "a", time.Second)
 		require.ErrorIs(t, err, errAway)
 		require.NoError(t, pool.granting.enter(t.Context()))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = pool.take(ctx, "a", time.Second)
+		_, err = pool.acquire(ctx, "a", time.Second)
 		require.ErrorIs(t, err, discovery.ErrUnavailable)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})

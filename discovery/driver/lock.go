@@ -137,7 +137,7 @@ func campaign(ctx context.Context, group *Group, t *Term, name string, log *slog
 		}
 		if err == nil {
 			t.grant, t.until = grant, asked.Add(grant.TTL)
-			group.Go(context.Background(), t.keep)
+			group.Go(context.Background(), t.retain)
 			return t, nil
 		}
 		if errors.Is(err, discovery.ErrConflict) && !t.once { // there is a leader
@@ -175,8 +175,8 @@ func (t *Term) giveUp() error {
 	return t.lock.Release(ctx)
 }
 
-// keep renews the lock until it is lost, or given up.
-func (t *Term) keep(ctx context.Context) {
+// retain renews the lock until it is lost, or given up.
+func (t *Term) retain(ctx context.Context) {
 	defer func() {
 		close(t.done)
 		if t.life.Err() == nil && !t.kept { // who has lost it stands in nobody's way

@@ -30,7 +30,7 @@ func (l *pooledLease[L]) Register(ctx context.Context, record Record, takeOver b
 		return Grant{}, err
 	}
 	defer l.pool.registering.leave()
-	if err := l.take(ctx, record.Key); err != nil {
+	if err := l.acquire(ctx, record.Key); err != nil {
 		return Grant{}, err
 	}
 	l.written = nil
@@ -45,8 +45,8 @@ func (l *pooledLease[L]) Register(ctx context.Context, record Record, takeOver b
 	return Grant{TTL: l.shared.lease.TTL()}, nil
 }
 
-// take makes sure that there is a lease for the record.
-func (l *pooledLease[L]) take(ctx context.Context, key string) (err error) {
+// acquire makes sure that there is a lease for the record.
+func (l *pooledLease[L]) acquire(ctx context.Context, key string) (err error) {
 	if l.shared != nil && l.shared.carries(key) {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (l *pooledLease[L]) take(ctx context.Context, key string) (err error) {
 		l.drop()
 	}
 	l.key = key
-	l.shared, err = l.pool.take(ctx, key, l.ttl)
+	l.shared, err = l.pool.acquire(ctx, key, l.ttl)
 	return err
 }
 
@@ -158,7 +158,7 @@ func (l *pooledLease[L]) Update(ctx context.Context, record Record) error {
 // Detach leaves the record to its TTL.
 func (l *pooledLease[L]) Detach() {
 	if l.shared != nil {
-		l.shared.leave(l.key)
+		l.shared.detach(l.key)
 	}
 }
 

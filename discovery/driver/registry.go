@@ -93,7 +93,7 @@ func (r *Registry) Register(ctx context.Context, in discovery.Instance, ttl time
 	if discovery.NewRegisterOptions(options).SyncCredentials {
 		what.Credentials = credentials{r}
 	}
-	return r.Keep(ctx, r.backend.NewLease(what.Instance, what.TTL), what), nil
+	return r.Retain(ctx, r.backend.NewLease(what.Instance, what.TTL), what), nil
 }
 
 // Accept checks what Register was given: the instance is normalized and has its ID, the TTL is one.
@@ -120,8 +120,8 @@ func (r *Registry) Accept(in discovery.Instance, ttl time.Duration) (Registering
 	return what, r.Fail("register", in.Service, err)
 }
 
-// Keep keeps a lease until ctx ends, or it is closed, or the registry is.
-func (r *Registry) Keep(ctx context.Context, lease Lease, what Registering) discovery.Registration {
+// Retain keeps a lease until ctx ends, or it is closed, or the registry is.
+func (r *Registry) Retain(ctx context.Context, lease Lease, what Registering) discovery.Registration {
 	return Register(ctx, r.group, lease, what)
 }
 

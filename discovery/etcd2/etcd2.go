@@ -98,7 +98,7 @@ func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time
 	case share:
 		what.Credentials = r.SharedCredentials()
 	}
-	return r.Keep(ctx, l, what), nil
+	return r.Retain(ctx, l, what), nil
 }
 
 func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {
