@@ -28,8 +28,8 @@ const LoginHint = "give user and password in the URL, by ?user-file= or in " + d
 // IsGap reports whether a subscription broke by a gap alone.
 func IsGap(err error) bool { return errors.Is(err, ErrGap) }
 
-// isAny reports whether an error is of one of these kinds.
-func isAny(err error, kinds ...error) bool {
+// IsAny reports whether an error is of one of these kinds.
+func IsAny(err error, kinds ...error) bool {
 	for _, kind := range kinds {
 		if errors.Is(err, kind) {
 			return true
@@ -40,13 +40,13 @@ func isAny(err error, kinds ...error) bool {
 
 // HasKind reports whether an error is of a kind that users or this package know.
 func HasKind(err error) bool {
-	return isAny(err, ErrLost, ErrGap, discovery.ErrNotFound, discovery.ErrConflict, discovery.ErrDenied,
+	return IsAny(err, ErrLost, ErrGap, discovery.ErrNotFound, discovery.ErrConflict, discovery.ErrDenied,
 		discovery.ErrUnavailable, discovery.ErrInvalid, discovery.ErrUnsupported)
 }
 
 // permanent reports whether trying again cannot help a registration.
 func permanent(err error) bool {
-	return isAny(err, discovery.ErrConflict, discovery.ErrDenied, discovery.ErrInvalid, discovery.ErrUnsupported)
+	return IsAny(err, discovery.ErrConflict, discovery.ErrDenied, discovery.ErrInvalid, discovery.ErrUnsupported)
 }
 
 // Client is what Call asks about the errors of an engine's client.

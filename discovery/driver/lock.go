@@ -207,7 +207,7 @@ func (t *Term) retain(ctx context.Context) {
 		} else {
 			every.Reset(min(t.grant.every(), renewalRest))
 		}
-		if isAny(err, discovery.ErrConflict, discovery.ErrDenied) {
+		if IsAny(err, discovery.ErrConflict, discovery.ErrDenied) {
 			return
 		}
 	}

@@ -73,13 +73,6 @@ func CodeOf(err error) codes.Code {
 }
 
 func isDenial(err error) bool {
-	for _, denial := range []error{
-		rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound,
-		rpctypes.ErrInvalidAuthToken, rpctypes.ErrInvalidAuthMgmt,
-	} {
-		if errors.Is(err, denial) {
-			return true
-		}
-	}
-	return false
+	return driver.IsAny(err, rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty,
+		rpctypes.ErrUserNotFound, rpctypes.ErrInvalidAuthToken, rpctypes.ErrInvalidAuthMgmt)
 }

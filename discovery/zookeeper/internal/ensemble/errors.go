@@ -11,18 +11,9 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-func isAny(err error, kinds ...error) bool {
-	for _, kind := range kinds {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
-}
-
 // Broken reports whether the connection was lost, and nothing else is wrong.
 func Broken(err error) bool {
-	return isAny(err, zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionExpired, zk.ErrSessionMoved, ErrEnded)
+	return driver.IsAny(err, zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionExpired, zk.ErrSessionMoved, ErrEnded)
 }
 
 // Missing reports whether there is no such node.
@@ -32,7 +23,9 @@ func Missing(err error) bool { return errors.Is(err, zk.ErrNoNode) }
 func Denied(err error) bool { return errors.Is(err, zk.ErrNoAuth) }
 
 // Changed reports whether what an operation was meant for is no longer what it was.
-func Changed(err error) bool { return isAny(err, zk.ErrBadVersion, zk.ErrNodeExists, zk.ErrNoNode) }
+func Changed(err error) bool {
+	return driver.IsAny(err, zk.ErrBadVersion, zk.ErrNodeExists, zk.ErrNoNode)
+}
 
 // IgnoreMissing is nil when there is no such node.
 func IgnoreMissing(err error) error {
@@ -44,7 +37,7 @@ func IgnoreMissing(err error) error {
 
 // inTheWay gives its kind to the error of a node that cannot be made or removed because of what others have put there.
 func inTheWay(err error) error {
-	if isAny(err, zk.ErrNotEmpty, zk.ErrNoChildrenForEphemerals) {
+	if driver.IsAny(err, zk.ErrNotEmpty, zk.ErrNoChildrenForEphemerals) {
 		return discovery.Mark(discovery.ErrConflict, fmt.Errorf("nodes of others are in the way: %w", err))
 	}
 	return err
@@ -53,9 +46,9 @@ func inTheWay(err error) error {
 // KindOf is that of driver.Client.
 func (e *Ensemble) KindOf(err error) error {
 	switch {
-	case isAny(err, zk.ErrNoAuth, zk.ErrAuthFailed, zk.ErrInvalidACL):
+	case driver.IsAny(err, zk.ErrNoAuth, zk.ErrAuthFailed, zk.ErrInvalidACL):
 		return discovery.ErrDenied
-	case isAny(err, zk.ErrInvalidPath, zk.ErrShortBuffer):
+	case driver.IsAny(err, zk.ErrInvalidPath, zk.ErrShortBuffer):
 		return discovery.ErrInvalid
 	}
 	return discovery.ErrUnavailable

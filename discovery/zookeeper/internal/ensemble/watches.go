@@ -163,38 +163,33 @@ func wake(waiting chan struct{}) {
 
 // GetWatched reads a node with a watch on it. That it is missing is not watched.
 func (s *Session) GetWatched(ctx context.Context, path string) (Node, error) {
-	set, events := s.watches.isSet(ofData, path)
-	if set {
-		n, err := s.Get(ctx, path)
-		s.watches.distrust(ofData, path, err)
-		return n, err
-	}
-	n, err := ask(ctx, s, func(c *zk.Conn) (Node, error) {
+	return watched(ctx, s, watch{ofData, path}, s.Get, func(c *zk.Conn) (Node, error) {
 		data, stat, _, err := c.GetW(path)
 		return Node{data, stat}, err
 	})
-	if err == nil {
-		s.watches.remember(ofData, path, events)
-	}
-	return n, err
 }
 
 // ChildrenWatched lists what is below a node with a watch on that. That it is missing is not watched.
 func (s *Session) ChildrenWatched(ctx context.Context, path string) (List, error) {
-	set, events := s.watches.isSet(ofChildren, path)
-	if set {
-		l, err := s.Children(ctx, path)
-		s.watches.distrust(ofChildren, path, err)
-		return l, err
-	}
-	l, err := ask(ctx, s, func(c *zk.Conn) (List, error) {
+	return watched(ctx, s, watch{ofChildren, path}, s.Children, func(c *zk.Conn) (List, error) {
 		names, stat, _, err := c.ChildrenW(path)
 		return List{names, stat}, err
 	})
-	if err == nil {
-		s.watches.remember(ofChildren, path, events)
+}
+
+// watched reads by get what the server keeps a watch on already, and else by getW, which sets it.
+func watched[T any](ctx context.Context, s *Session, w watch, get func(context.Context, string) (T, error), getW func(*zk.Conn) (T, error)) (T, error) {
+	set, events := s.watches.isSet(w.kind, w.path)
+	if set {
+		value, err := get(ctx, w.path)
+		s.watches.distrust(w.kind, w.path, err)
+		return value, err
 	}
-	return l, err
+	value, err := ask(ctx, s, getW)
+	if err == nil {
+		s.watches.remember(w.kind, w.path, events)
+	}
+	return value, err
 }
 
 // ExistsWatched looks whether there is a node, with a watch on its coming or going.
