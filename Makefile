@@ -120,11 +120,12 @@ lint-scripts:
 	scripts/list-shell-scripts | xargs shellcheck -x
 
 # The harness runs on Linux; its users write code on other systems too, where
-# the packages must at least compile. Releases have 32 bit, too, whose int is short.
+# the packages must at least compile, and the harness's tests too. Releases have 32 bit, too, whose int is short.
 .PHONY: lint-platforms
 lint-platforms:
 	GOARCH=arm64 go build -tags $(TAGS) ./...
 	GOOS=darwin go build -tags $(TAGS) ./...
+	GOOS=darwin go vet -tags $(TAGS) ./cmd/envharness ./harness/... ./internal/...
 	GOARCH=386 go build -tags $(TAGS) -o /dev/null ./cmd/envdiscover
 
 .PHONY: lint-vulnerabilities
@@ -135,7 +136,7 @@ lint-vulnerabilities:
 install-test-tools: ## Install what the tests use: Debian packages (needs root), Consul, CoreDNS; quick when all is there
 	scripts/install-test-tools
 	scripts/build-servers
-	cd tools/prometheus && go build -o /dev/null .
+	cd tools/prometheus && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -o /dev/null .
 
 .PHONY: clean
 clean: ## Remove what the other targets built

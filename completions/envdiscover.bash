@@ -18,7 +18,7 @@ _envdiscover_options() {
 	'wait') options='--count --timeout --shard --tag --url --log-level --log-format --help --version' ;;
 	'direct') options='--value --ttl --timeout --shard --tag --all --wait --url --log-level --log-format --help --version' ;;
 	'lock') options='--wait --ttl --url --log-level --log-format --help --version' ;;
-	'check') options='--timeout --json --log-level --log-format --help --version' ;;
+	'check') options='--timeout --json --url --log-level --log-format --help --version' ;;
 	'engines') options='--json --log-level --log-format --help --version' ;;
 	'completion') options='--log-level --log-format --help --version' ;;
 	esac
@@ -125,6 +125,7 @@ _envdiscover_takes() {
 	'lock --log-level') kind='debug info warn error' ;;
 	'lock --log-format') kind='text json' ;;
 	'check --timeout') kind='' ;;
+	'check --url') kind='' ;;
 	'check --log-level') kind='debug info warn error' ;;
 	'check --log-format') kind='text json' ;;
 	'engines --log-level') kind='debug info warn error' ;;

@@ -217,6 +217,7 @@ _envdiscover-check() {
 	_arguments -S \
 		'--timeout=[wait for D at most]:D: ' \
 		'--json[print JSON, of a registry]' \
+		'--url=[ask the registry at URL]:URL: ' \
 		'--log-level=[log from this level on\: debug, info, warn or error]:LEVEL:(debug info warn error)' \
 		'--log-format=[log, errors and hints as text or json]:FORMAT:(text json)' \
 		'(-h --help)'{-h,--help}'[show this help]' \

@@ -180,11 +180,24 @@ func (in Instance) url(host string, ports map[string]Port, scheme, path string) 
 	if path != "" && path[0] != '/' && path[0] != '?' {
 		path = "/" + path
 	}
-	text := u.String() + path
+	text := u.String() + escapePath(path)
 	if parsed, err := url.Parse(text); err != nil || parsed.Host != address {
 		return "", &Error{Op: "make a URL for", Name: in.Service, Err: Invalidf("scheme %q, host %q and path %q make none", scheme, host, path)}
 	}
 	return text, nil
+}
+
+// escapePath escapes what a path is written with by people and no URL has: spaces, and what is not ASCII.
+func escapePath(path string) string {
+	var b strings.Builder
+	for _, c := range []byte(path) {
+		if c == ' ' || c >= 0x80 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // address is host:port as it stands in a URL.
@@ -221,14 +234,14 @@ func (in Instance) port(ports map[string]Port, scheme string) (Port, error) {
 			return port, nil
 		}
 	}
-	return Port{}, fmt.Errorf("%w: instance %q has no port %q, only %s", ErrUnknownScheme, in.ID, name, portNames(ports))
+	return Port{}, fmt.Errorf("%w: instance %q has no port %q, %s", ErrUnknownScheme, in.ID, name, portNames(ports))
 }
 
 func portNames(ports map[string]Port) string {
 	if len(ports) == 0 {
-		return "none at all"
+		return "and no other"
 	}
-	return strings.Join(slices.Sorted(maps.Keys(ports)), ", ")
+	return "only " + strings.Join(slices.Sorted(maps.Keys(ports)), ", ")
 }
 
 // IsHost reports whether text is an IP address, or a name as DNS and hosts files have them, with _ as some do.

@@ -42,6 +42,8 @@ func TestURL(t *testing.T) {
 		{discovery.Instance{Host: "h/evil", Ports: ports("http")}, "http", "/", "", discovery.ErrInvalid},
 		{discovery.Instance{Host: "u@h", Ports: ports("http")}, "http", "/", "", discovery.ErrInvalid},
 		{discovery.Instance{Host: "h", Ports: ports("http")}, "a b", "/", "", discovery.ErrInvalid},
+		{discovery.Instance{Host: "h", Ports: ports("http")}, "http", "/a b/é%20?q=x y", "http://h:80/a%20b/%C3%A9%20?q=x%20y", nil},
+		{discovery.Instance{Host: "h", Ports: ports("http")}, "http", "/a\nb", "", discovery.ErrInvalid},
 		{discovery.Instance{Host: "h", Ports: map[string]discovery.Port{"http": {Number: 65536}}}, "http", "/", "", discovery.ErrInvalid},
 		{discovery.Instance{Host: "h", Ports: map[string]discovery.Port{"http": {Number: -1}}}, "http", "/", "", discovery.ErrInvalid},
 	} {

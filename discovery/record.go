@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -166,7 +167,8 @@ func readPort(data []byte) (Port, error) {
 	return port, err
 }
 
-// readNumber reads a whole number or its text.
+// readNumber reads a whole number or its text. 80.0 is one, as some write all numbers; what is far out of range stays
+// out of range.
 func readNumber(raw RawField) (int, error) {
 	text := string(raw)
 	if raw[0] == '"' {
@@ -174,11 +176,14 @@ func readNumber(raw RawField) (int, error) {
 			return 0, err
 		}
 	}
-	number, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, errors.New("not a number")
+	if number, err := strconv.Atoi(text); err == nil {
+		return number, nil
 	}
-	return number, nil
+	number, err := strconv.ParseFloat(text, 64)
+	if raw[0] == '"' || number != math.Trunc(number) || err != nil && !math.IsInf(number, 0) {
+		return 0, errors.New("not a whole number")
+	}
+	return int(min(max(number, math.MinInt32), math.MaxInt32)), nil
 }
 
 func readBool(raw RawField) (bool, error) {

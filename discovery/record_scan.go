@@ -21,21 +21,29 @@ func NewRecordReader() RecordReader {
 
 // Read is [Instance.UnmarshalJSON] but for what the instances share, and for the service and the ID, which are given:
 // where the record stands says them.
-func (r RecordReader) Read(service, id string, data []byte) (Instance, error) {
-	in, usual := r.scan(service, id, data)
-	if !usual {
-		var err error
-		if in, err = readRecord(data); err != nil {
-			return Instance{}, err
+func (r RecordReader) Read(service, id string, data []byte) (in Instance, err error) {
+	err = r.ReadInto(&in, service, id, data)
+	return in, err
+}
+
+// ReadInto is [RecordReader.Read] for where the instance is to be, which is the zero Instance before, and after an error:
+// it is large to be copied.
+func (r RecordReader) ReadInto(in *Instance, service, id string, data []byte) (err error) {
+	if !r.scanInto(in, service, id, data) {
+		if *in, err = readRecord(data); err != nil {
+			*in = Instance{}
+			return err
 		}
 	}
 	in.Service, in.ID = service, id
-	return in, nil
+	return nil
 }
 
-// shared remembers some of the values that were made of a text: the newest at each place of a table.
+// shared remembers some of the values that were made of a text: the newest at each place of a table, and the one that
+// was asked for last.
 type shared[V any] struct {
 	table [sharedPlaces]atomic.Pointer[sharedValue[V]]
+	last  atomic.Pointer[sharedValue[V]]
 }
 
 const (
@@ -50,18 +58,31 @@ type sharedValue[V any] struct {
 
 var sharedSeed = maphash.MakeSeed()
 
+// again gives the value of the last text, and its length, if data begin with that: it need not be read again. A text
+// is a whole object or list, so that what begins with it has the same value there.
+func (s *shared[V]) again(data []byte) (value V, length int) {
+	if s == nil {
+		return value, 0
+	}
+	if last := s.last.Load(); last != nil && len(last.text) <= len(data) && string(data[:len(last.text)]) == last.text {
+		return last.value, len(last.text)
+	}
+	return value, 0
+}
+
 // get gives the value of a text, which is made when it is not remembered.
 func (s *shared[V]) get(text []byte, make func() V) V {
 	if s == nil || len(text) > sharedLongest {
 		return make()
 	}
 	place := &s.table[maphash.Bytes(sharedSeed, text)%sharedPlaces]
-	if known := place.Load(); known != nil && known.text == string(text) {
-		return known.value
+	known := place.Load()
+	if known == nil || known.text != string(text) {
+		known = &sharedValue[V]{string(text), make()}
+		place.Store(known)
 	}
-	made := make()
-	place.Store(&sharedValue[V]{string(text), made})
-	return made
+	s.last.Store(known)
+	return known.value
 }
 
 // scanner reads a record as MarshalJSON writes it: without space between its parts, without escapes, without unknown
@@ -75,18 +96,24 @@ type scanner struct {
 
 // scan reads a record, whose service and ID are likely the ones given. It is not usual when that is left to readRecord.
 func (r RecordReader) scan(service, id string, data []byte) (in Instance, usual bool) {
+	usual = r.scanInto(&in, service, id, data)
+	return in, usual
+}
+
+// scanInto is scan for where the instance is to be, which is the zero Instance before.
+func (r RecordReader) scanInto(in *Instance, service, id string, data []byte) (usual bool) {
 	s := scanner{RecordReader: r, data: data}
 	seen := 0
 	s.expect("{")
 	for n := 0; s.more(n, "}"); n++ {
-		field := s.field(&in, service, id)
+		field := s.field(in, service, id)
 		s.odd = s.odd || seen&field != 0 // the same field twice
 		seen |= field
 	}
 	if in.State == "" {
 		in.State = Passing
 	}
-	return in, !s.odd && s.at == len(data)
+	return !s.odd && s.at == len(data)
 }
 
 // field reads a field, and gives its bit.
@@ -222,6 +249,10 @@ type named[V any] struct {
 }
 
 func (s *scanner) readPorts() map[string]Port {
+	if known, length := s.ports.again(s.data[s.at:]); length > 0 {
+		s.at += length
+		return known
+	}
 	var few [4]named[Port]
 	fields, begin := few[:0], s.at
 	s.expect("{")
@@ -253,6 +284,10 @@ func (s *scanner) port() Port {
 }
 
 func (s *scanner) readMetadata() map[string]string {
+	if known, length := s.metadata.again(s.data[s.at:]); length > 0 {
+		s.at += length
+		return known
+	}
 	var few [8]named[[]byte]
 	fields, begin := few[:0], s.at
 	s.expect("{")
@@ -272,6 +307,10 @@ func (s *scanner) readMetadata() map[string]string {
 }
 
 func (s *scanner) readTags() []string {
+	if known, length := s.tags.again(s.data[s.at:]); length > 0 {
+		s.at += length
+		return known
+	}
 	var few [8][]byte
 	tags, begin := few[:0], s.at
 	s.expect("[")

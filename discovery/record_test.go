@@ -112,6 +112,25 @@ func byEncodingJSON(t *testing.T, data []byte) Instance {
 	}
 }
 
+// A part that is like that of the record before is not read again, and what only begins like it is.
+func TestPartsThatAreAlike(t *testing.T) {
+	reader := NewRecordReader()
+	for _, text := range []string{
+		`{"ports":{"http":{"number":80}},"tags":["a"],"metadata":{"a":"1"}}`,
+		`{"ports":{"http":{"number":80}},"tags":["a"],"metadata":{"a":"1"}}`,
+		`{"tags":["a","b"],"metadata":{"a":"1","b":"2"},"ports":{"http":{"number":80},"dns":{"number":53}}}`,
+		`{"tags":["a","b"],"metadata":{"a":"12"},"private_ports":{"http":{"number":80},"dns":{"number":53}},"ports":{"http":{"number":8}}}`,
+		`{"tags":["a","b"]]}`, `{"tags":["a","b"]`, `{"metadata":{"a":"12"}x}`,
+	} {
+		want, wantErr := readRecord([]byte(text))
+		got, err := reader.Read(want.Service, want.ID, []byte(text))
+		require.Equal(t, wantErr, err, text)
+		if err == nil {
+			require.Equal(t, want, got, text)
+		}
+	}
+}
+
 // The short way knows all fields.
 func TestScanKnowsAllFields(t *testing.T) {
 	in := Instance{

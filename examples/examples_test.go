@@ -19,19 +19,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/envharness/envharness/internal/testservers"
 )
 
 // The paths of the binaries under test, static as they are shipped.
 var envharness, envdiscover string
 
-func TestMain(m *testing.M) { testservers.Main(built{m}) }
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
-// built runs the tests once the binaries are there.
-type built struct{ m *testing.M }
-
-func (b built) Run() int {
+// runTests runs the tests once the binaries are there.
+func runTests(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "examples")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -46,7 +42,7 @@ func (b built) Run() int {
 			return 1
 		}
 	}
-	return b.m.Run()
+	return m.Run()
 }
 
 // envdiscoverd builds the registry beside the other binaries, when first asked, because it takes a while.

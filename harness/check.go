@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/envharness/envharness/harness/internal/environ"
-	"github.com/envharness/envharness/harness/internal/explain"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -123,7 +122,7 @@ func (c *checker) checkEntry(e entry) {
 	}
 	if e.executable {
 		c.checkReplaceable(e.path, 0o022)
-		explain.Program(e.at, searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
+		c.explained(e, e.at, c.export).Check(searchPath(), func(problem, hint string) { c.add(e.path, problem, hint) })
 		return
 	}
 	var v evaluation

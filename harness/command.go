@@ -81,16 +81,9 @@ func (s *startup) executable(file, name string) error {
 		return cannotExecute(file, "is a directory", "name the program in it", syscall.EISDIR)
 	}
 	if err := unix.Access(at, unix.X_OK); err != nil {
-		return cannotExecute(file, text.Reason(err), accessHint(at, info), err)
+		return cannotExecute(file, text.Reason(err), explain.File{Path: at}.Access(), err)
 	}
 	return nil
-}
-
-func accessHint(file string, info fs.FileInfo) string {
-	if info.Mode()&0o111 == 0 {
-		return "chmod +x " + text.ShellQuote(file)
-	}
-	return explain.Access(file)
 }
 
 func notFound(name, problem string) error {
@@ -194,7 +187,7 @@ func (s *startup) execve(file string, argv, env []string) error {
 
 // explainCommand says why execve(2) refused COMMAND.
 func explainCommand(file string, argv, env []string, err error) error {
-	problem, hint := explain.Exec(file, argv, env, err)
+	problem, hint := explain.File{Path: file}.Exec(argv, env, err)
 	return cannotExecute(argv[0], problem, hint, err)
 }
 
@@ -204,9 +197,31 @@ func (s *startup) chdir() error {
 		return nil
 	}
 	if err := os.Chdir(s.Chdir); err != nil {
-		return &Error{Subject: s.Chdir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
+		return noDirectory(s.Chdir, err)
 	}
 	return nil
+}
+
+// checkDirectory finds what chdir would fail at; empty is no directory to go to.
+func checkDirectory(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return noDirectory(dir, err)
+	case !info.IsDir():
+		return noDirectory(dir, syscall.ENOTDIR)
+	}
+	if err := unix.Access(dir, unix.X_OK); err != nil {
+		return noDirectory(dir, err)
+	}
+	return nil
+}
+
+func noDirectory(dir string, err error) error {
+	return &Error{Subject: dir, Problem: "cannot be the working directory (--chdir): " + text.Reason(err), Next: "name a directory that COMMAND's user may enter", Err: err}
 }
 
 // endHeld waits for the long-running hooks of /environment: without Init they have given their one value and

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/internal/text"
 )
 
@@ -29,6 +30,8 @@ type entry struct {
 	executable bool
 	content    []byte // of a file that need not run
 	err        error  // why it decides nothing
+
+	cancel *child.Cancel // ends its executable when nobody wants its value any more; nil where that cannot be
 }
 
 // A listing is what a directory holds, in byte order of names.

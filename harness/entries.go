@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -231,6 +232,9 @@ func readFile(e entry, programs bool) ([]byte, error) {
 		return nil, &Error{Subject: e.path, Problem: "cannot read it: " + text.Reason(err), Next: "the harness's own user needs read permission", Err: err}
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return nil, &Error{Subject: e.path, Problem: "is a fifo, which may be read once, and a value is read as often as it is needed", Next: "write it to a file"}
+	}
 	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
 	case err != nil:
@@ -248,10 +252,16 @@ func looksLikeProgram(content []byte) bool {
 
 func isScript(content []byte) bool { return bytes.HasPrefix(content, []byte("#!")) }
 
+// The hints for a file whose mode a mount decides.
+const (
+	modeHint   = "give the volume defaultMode: 0755"
+	volumeHint = modeHint + ", or tell executables by their first bytes with --executable content"
+)
+
 func notExecutable(e entry) error {
 	failed := &Error{Subject: e.path, Problem: "is a program without execute permission", Next: "chmod +x " + text.ShellQuote(e.path)}
 	if isMounted(e) {
-		failed.Next = "give the volume defaultMode: 0755, or tell executables by their first bytes with --executable content"
+		failed.Next = volumeHint
 	}
 	return failed
 }
@@ -289,24 +299,28 @@ func readScript(e entry) []byte {
 }
 
 // interpreted is how a script is run by its interpreter, as execve(2) itself does where it may: the interpreter, the
-// rest of the line as one word if there is any, and the script. It is nil for what is no script.
-func interpreted(path string) []string {
-	const line = 256 // BINPRM_BUF_SIZE
-	rest, script := strings.CutPrefix(string(readHead(path, line)), "#!")
+// rest of the line as one word if there is any, and the script. It is nil for what is no script, and for one whose first
+// line names no interpreter, or a longer one than execve(2) reads.
+func interpreted(path string) (argv []string, script bool) {
+	const most = 256 // BINPRM_BUF_SIZE
+	head := string(readHead(path, most))
+	line, script := strings.CutPrefix(head, "#!")
 	if !script {
-		return nil
+		return nil, false
 	}
-	rest, _, _ = strings.Cut(rest, "\n")
-	rest = strings.Trim(rest, " \t")
-	interpreter, argument := rest, ""
-	if i := strings.IndexAny(rest, " \t"); i >= 0 {
-		interpreter, argument = rest[:i], strings.TrimLeft(rest[i:], " \t")
+	line, _, whole := strings.Cut(line, "\n")
+	line = strings.TrimLeft(line, " \t")
+	interpreter, argument := line, ""
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		interpreter, argument = line[:i], strings.Trim(line[i:], " \t")
+	} else if !whole && len(head) == most {
+		return nil, true
 	}
 	switch {
 	case interpreter == "":
-		return nil
+		return nil, true
 	case argument == "":
-		return []string{interpreter, path}
+		return []string{interpreter, path}, true
 	}
-	return []string{interpreter, argument, path}
+	return []string{interpreter, argument, path}, true
 }

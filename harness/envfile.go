@@ -69,7 +69,7 @@ func (s *startup) parseEnvFile(file string, content []byte) ([]envfile.Variable,
 		return nil, unreadable(file, err)
 	}
 	for _, v := range variables {
-		if err := checkMember(file, v); err != nil {
+		if err := s.checkMember(file, v); err != nil {
 			return nil, err
 		}
 	}
@@ -92,15 +92,15 @@ func unreadable(path string, err error) *Error {
 	return failed
 }
 
-// checkMember refuses a value that no variable can have.
-func checkMember(path string, v envfile.Variable) error {
-	problem, next := "", ""
+// checkMember refuses a value that no variable can have. One that will stand in a file may be longer.
+func (s *startup) checkMember(path string, v envfile.Variable) error {
+	refused := &envfile.Error{Line: v.Line, Name: text.Printable(v.Name)}
 	if i := strings.IndexByte(v.Value, 0); i >= 0 {
-		problem, next = nulProblem(i), nulHint
-	} else if err := fits(v.Name, v.Value); err != nil {
-		problem, next = err.Problem, err.Next
+		refused.Problem, refused.Next = nulProblem(i), nulHint
+	} else if err := fits(v.Name, v.Value); err != nil && !s.isAsFile(v.Name) {
+		refused.Problem, refused.Next = err.Problem, err.Next
 	} else {
 		return nil
 	}
-	return &Error{Subject: path, Problem: text.Printable(v.Name) + ": " + problem, Next: next, Kind: timeline.Refused}
+	return unreadable(path, refused)
 }

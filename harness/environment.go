@@ -290,15 +290,15 @@ func (s *startup) tryRepeatedly(e entry, env *environ.Environ, v *evaluation) {
 			return
 		}
 		s.Log.Warn("failed, will be tried again", "path", e.path, "try", try, "outcome", outcome)
-		if !s.pause(delay.Next()) {
+		if !s.pause(delay.Next(), e.cancel) {
 			v.err = child.ErrStopped
 			return
 		}
 	}
 }
 
-// pause waits and tells whether start-up still goes on.
-func (s *startup) pause(d time.Duration) bool {
+// pause waits and tells whether start-up still goes on, and with it what may be cancelled.
+func (s *startup) pause(d time.Duration, cancel *child.Cancel) bool {
 	if !s.deadline.IsZero() {
 		d = min(d, time.Until(s.deadline))
 	}
@@ -306,6 +306,8 @@ func (s *startup) pause(d time.Duration) bool {
 	case <-time.After(d):
 		return true
 	case <-s.children.Halted():
+		return false
+	case <-cancel.Done():
 		return false
 	}
 }

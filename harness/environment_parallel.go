@@ -1,9 +1,11 @@
 package harness
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
+	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/environ"
 )
 
@@ -16,8 +18,8 @@ func (s *startup) runParallel(executables []entry) {
 	finished := make(chan int)
 	running := 0
 	for {
-		for i := range tasks {
-			if running < s.Jobs && s.mayContinue() && !s.enough(tasks) && tasks[i].isReady(tasks) {
+		for i := range s.wanted(tasks) {
+			if running < s.Jobs && s.mayContinue() && tasks[i].isReady(tasks) {
 				tasks[i].started = true
 				running++
 				s.renewTask(tasks[i])
@@ -33,9 +35,11 @@ func (s *startup) runParallel(executables []entry) {
 		}
 		tasks[<-finished].done = true
 		running--
+		s.endUnwanted(tasks)
 	}
+	wanted := s.wanted(tasks)
 	for i, t := range tasks {
-		if !t.done {
+		if !t.done || i >= wanted && t.evaluation.err != nil {
 			continue
 		}
 		s.culprit = culprit
@@ -70,6 +74,7 @@ func (s *startup) tasksOf(executables []entry) []*task {
 	tasks := make([]*task, 0, len(executables))
 	for i, ok := q.Next(); ok; i, ok = q.Next() {
 		t := &task{entry: executables[i], number: len(tasks), follows: map[int]bool{}}
+		t.entry.cancel = child.NewCancel()
 		place[i] = t.number
 		if isOpaque(executables[i]) {
 			for before := range tasks {
@@ -97,9 +102,30 @@ func (t *task) isReady(tasks []*task) bool {
 	return !t.started && !slices.ContainsFunc(t.waits, func(w int) bool { return !tasks[w].done })
 }
 
-// enough tells whether a failure ends the run.
-func (s *startup) enough(tasks []*task) bool {
-	return s.FailFast && slices.ContainsFunc(tasks, func(t *task) bool { return t.done && t.evaluation.err != nil })
+// wanted is how many of the tasks would run if they ran one after the other: with FailFast none that comes after the
+// first that fails. So those before a failure go on, and the failure that is told is the same with any number of jobs.
+func (s *startup) wanted(tasks []*task) int {
+	if !s.FailFast {
+		return len(tasks)
+	}
+	failed := slices.IndexFunc(tasks, (*task).hasFailed)
+	if failed < 0 {
+		return len(tasks)
+	}
+	return failed + 1
+}
+
+func (t *task) hasFailed() bool {
+	return t.done && t.evaluation.err != nil && !errors.Is(t.evaluation.err, child.ErrStopped)
+}
+
+// endUnwanted ends what runs and would not.
+func (s *startup) endUnwanted(tasks []*task) {
+	for _, t := range tasks[s.wanted(tasks):] {
+		if t.started && !t.done {
+			t.entry.cancel.End()
+		}
+	}
 }
 
 // environFor is what a task sees: what was there before all of them, and what those gave that it runs after.

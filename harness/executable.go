@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Out
 		Stderr:    s.Stderr.Fd(),
 		Export:    export,
 		Expires:   expires,
+		Cancel:    e.cancel,
 		Meanwhile: s.meanwhile,
 	}
 	if e.isSet() {
@@ -47,8 +49,8 @@ func (s *startup) execute(e entry, env *environ.Environ, export bool) (child.Out
 	case errors.Is(err, child.ErrStopped):
 		return child.Outcome{}, err
 	case err != nil:
-		return child.Outcome{}, explainExec(path, env.List(), err)
-	case s.children.StoppedBy() != 0:
+		return child.Outcome{}, s.explainExec(e, export, env.List(), err)
+	case s.children.StoppedBy() != 0, e.cancel.Cancelled() && out.Held == nil:
 		return child.Outcome{}, child.ErrStopped
 	case out.Held != nil:
 		return out, nil
@@ -88,18 +90,33 @@ func (s *startup) start(e entry, x child.Execution) (child.Outcome, error) {
 		out, err = s.children.Run(x)
 	}
 	if s.Executable == ExecutableContent && (errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)) {
-		if argv := interpreted(x.Path); argv != nil {
+		argv, script := interpreted(x.Path)
+		if argv != nil {
 			x.Path, x.Argv = argv[0], argv
 			return s.children.Run(x)
+		}
+		if script {
+			return out, syscall.ENOEXEC
 		}
 	}
 	return out, err
 }
 
 // explainExec says why execve(2) refused an executable.
-func explainExec(path string, env []string, err error) error {
-	problem, hint := explain.Exec(path, []string{path}, env, err)
-	return &Error{Subject: path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+func (s *startup) explainExec(e entry, export bool, env []string, err error) error {
+	problem, hint := s.explained(e, e.path, export).Exec([]string{e.path}, env, err)
+	if isMounted(e) && strings.HasPrefix(hint, "chmod ") {
+		hint = modeHint
+		if s.Executable != ExecutableContent {
+			hint = volumeHint
+		}
+	}
+	return &Error{Subject: e.path, Problem: "cannot be executed: " + problem, Next: hint, Err: err}
+}
+
+// explained is an executable to be explained.
+func (s *startup) explained(e entry, path string, export bool) explain.File {
+	return explain.File{Path: path, Entry: true, Interpreted: s.Executable == ExecutableContent, Value: !export}
 }
 
 // closeInherited closes the inherited descriptors for executables, before the first of them.

@@ -39,13 +39,18 @@ func (s *startup) expandFiles(failed func(error)) {
 		}
 		began := time.Now()
 		value, err := s.fileValue(name, s.env.Value(file))
+		unset := err == nil && value == "" && s.Empty == EmptyUnset
 		switch {
+		case unset:
+			s.env.Unset(name)
 		case err == nil:
 			s.env.Set(name, value)
-			s.expanded[name] = true
-			s.resolved[name] = Variable{Name: name, Value: value, Source: file, Took: time.Since(began)}
 		case failed != nil:
-			failed(&Error{Subject: file, Problem: "the file that it names gives no value for " + name + ": " + problemOf(err), Next: "mount the file, or unset " + file})
+			failed(&Error{Subject: file, Problem: "the file that it names gives no value for " + name + ": " + problemOf(err), Next: "mount the file, set " + name + " itself, or unset " + file})
+		}
+		if err == nil {
+			s.expanded[name] = true
+			s.resolved[name] = Variable{Name: name, Value: value, Unset: unset, Source: file, Took: time.Since(began)}
 		}
 	}
 }
@@ -59,8 +64,11 @@ func (s *startup) fileValue(name, file string) (string, error) {
 		return "", err
 	}
 	value, refused := s.valueOf(name, content)
-	if refused != nil {
+	switch {
+	case refused != nil:
 		return "", refused
+	case value == "" && s.Empty == EmptyFail:
+		return "", errors.New("it is empty (--empty fail)")
 	}
 	return value, nil
 }

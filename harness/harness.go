@@ -24,7 +24,7 @@
 // With Init, init_supervisor_linux.go takes over before COMMAND is executed, with the other init_*_linux.go as its
 // parts, and internal/phase decides what it does next. stuck.go ends what does not answer. check.go runs nothing.
 //
-// internal/child owns every process that a run starts, internal/explain says why the kernel refuses a file,
+// internal/child owns every process that a run starts, internal/sigaction what the kernel does at a signal, internal/explain says why the kernel refuses a file,
 // internal/environ is a process environment, internal/account whom COMMAND runs as, internal/terminal who is in front, internal/control the conversation with
 // a running harness; internal/envfile reads, package envfmt and internal/timeline write.
 package harness
@@ -45,6 +45,7 @@ import (
 	"github.com/envharness/envharness/harness/internal/child"
 	"github.com/envharness/envharness/harness/internal/control"
 	"github.com/envharness/envharness/harness/internal/environ"
+	"github.com/envharness/envharness/harness/internal/sigaction"
 	"github.com/envharness/envharness/harness/internal/timeline"
 	"github.com/envharness/envharness/internal/securefile"
 	"github.com/envharness/envharness/internal/text"
@@ -198,7 +199,7 @@ func (h *Harness) begin() (*startup, error) {
 	for _, name := range h.Drop {
 		s.env.Unset(name)
 	}
-	resetIgnored()
+	sigaction.ResetInherited()
 	if h.Init.Enabled {
 		h.signals.forwardAll()
 	}

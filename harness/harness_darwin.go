@@ -14,8 +14,6 @@ func (h *Harness) supervise([]string) error {
 
 func cameIgnored(sig syscall.Signal) bool { return signal.Ignored(sig) }
 
-func resetIgnored() {}
-
 func takePending() {}
 
 func (s *startup) signalBeforeExec() syscall.Signal { return s.children.StoppedBy() }

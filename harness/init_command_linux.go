@@ -123,6 +123,9 @@ func (s *startup) startCommand(command, extra []string, inFront bool, exit chan<
 	l := child.Launch{Path: file, Argv: command, Env: env.List(), Dir: s.Chdir, Files: []uintptr{0, 1, 2}, Keep: s.inherited}
 	l.Sys = &syscall.SysProcAttr{Setpgid: true}
 	start := func() error {
+		if err := checkDirectory(l.Dir); err != nil {
+			return err // else it is told of COMMAND's file
+		}
 		p, err = s.children.StartCommand(l, exit)
 		if err != nil {
 			return explainCommand(file, command, l.Env, err)

@@ -108,6 +108,11 @@ var notForwarded = []syscall.Signal{
 	32, 33, 34,
 }
 
+// CanForward tells whether a signal can reach the harness with --init, and so COMMAND. PROF is the runtime's.
+func CanForward(sig syscall.Signal) bool {
+	return sig != syscall.SIGPROF && !slices.Contains(notForwarded, sig)
+}
+
 // lastSignal is the highest real-time signal, SIGRTMAX of signal(7).
 const lastSignal = 64
 

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/harness/internal/child"
+	"github.com/envharness/envharness/harness/internal/sigaction"
 )
 
 // sigsetSize is the size of the kernel's signal set, which the rt_sig* calls are told.
@@ -71,7 +72,7 @@ func takePending() {
 func resetDispositions() {
 	for _, sig := range ending {
 		if !signal.Ignored(sig) {
-			defaultAction(sig)
+			sigaction.Set(sig, sigaction.Action{})
 		}
 	}
 }
@@ -79,27 +80,4 @@ func resetDispositions() {
 // cameIgnored tells whether a signal has come in ignored and is still. Go's runtime knows that of HUP and INT. It installs
 // no handler for the signals of job control, so of these the kernel knows. All others are caught before main begins,
 // and have their default actions in COMMAND.
-func cameIgnored(sig syscall.Signal) bool {
-	var action struct {
-		handler uintptr // the first member everywhere that Go runs on but MIPS
-		_       [3]uint64
-	}
-	const ignore = 1 // SIG_IGN
-	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&action)), sigsetSize, 0, 0)
-	return signal.Ignored(sig) || action.handler == ignore
-}
-
-// resetIgnored gives those signals their default actions that C libraries keep for their threads and that Go's runtime
-// leaves as they come. SIGCHLD gets its own because nobody here needs it, and Go's handler would wake a thread at
-// every exit.
-func resetIgnored() {
-	for _, sig := range [...]syscall.Signal{syscall.SIGCHLD, 32, 34} {
-		defaultAction(sig)
-	}
-}
-
-// defaultAction gives a signal its default action, past Go's runtime.
-func defaultAction(sig syscall.Signal) {
-	var action struct{ handler, flags, restorer, mask uint64 } // all zero is SIG_DFL
-	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
-}
+func cameIgnored(sig syscall.Signal) bool { return signal.Ignored(sig) || sigaction.Of(sig).Ignores() }

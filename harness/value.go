@@ -53,7 +53,7 @@ func fits(name, value string) *Error {
 	return &Error{
 		Subject: name,
 		Problem: fmt.Sprintf("its value makes an entry of %d bytes: the kernel takes %d for one variable", size, maxEntry),
-		Next:    "put the data into a file and let the variable name the file",
+		Next:    "--as-file " + name + " lets it stand in a file, whose path COMMAND gets as " + name + fileSuffix,
 	}
 }
 
@@ -135,7 +135,7 @@ func (s *startup) setMember(e entry, v envfile.Variable) (m member, taken bool, 
 		return m, false, nil
 	}
 	v.Name = name
-	if err := checkMember(e.path, v); err != nil && !(s.isAsFile(name) && !strings.Contains(v.Value, "\x00")) {
+	if err := s.checkMember(e.path, v); err != nil {
 		return m, false, err
 	}
 	if v.Value == "" && s.Empty == EmptyFail {

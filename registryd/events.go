@@ -13,32 +13,38 @@ func (s *mirrored) publish(name string, change int64, behind *behind) {
 	behind.replaced(s.whole)
 	behind.replaced(s.difference)
 	s.before, s.at = s.at, change
-	s.whole = nil
-	s.difference = s.newDifference(name)
+	s.whole, s.difference = nil, nil
+	s.changed = slices.Sorted(maps.Keys(s.touched))
 	s.touched = nil
 }
 
 // wholeEvent is a discovery.Snapshot, sorted by ID, as readers are sent it. It is made when the first one asks.
 func (s *mirrored) wholeEvent(name string) *event {
 	if s.whole == nil {
-		s.whole = newWhole(name, s.instances)
+		if s.sorted == nil {
+			s.sorted = slices.Sorted(maps.Keys(s.instances))
+		}
+		s.whole = newWhole(name, s.instances, s.sorted)
 	}
 	return s.whole
 }
 
-func newWhole(name string, instances map[string]mirroredInstance) *event {
+func newWhole(name string, instances map[string]mirroredInstance, ids []string) *event {
 	var encoded bytes.Buffer
 	fmt.Fprintf(&encoded, "event: service\ndata: {\"service\":%s,\"instances\":[", quoted(name))
-	ids := slices.Sorted(maps.Keys(instances))
 	appendInstances(&encoded, instances, ids)
 	encoded.WriteString("]}\n\n")
 	return newEvent(encoded.Bytes(), leasesOf(name, instances, ids))
 }
 
-// newDifference says which instances are new or have changed, and which are gone.
-func (s *mirrored) newDifference(name string) *event {
+// differenceEvent says which instances are new or have changed, and which are gone. It is made when the first reader
+// asks, who then has what is known by then.
+func (s *mirrored) differenceEvent(name string) *event {
+	if s.difference != nil {
+		return s.difference
+	}
 	var put, gone []string
-	for _, id := range slices.Sorted(maps.Keys(s.touched)) {
+	for _, id := range s.changed {
 		if _, there := s.instances[id]; there {
 			put = append(put, id)
 		} else {
@@ -56,7 +62,8 @@ func (s *mirrored) newDifference(name string) *event {
 		encoded.Write(quoted(id))
 	}
 	encoded.WriteString("]}\n\n")
-	return newEvent(encoded.Bytes(), leasesOf(name, s.instances, put))
+	s.difference = newEvent(encoded.Bytes(), leasesOf(name, s.instances, put))
+	return s.difference
 }
 
 func appendInstances(to *bytes.Buffer, instances map[string]mirroredInstance, ids []string) {

@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -78,15 +80,19 @@ func goesOn(call string) bool {
 func (h *handler) serveStream(w http.ResponseWriter, r *http.Request, etcd http.Handler, change <-chan struct{}) {
 	ctx, cancel := h.whileEntitled(r.Context(), change, func() bool { return h.enterGRPC(r) == nil })
 	defer cancel()
-	etcd.ServeHTTP(&timedWriter{w, http.NewResponseController(w)}, r.WithContext(ctx))
+	stuck := newLimit(w, (*http.ResponseController).SetWriteDeadline)
+	defer stuck.end()
+	etcd.ServeHTTP(&timedWriter{w, http.NewResponseController(w), stuck}, r.WithContext(ctx))
 }
 
 // serveCall reads a call whole, so that a slow one holds up nobody, and counts its answer as one that is on its
 // way until the client has it.
 func (h *handler) serveCall(w http.ResponseWriter, r *http.Request, etcd http.Handler) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
-	_ = control.SetWriteDeadline(time.Now().Add(bodyTime + answerTime))
+	reading, answering := newLimit(w, (*http.ResponseController).SetReadDeadline), newLimit(w, (*http.ResponseController).SetWriteDeadline)
+	defer reading.end()
+	defer answering.end()
+	reading.start(bodyTime)
+	answering.start(bodyTime + answerTime)
 	body, done, err := h.readCall(w, r, mostCall)
 	if err != nil {
 		refuseEntry(w, err)
@@ -142,21 +148,54 @@ func (h *handler) readCall(w http.ResponseWriter, r *http.Request, most int64) (
 type timedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	stuck   *limit
 }
 
 func (w *timedWriter) Write(data []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(stuckTime))
-	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
+	w.stuck.start(stuckTime)
+	defer w.stuck.stop()
 	return w.ResponseWriter.Write(data)
 }
 
 func (w *timedWriter) Flush() {
-	_ = w.control.SetWriteDeadline(time.Now().Add(stuckTime))
-	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
+	w.stuck.start(stuckTime)
+	defer w.stuck.stop()
 	_ = w.control.Flush()
 }
 
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// limit is a deadline of a call. One of http.ResponseController that is set in advance takes two turns of the goroutine
+// that serves the connection each time, which is as much as a call itself; this is a timer, and sets one that is over.
+type limit struct {
+	timer *time.Timer
+	lock  sync.Mutex
+	ended bool // the handler has returned, or will
+}
+
+// newLimit makes one that is not started. The handler ends it before it returns.
+func newLimit(w http.ResponseWriter, set func(*http.ResponseController, time.Time) error) *limit {
+	l := &limit{}
+	l.timer = time.AfterFunc(math.MaxInt64, func() {
+		l.lock.Lock()
+		defer l.lock.Unlock()
+		if !l.ended {
+			_ = set(http.NewResponseController(w), time.Unix(1, 0))
+		}
+	})
+	return l
+}
+
+func (l *limit) start(after time.Duration) { l.timer.Reset(after) }
+
+func (l *limit) stop() { l.timer.Stop() }
+
+func (l *limit) end() {
+	l.timer.Stop()
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.ended = true
+}
 
 // enterGRPC is gate.enter for a call: its credentials are the token alone, and etcd checks it again.
 func (h *handler) enterGRPC(r *http.Request) error {

@@ -28,9 +28,8 @@ const (
 	answerTime = 5 * time.Second // of etcd, for one call
 )
 
-// ErrorHeader is where a reply says why it is no success. Its body is empty then: a script's curl without -f
-// prints the body, and that would become the value of a variable.
-const ErrorHeader = "Envdiscover-Error"
+// ErrorHeader is where a reply says why it is no success. Its body is empty then.
+const ErrorHeader = listen.ErrorHeader
 
 // handler answers all requests of all listeners.
 type handler struct {
@@ -319,15 +318,19 @@ func queryDuration(query url.Values, name string, most time.Duration) (time.Dura
 	return duration, nil
 }
 
-// queryOf reads the query, of which only these keys are known: one that is misspelt must not be a no.
+// queryOf reads the query, of which only these keys are known: one that is misspelt must not be a no. Those that end
+// in + are repeatable.
 func queryOf(r *http.Request, known ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, problem(http.StatusBadRequest, "the query cannot be parsed")
 	}
-	for key := range query {
-		if !slices.Contains(known, key) {
-			return nil, problem(http.StatusBadRequest, "unknown query key %q, known here: %s", key, strings.Join(known, ", "))
+	for key, values := range query {
+		switch repeatable := slices.Contains(known, key+"+"); {
+		case !repeatable && !slices.Contains(known, key):
+			return nil, problem(http.StatusBadRequest, "unknown query key %q, known here: %s", key, strings.ReplaceAll(strings.Join(known, ", "), "+", ""))
+		case !repeatable && len(values) > 1:
+			return nil, problem(http.StatusBadRequest, "query key %q is there %d times", key, len(values))
 		}
 	}
 	return query, nil

@@ -215,10 +215,10 @@ func TestDifference(t *testing.T) {
 	put := func(id, text string) {
 		m.services["web"].instances[id] = mirroredInstance{encoded: []byte(text)}
 		m.touch("web", id)
-		m.publish()
+		m.publishAll()
 	}
 	taken := func(seen int64, changes bool) string {
-		s := &stream{mirror: m, all: true, changes: changes, seen: seen}
+		s := &stream{mirror: m, readers: m.everything, all: true, changes: changes, seen: seen}
 		s.gather()
 		var text strings.Builder
 		for _, event := range s.events {
@@ -236,14 +236,14 @@ func TestDifference(t *testing.T) {
 	require.NotContains(t, taken(3, true), "web")
 	m.dropInstance("web", "a")
 	m.dropInstance("web", "nobody")
-	m.publish()
+	m.publishAll()
 	require.Contains(t, taken(3, true), `"put":[],"gone":["a"]`)
 	m.outage(errNoSuch)
-	s := &stream{mirror: m, all: true, changes: true, seen: 4}
+	s := &stream{mirror: m, readers: m.everything, all: true, changes: true, seen: 4}
 	s.gather()
 	require.Contains(t, s.buffer.String(), `"denied":true`)
 	m.replace(nil, nil, true)
-	s = &stream{mirror: m, all: true, changes: true, seen: 4}
+	s = &stream{mirror: m, readers: m.everything, all: true, changes: true, seen: 4}
 	s.gather()
 	require.True(t, s.missed, "that all was forgotten")
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,12 +19,13 @@ import (
 	"github.com/envharness/envharness/registryd/node"
 )
 
-// gatherTime is how long changes are gathered before those who watch are told of them together.
+// gatherTime is the least time between two states of a service that those who watch are told of: the first change is
+// told at once, others within it together.
 const gatherTime = 50 * time.Millisecond
 
-// rememberedChanges is how long a service without instances is remembered, for readers that are behind. One that
-// takes nothing for stuckTime is cut off before.
-const rememberedChanges = int64(4 * stuckTime / gatherTime)
+// rememberedTime is how long a service without instances is remembered, for readers that are behind. One that takes
+// nothing for stuckTime is cut off before.
+const rememberedTime = 4 * stuckTime
 
 // mostMirrors bounds how many callers watch at a time. One caller may do so as often as it likes.
 const mostMirrors = 100
@@ -80,15 +83,17 @@ type mirror struct {
 	readers int // of mirrors
 
 	lock        sync.Mutex
-	unsent      bool          // there are changes that are not published
-	change      int64         // the newest
-	changed     chan struct{} // closed at the next
+	change      int64 // the newest
+	everything  *audience
+	byService   map[string]*audience // who reads one service alone
 	services    map[string]*mirrored
 	touched     map[string]*mirrored // services with changes that are not published
 	empty       map[string]*mirrored // services that are remembered, and have no instances
+	swept       time.Time            // when these were last looked at
 	round       int64                // of reading all
 	values      map[string]clientv3.LeaseID
 	valuesAt    int64 // when the names of values last changed
+	newValues   bool  // their names have changed, which is not published
 	current     bool  // false until the first read, and while etcd cannot be asked
 	writable    bool  // the caller may write every value
 	currentAt   int64
@@ -98,12 +103,15 @@ type mirror struct {
 
 // mirrored is one service.
 type mirrored struct {
-	at         int64 // when it last changed
-	before     int64 // when it had changed before
+	at         int64     // when it last changed
+	before     int64     // when it had changed before
+	told       time.Time // when that was published
 	instances  map[string]mirroredInstance
 	touched    map[string]bool // IDs with changes that are not published
+	changed    []string        // IDs that changed from before to at
+	sorted     []string        // all IDs, once somebody has asked for its state; nil when one came or went since
 	whole      *event          // its state, once somebody has asked for it
-	difference *event          // from before to at
+	difference *event          // from before to at, once somebody has asked for it
 }
 
 // mirroredInstance is kept as it is told, because one of many changes at a time.
@@ -115,15 +123,16 @@ type mirroredInstance struct {
 
 func newMirror(ms *mirrors, end context.CancelFunc) *mirror {
 	return &mirror{
-		store:    ms.store,
-		rights:   ms.rights,
-		behind:   ms.behind,
-		end:      end,
-		changed:  make(chan struct{}),
-		services: map[string]*mirrored{},
-		touched:  map[string]*mirrored{},
-		empty:    map[string]*mirrored{},
-		values:   map[string]clientv3.LeaseID{},
+		store:      ms.store,
+		rights:     ms.rights,
+		behind:     ms.behind,
+		end:        end,
+		everything: newAudience(),
+		byService:  map[string]*audience{},
+		services:   map[string]*mirrored{},
+		touched:    map[string]*mirrored{},
+		empty:      map[string]*mirrored{},
+		values:     map[string]clientv3.LeaseID{},
 	}
 }
 
@@ -155,11 +164,12 @@ func (m *mirror) outage(err error) {
 		m.forget()
 	}
 	m.current = false
-	m.publish()
+	m.publishAll()
 	m.currentAt = m.change
 	if m.denied != nil {
 		m.forgottenAt = m.change
 	}
+	m.wakeAll()
 }
 
 var errRights = errors.New("users or roles of etcd have changed")
@@ -203,7 +213,6 @@ func (m *mirror) watch(ctx context.Context, services, values string, revision in
 	ofServices, ofValues := m.store.client.Watch(ctx, services, from...), m.store.client.Watch(ctx, values, from...)
 	timer := time.NewTimer(gatherTime)
 	defer timer.Stop()
-	waiting := true
 	for {
 		var response clientv3.WatchResponse
 		var ok bool
@@ -212,9 +221,8 @@ func (m *mirror) watch(ctx context.Context, services, values string, revision in
 		case response, ok = <-ofValues:
 		case <-rights:
 			return errRights
-		case <-timer.C:
-			m.tell()
-			waiting = false
+		case now := <-timer.C:
+			m.tellLater(timer, now)
 			continue
 		}
 		if err := response.Err(); err != nil {
@@ -224,10 +232,14 @@ func (m *mirror) watch(ctx context.Context, services, values string, revision in
 			return errors.New("the watch was ended")
 		}
 		m.take(response.Events)
-		if !waiting {
-			timer.Reset(gatherTime)
-			waiting = true
-		}
+		m.tellLater(timer, time.Now())
+	}
+}
+
+// tellLater tells what is due, and sets the timer for what is not.
+func (m *mirror) tellLater(timer *time.Timer, now time.Time) {
+	if left := m.tell(now); left > 0 {
+		timer.Reset(left)
 	}
 }
 
@@ -253,11 +265,12 @@ func (m *mirror) replace(services, values []*mvccpb.KeyValue, writable bool) {
 		m.put(kv)
 	}
 	m.dropOld()
-	m.publish()
-	m.valuesAt = m.change
+	m.newValues = true
+	m.publishAll()
 	if !m.current || m.writable != writable {
 		m.current, m.writable, m.denied, m.currentAt = true, writable, nil, m.change
 	}
+	m.wakeAll()
 }
 
 // dropOld removes what was not there when all was last read.
@@ -284,12 +297,23 @@ func (m *mirror) take(events []*clientv3.Event) {
 	}
 }
 
-func (m *mirror) tell() {
+// tell publishes what has not changed a moment ago, and gives the time until more is due; 0: nothing is left.
+func (m *mirror) tell(now time.Time) (left time.Duration) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	if m.unsent {
-		m.publish()
+	var due []string
+	for name, service := range m.touched {
+		switch rest := gatherTime - now.Sub(service.told); {
+		case rest <= 0:
+			due = append(due, name)
+		case left == 0 || rest < left:
+			left = rest
+		}
 	}
+	if len(due) > 0 || m.newValues {
+		m.publish(due, now)
+	}
+	return left
 }
 
 // put takes over one record. One that is malformed is as good as none.
@@ -297,7 +321,7 @@ func (m *mirror) put(kv *mvccpb.KeyValue) {
 	key := string(kv.Key)
 	if name, err := m.store.keys.ValueName(key); err == nil {
 		if _, known := m.values[name]; !known {
-			m.valuesAt, m.unsent = m.change+1, true
+			m.newValues = true
 		}
 		m.values[name] = clientv3.LeaseID(kv.Lease)
 		return
@@ -317,7 +341,11 @@ func (m *mirror) put(kv *mvccpb.KeyValue) {
 		m.services[in.Service] = service
 	}
 	lease := clientv3.LeaseID(kv.Lease)
-	if was, known := service.instances[in.ID]; !known || was.lease != lease || !bytes.Equal(was.encoded, encoded) {
+	was, known := service.instances[in.ID]
+	if !known {
+		service.sorted = nil
+	}
+	if !known || was.lease != lease || !bytes.Equal(was.encoded, encoded) {
 		m.touch(in.Service, in.ID)
 	}
 	service.instances[in.ID] = mirroredInstance{encoded, lease, m.round}
@@ -331,7 +359,6 @@ func (m *mirror) touch(name, id string) {
 	}
 	service.touched[id] = true
 	m.touched[name] = service
-	m.unsent = true
 }
 
 // shown is an instance for the page: it says that there are credentials, and not which.
@@ -347,7 +374,7 @@ func shown(in discovery.Instance) discovery.Instance {
 func (m *mirror) drop(key string) {
 	if name, err := m.store.keys.ValueName(key); err == nil {
 		delete(m.values, name)
-		m.valuesAt, m.unsent = m.change+1, true
+		m.newValues = true
 		return
 	}
 	in, err := m.store.keys.Decode(key, []byte("{}")) // the key alone says which it was
@@ -364,28 +391,86 @@ func (m *mirror) dropInstance(name, id string) {
 	}
 	if _, known := service.instances[id]; known {
 		delete(service.instances, id)
+		service.sorted = nil
 		m.touch(name, id)
 	}
 }
 
-// publish numbers what has changed and wakes the readers.
-func (m *mirror) publish() {
+func (m *mirror) publishAll() { m.publish(slices.Collect(maps.Keys(m.touched)), time.Now()) }
+
+// publish numbers what has changed, which some services and the names of values have, and wakes who reads that.
+func (m *mirror) publish(services []string, now time.Time) {
 	m.change++
-	m.unsent = false
-	for name, service := range m.touched {
+	for _, name := range services {
+		service := m.touched[name]
 		service.publish(name, m.change, m.behind)
+		service.told = now
+		delete(m.touched, name)
 		delete(m.empty, name)
 		if len(service.instances) == 0 {
 			m.empty[name] = service
 		}
+		if readers := m.byService[name]; readers != nil {
+			readers.wake()
+		}
 	}
-	clear(m.touched)
+	if m.newValues {
+		m.newValues, m.valuesAt = false, m.change
+	}
+	m.sweep(now)
+	m.everything.wake()
+}
+
+// sweep forgets services that have had no instances for a while.
+func (m *mirror) sweep(now time.Time) {
+	if now.Sub(m.swept) < rememberedTime/4 {
+		return
+	}
+	m.swept = now
 	for name, service := range m.empty {
-		if service.at < m.change-rememberedChanges {
+		if now.Sub(service.told) > rememberedTime {
 			delete(m.services, name)
 			delete(m.empty, name)
 		}
 	}
-	close(m.changed)
-	m.changed = make(chan struct{})
+}
+
+// wakeAll wakes all readers.
+func (m *mirror) wakeAll() {
+	m.everything.wake()
+	for _, readers := range m.byService {
+		readers.wake()
+	}
+}
+
+// audience is who reads the same.
+type audience struct {
+	readers int
+	changed chan struct{} // closed at the next change
+}
+
+func newAudience() *audience { return &audience{changed: make(chan struct{})} }
+
+func (a *audience) wake() {
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// attend adds a reader of one service, until leave.
+func (m *mirror) attend(service string) (readers *audience, leave func()) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	readers = m.byService[service]
+	if readers == nil {
+		readers = newAudience()
+		m.byService[service] = readers
+	}
+	readers.readers++
+	return readers, func() {
+		m.lock.Lock()
+		defer m.lock.Unlock()
+		if readers.readers--; readers.readers == 0 {
+			delete(m.byService, service)
+		}
+	}
 }

@@ -36,7 +36,7 @@ type targetGroup struct {
 // state, which is a label. What a target tells of itself counts most while it fails or drains. ?service= and
 // ?port= choose by name and may be repeated.
 func (h *handler) prometheus(w http.ResponseWriter, r *http.Request) error {
-	query, err := queryOf(r, "service", "port")
+	query, err := queryOf(r, "service+", "port+")
 	if err != nil {
 		return err
 	}

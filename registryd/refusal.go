@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,11 @@ func problem(status int, format string, args ...any) error {
 	return &refusal{status: status, reason: fmt.Sprintf(format, args...)}
 }
 
+// notAllowed names the methods that are. Where GET is one, so is HEAD.
 func notAllowed(methods ...string) error {
+	if at := slices.Index(methods, http.MethodGet); at >= 0 {
+		methods = slices.Insert(methods, at+1, http.MethodHead)
+	}
 	return &refusal{status: http.StatusMethodNotAllowed, reason: "the method is none of " + strings.Join(methods, ", "),
 		header: http.Header{"Allow": methods}}
 }

@@ -27,14 +27,16 @@ package registryd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/layout"
 	"github.com/envharness/envharness/internal/failure"
 	"github.com/envharness/envharness/registryd/listen"
@@ -193,13 +195,20 @@ func (s *Server) Close() {
 func (o Options) check() error {
 	switch {
 	case (o.Data == "") == (o.Etcd == ""):
-		return errors.New("a registry has either a data directory or the URL of an etcd")
+		return failure.Misuse("give --data DIR, or --etcd URL", "a registry has either a data directory or the URL of an etcd")
+	case strings.ContainsFunc(o.Data, unicode.IsControl):
+		return failure.Misuse("give a directory of another name", "--data %q: no data are kept in a directory whose name has control characters", o.Data)
 	case (o.Cert == "") != (o.Key == ""):
-		return errors.New("a certificate and its key go together")
+		return failure.Misuse("give --cert FILE and --key FILE", "a certificate and its key go together")
 	case o.CA != "" && o.Cert == "":
-		return errors.New("certificates of clients need a certificate of the server")
+		return failure.Misuse("give --cert FILE and --key FILE beside --ca", "certificates of clients need a certificate of the server")
 	}
-	return nil
+	for _, name := range o.Hosts {
+		if !discovery.IsHost(name) {
+			return failure.Misuse("write the name alone, as in a browser's address: registry.example", "--host %q is no name of a host", name)
+		}
+	}
+	return listen.Check(o.Listen, o.Bridges)
 }
 
 // listen are the options of package listen.

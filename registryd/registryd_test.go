@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	spreadTime = time.Second
-	testservers.Main(m)
+	os.Exit(m.Run())
 }
 
 // serveForTest is the life of such a process.
@@ -216,9 +216,9 @@ func TestStart(t *testing.T) {
 		"data in use":      {Options{Data: data}, data, "another envdiscoverd"},
 		"address in use":   {Options{Listen: []string{taken.Addr().String()}}, taken.Addr().String(), "another process"},
 		"no such address":  {Options{Listen: []string{"198.51.100.1:0"}}, "198.51.100.1", "no such address"},
-		"open to all":      {Options{Listen: []string{"0.0.0.0:0"}}, "--auth and a certificate", "--insecure"},
-		"open, no TLS":     {Options{Listen: []string{":0"}, Auth: true}, "a certificate (--cert, --key)", "--insecure"},
-		"open, no users":   {Options{Listen: []string{":0"}, Cert: c.ServerCert, Key: c.ServerKey}, "--auth", "--insecure"},
+		"open to all":      {Options{Listen: []string{"0.0.0.0:0"}}, "neither --auth nor a certificate", "--insecure"},
+		"open, no TLS":     {Options{Listen: []string{":0"}, Auth: true}, "has no certificate (--cert, --key)", "--insecure"},
+		"open, no users":   {Options{Listen: []string{":0"}, Cert: c.ServerCert, Key: c.ServerKey}, "has no --auth", "--insecure"},
 		"cert without key": {Options{Cert: c.ServerCert}, "go together", ""},
 		"ca alone":         {Options{CA: c.CA}, "certificate of the server", ""},
 		"missing cert":     {Options{Cert: "/nowhere/cert", Key: "/nowhere/key"}, "/nowhere/cert", ""},

@@ -24,7 +24,7 @@ func (h *handler) listServices(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) getService(w http.ResponseWriter, r *http.Request, service string) error {
-	query, err := queryOf(r, "all", "shard", "tag", "credentials")
+	query, err := queryOf(r, "all", "shard", "tag+", "credentials")
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,9 @@ func TestValueErrors(t *testing.T) {
 		"wait":           {"GET", "/environment/A?wait=x", "", 400},
 		"unknown key":    {"GET", "/environment/A?wiat=1s", "", 400},
 		"wait of a put":  {"PUT", "/environment/A?wait=1s", "x", 400},
+		"wait twice":     {"GET", "/environment/A?wait=1s&wait=1h", "", 400},
+		"nameless watch": {"GET", "/watch?service=", "", 400},
+		"two to watch":   {"GET", "/watch?service=a&service=b", "", 400},
 		"ttl of a get":   {"GET", "/environment/A?ttl=1s", "", 400},
 		"bad query":      {"GET", "/environment/A?%zz", "", 400},
 		"deeper":         {"GET", "/environment/A/B", "", 404},
@@ -72,6 +75,7 @@ func TestValueErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) { refused(t, test.status, ask(t, test.method, url+test.path, test.body)) })
 	}
 	require.Equal(t, "kept", ask(t, "GET", value, "").body)
+	require.Equal(t, []string{"GET", "HEAD", "POST", "PUT", "DELETE"}, ask(t, "OPTIONS", value, "").header["Allow"])
 }
 
 // TestValueNames: every name that no variable can have is refused, whatever its characters.

@@ -35,6 +35,9 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if query.Has("service") && query.Get("service") == "" {
+		return problem(http.StatusBadRequest, "the service that is asked for has no name")
+	}
 	changes, err := queryBool(query, "changes")
 	if err != nil {
 		return err
@@ -57,9 +60,17 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 	h.metrics.streams.Inc()
 	defer h.metrics.streams.Dec()
 	w.Header().Set("Content-Type", "text/event-stream")
+	// It ends with the connection: events in chunks take HTTP/1.1 three writes each, and their readers three reads.
+	w.Header().Set("Transfer-Encoding", "identity")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // it is read to see whether the client is there
 	s := &stream{ctx: ctx, w: w, control: http.NewResponseController(w), mirror: m, only: query.Get("service"), all: !query.Has("service"), changes: changes, leases: leases}
 	defer s.drop()
+	s.readers = m.everything
+	if !s.all {
+		var leave func()
+		s.readers, leave = m.attend(s.only)
+		defer leave()
+	}
 	s.run()
 	return nil
 }
@@ -70,6 +81,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	mirror  *mirror
+	readers *audience // whom it is woken with
 	all     bool
 	only    string // the service that is asked for, unless all
 	changes bool   // are sent in place of whole states, where they are enough
@@ -102,6 +114,9 @@ func (s *stream) run() {
 		}
 		select {
 		case <-changed:
+			if s.all && !s.pause() {
+				return
+			}
 		case <-clock:
 			s.addLeases(s.turns(s.leased()))
 		case <-heartbeat.C:
@@ -109,6 +124,17 @@ func (s *stream) run() {
 		case <-s.ctx.Done():
 			return
 		}
+	}
+}
+
+// pause lets a reader of all services be told of some changes together. It is shorter than a service's own pace, so
+// that no change of it is missed. False: the reader has gone.
+func (s *stream) pause() bool {
+	select {
+	case <-time.After(gatherTime / 2):
+		return true
+	case <-s.ctx.Done():
+		return false
 	}
 }
 
@@ -121,7 +147,7 @@ func (s *stream) newlyLeased() []leased {
 	return all[:min(len(all), mostLeasesOnce)]
 }
 
-// send writes what was gathered.
+// send writes what was gathered. Without anything it sends the head of the answer, the first time.
 func (s *stream) send() error {
 	for len(s.events) > 0 {
 		next := s.events[0]
@@ -131,10 +157,12 @@ func (s *stream) send() error {
 		s.mirror.behind.read(next, s)
 		s.events = s.events[1:]
 	}
-	if err := s.write(s.buffer.Bytes()); err != nil {
-		return err
+	if s.buffer.Len() > 0 {
+		if err := s.write(s.buffer.Bytes()); err != nil {
+			return err
+		}
+		s.buffer = bytes.Buffer{}
 	}
-	s.buffer = bytes.Buffer{}
 	return s.control.Flush()
 }
 
@@ -161,7 +189,7 @@ func (s *stream) gather() <-chan struct{} {
 	defer m.lock.Unlock()
 	if s.seen > 0 && s.seen < m.forgottenAt && m.denied == nil {
 		s.missed = true
-		return m.changed
+		return s.readers.changed
 	}
 	if service := m.services[s.only]; !s.all && service != nil && service.at > s.seen {
 		s.take(s.eventOf(s.only, service))
@@ -180,7 +208,7 @@ func (s *stream) gather() <-chan struct{} {
 		s.addCurrent()
 	}
 	s.seen = m.change
-	return m.changed
+	return s.readers.changed
 }
 
 // gatherServices takes all of them, but at first not those that are gone.
@@ -195,7 +223,7 @@ func (s *stream) gatherServices() {
 // eventOf is the change alone for a reader that has the state before.
 func (s *stream) eventOf(name string, service *mirrored) *event {
 	if s.changes && s.seen > 0 && s.seen >= service.before {
-		return service.difference
+		return service.differenceEvent(name)
 	}
 	return service.wholeEvent(name)
 }
@@ -213,7 +241,7 @@ func (s *stream) addCurrent() {
 		state["reason"] = "etcd cannot be asked; this is the last known"
 	}
 	if _, known := m.services[s.only]; m.current && !s.all && !known {
-		s.take(newWhole(s.only, nil))
+		s.take(newWhole(s.only, nil, nil))
 	}
 	s.addJSON("current", state)
 }

@@ -29,6 +29,7 @@ func (p *program) checkCommand() cli.Command {
 		Options: []cli.Option{
 			{Name: "timeout", Argument: "D", Usage: "wait for D at most", Target: &k.timeout},
 			{Name: "json", Usage: "print JSON, of a registry", Target: &k.json},
+			p.urlOption(),
 		},
 		Alone: true,
 		Run:   p.runs(func(ctx context.Context, c *call) error { return c.check(ctx, k) }),
@@ -46,12 +47,17 @@ func (c *call) check(ctx context.Context, k *checking) error {
 		return c.checkRegistry(ctx, k)
 	case len(c.Args) < 2:
 		return c.Misuse("TARGET is missing")
-	case k.json:
-		return c.Misuse("--json is for check registry")
+	case k.json, c.Said("url"):
+		return c.Misuse("--json and --url are for check registry")
 	}
 	probe, err := c.probe(kind, c.Args[1])
 	if err != nil {
 		return err
+	}
+	if kind == "exec" {
+		if err := lookUpHelper(c.Args[1]); err != nil {
+			return err
+		}
 	}
 	if err := service.Look(ctx, probe, timeout); err != nil {
 		hint := ""

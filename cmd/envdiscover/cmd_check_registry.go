@@ -8,6 +8,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/discovery/layout"
 )
 
 // checkReads is how often the registry is asked to learn how far away it is: the first one connects.
@@ -28,14 +29,17 @@ type standing struct {
 // checkRegistry tells whether the registry can be reached, read and written, and how far away it is. It writes
 // nothing.
 func (c *call) checkRegistry(ctx context.Context, k *checking) error {
-	if c.url = c.getenv("ENVDISCOVER_URL"); len(c.Args) > 1 {
+	if len(c.Args) > 1 {
+		if c.Said("url") {
+			return c.Misuse("TARGET and --url both name the registry: leave one of them out")
+		}
 		c.url = c.Args[1]
 	}
 	url, err := c.registryURL(ctx)
 	if err != nil {
 		return err
 	}
-	registry, err := engines.Open(ctx, url, discovery.WithLog(c.Log), discovery.WithGetenv(c.getenv))
+	registry, err := engines.Open(ctx, url, discovery.WithLog(layout.Quiet(c.Log)), discovery.WithGetenv(c.getenv))
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os/exec"
 	"time"
 
 	"github.com/envharness/envharness/discovery"
@@ -47,7 +46,10 @@ func (c *call) direct(ctx context.Context, d *directing, query discovery.Query) 
 	case len(words) == 0:
 		return c.Misuse("PROGRAM is missing")
 	}
-	if _, err := exec.LookPath(words[0]); err != nil {
+	if err := discovery.ValidValueName(d.value); err != nil {
+		return err
+	}
+	if err := lookUpHelper(words[0]); err != nil {
 		return err
 	}
 	ctx, registry, end, err := c.openHeld(ctx, nil)

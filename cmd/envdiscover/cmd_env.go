@@ -29,8 +29,8 @@ type environment struct {
 func (p *program) envCommand() cli.Command {
 	e := &environment{finder: &finder{}, format: string(envfmt.Dotenv), names: string(varname.Strict)}
 	own := []cli.Option{
-		{Name: "format", Argument: "FORMAT", Usage: "print as dotenv, json or sh", Target: &e.format},
-		{Name: "names", Argument: "POLICY", Usage: "treat names that are no variables so: strict, skip or upper", Target: &e.names},
+		{Name: "format", Argument: "FORMAT", Usage: "print as dotenv, json or sh", Target: &e.format, Words: []string{string(envfmt.Dotenv), string(envfmt.JSON), string(envfmt.Sh)}},
+		{Name: "names", Argument: "POLICY", Usage: "treat names that are no variables so: strict, skip or upper", Target: &e.names, Words: []string{string(varname.Strict), string(varname.Skip), string(varname.Upper)}},
 	}
 	return cli.Command{
 		Name:      "env",
@@ -44,7 +44,7 @@ func (p *program) envCommand() cli.Command {
 }
 
 func (c *call) env(ctx context.Context, e *environment) error {
-	if err := c.checkEnvironment(e); err != nil {
+	if err := c.checkGlobs(); err != nil {
 		return err
 	}
 	registry, values, err := c.openValues(ctx)
@@ -81,17 +81,11 @@ func (c *call) env(ctx context.Context, e *environment) error {
 	})
 }
 
-func (c *call) checkEnvironment(e *environment) error {
+func (c *call) checkGlobs() error {
 	for _, glob := range c.Args {
 		if _, err := path.Match(glob, ""); err != nil {
 			return c.Misuse("%q is no glob", glob)
 		}
-	}
-	if !slices.Contains([]envfmt.Format{envfmt.Dotenv, envfmt.JSON, envfmt.Sh}, envfmt.Format(e.format)) {
-		return c.Misuse("--format is dotenv, json or sh, not %q", e.format)
-	}
-	if !slices.Contains([]varname.Policy{varname.Strict, varname.Skip, varname.Upper}, varname.Policy(e.names)) {
-		return c.Misuse("--names is strict, skip or upper, not %q", e.names)
 	}
 	return nil
 }

@@ -26,12 +26,6 @@ const (
 	tokenVariable = "ENVDISCOVER_LOCK_TOKEN"
 )
 
-// The exit codes of a PROGRAM that cannot be run, as of a shell.
-const (
-	exitNotExecutable = 126
-	exitNoProgram     = 127
-)
-
 // locking is the options of lock.
 type locking struct{ wait, ttl time.Duration }
 
@@ -59,13 +53,9 @@ func (c *call) lock(ctx context.Context, l *locking) error {
 	if len(words) == 0 {
 		return c.Misuse("PROGRAM is missing")
 	}
-	path, err := exec.LookPath(words[0])
+	path, err := lookUp(words[0])
 	if err != nil {
-		code := exitNotExecutable
-		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
-			code = exitNoProgram
-		}
-		return failed(err, code, "")
+		return err
 	}
 	registry, err := c.open(ctx)
 	if err != nil {
@@ -147,7 +137,7 @@ func (c *call) askFor(ctx context.Context, locker discovery.Locker, l *locking) 
 func (c *call) runLocked(held discovery.Held, path string, words []string, signals <-chan os.Signal) error {
 	child, err := startChild(path, words, c.lockedEnvironment(held))
 	if err != nil {
-		return failed(fmt.Errorf("%s: %w", words[0], err), exitNotExecutable, "")
+		return failed(fmt.Errorf("%s: %w", words[0], err), exitNotExecutable, "is it a program of this machine, and is the interpreter after its #! there?")
 	}
 	lost, kill := held.Done(), (<-chan time.Time)(nil)
 	for {

@@ -30,7 +30,7 @@ func TestPutIf(t *testing.T) {
 	}{
 		{[]string{"one", "--if-unchanged", file}, exitFailure, "there is none any more"},
 		{[]string{"one", "--if-absent"}, 0, ""},
-		{[]string{"two", "--if-absent"}, exitFailure, "there is one already"},
+		{[]string{"two", "--if-absent"}, exitFailure, "there is one already\nenvdiscover: hint: read it again by envdiscover get"},
 		{[]string{"two", "--if-unchanged", file}, 0, ""},
 		{[]string{"three", "--if-unchanged", file}, exitFailure, "it has changed"},
 		{[]string{"three", "--if-unchanged", file + "x"}, exitFailure, "no such file"},
@@ -40,6 +40,7 @@ func TestPutIf(t *testing.T) {
 		code, stderr := put(step.args...)
 		require.Equal(t, step.code, code, "%v: %s", step.args, stderr)
 		require.Contains(t, stderr, step.say)
+		require.NotContains(t, stderr, "--id", "a hint that is not about values")
 	}
 	require.Equal(t, "two\n", run(t, url, "get", "A"))
 }

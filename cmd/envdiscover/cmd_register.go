@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/exporters/service"
 	"github.com/envharness/envharness/internal/cli"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // registerWait is how long the registry may be away when a service is announced.
@@ -131,18 +133,23 @@ func (c *call) ready() {
 
 // checkOf is what --check asks for; nil without.
 func (c *call) checkOf(r *registering) (*service.Check, error) {
-	if r.checked == "" {
-		return nil, nil
-	}
 	check := r.check
-	var err error
-	switch check.Probe, err = service.ParseProbe(r.checked); {
-	case err != nil:
-		return nil, err
+	switch {
 	case check.Rise < 1 || check.Fall < 1:
 		return nil, c.Misuse("--rise and --fall cannot be less than 1")
 	case check.Interval == 0 || check.Timeout == 0:
 		return nil, c.Misuse("--interval and --timeout cannot be 0")
+	case r.checked == "":
+		return nil, nil
+	}
+	var err error
+	if check.Probe, err = service.ParseProbe(r.checked); err != nil {
+		return nil, err
+	}
+	if path, is := strings.CutPrefix(r.checked, "exec:"); is {
+		if err := lookUpHelper(path); err != nil {
+			c.Log.Warn("the check cannot be run, and the service is failing until it can", "error", err, "hint", failure.Hint(err))
+		}
 	}
 	return &check, nil
 }

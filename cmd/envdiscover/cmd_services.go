@@ -36,6 +36,6 @@ func (c *call) services(ctx context.Context, l *lister) error {
 	if err := c.printNames(names, l.json); err != nil || len(names) > 0 {
 		return err
 	}
-	return failed(fmt.Errorf("list services: %w: nothing is registered at this prefix", discovery.ErrNotFound), 0,
+	return failed(fmt.Errorf("cannot list services: %w: nothing is registered at this prefix", discovery.ErrNotFound), 0,
 		"see whether the prefix, the path of the registry's URL, is the right one, and ?layout= that of who registers")
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os/exec"
 	"time"
 
 	"github.com/envharness/envharness/discovery"
@@ -26,6 +25,12 @@ func (p *program) watchCommand() cli.Command {
 }
 
 func (c *call) watch(ctx context.Context, query discovery.Query, wait time.Duration) error {
+	words := c.Args[1:]
+	if len(words) > 0 {
+		if err := lookUpHelper(words[0]); err != nil {
+			return err
+		}
+	}
 	ctx, registry, end, err := c.openHeld(ctx, nil)
 	if err != nil {
 		return err
@@ -42,7 +47,7 @@ func (c *call) watch(ctx context.Context, query discovery.Query, wait time.Durat
 	if err != nil {
 		return err
 	}
-	if words := c.Args[1:]; len(words) > 0 {
+	if len(words) > 0 {
 		return c.runAtEach(ctx, snapshots, words)
 	}
 	for snapshot := range snapshots {
@@ -62,9 +67,6 @@ func (c *call) watch(ctx context.Context, query discovery.Query, wait time.Durat
 
 // runAtEach runs the program with each snapshot, see [follow.Each].
 func (c *call) runAtEach(ctx context.Context, snapshots <-chan discovery.Snapshot, words []string) error {
-	if _, err := exec.LookPath(words[0]); err != nil {
-		return err
-	}
 	each := follow.Program{Words: words, Stdout: c.stdout, Stderr: c.stderr}
 	return follow.Each(ctx, snapshots, func(ctx context.Context, s discovery.Snapshot) (bool, error) {
 		if err := each.Run(ctx, s); err != nil {

@@ -28,14 +28,9 @@ const patience = 40 * time.Second
 // quickRace keeps what the race detector watches from sleeping a second before it exits.
 const quickRace = "atexit_sleep_ms=0"
 
-func TestMain(m *testing.M) { testservers.Main(scripted{m}) }
-
-// scripted runs the tests, or this binary as envdiscover.
-type scripted struct{ m *testing.M }
-
-func (s scripted) Run() int {
-	testscript.Main(s.m, map[string]func(){"envdiscover": main})
-	return 0
+// TestMain runs the tests, or this binary as envdiscover.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"envdiscover": main})
 }
 
 // TestScripts runs each archive of testdata with an envdiscover of its own processes and a prefix of its own on a

@@ -82,7 +82,8 @@ func (p *program) hintFor(err error) string {
 	case errors.Is(err, discovery.ErrUnsupported):
 		return "see what each engine can do by: envdiscover engines"
 	case errors.Is(err, discovery.ErrConflict):
-		return "each instance needs an ID of its own: --id NAME"
+		return p.may("id", "each instance needs an ID of its own: --id NAME") +
+			p.may("if-unchanged", "read it again by envdiscover get, and decide anew")
 	case errors.Is(err, discovery.ErrUnknownScheme):
 		return "name one of its ports by --scheme"
 	case errors.Is(err, discovery.ErrNoInstance):
@@ -92,6 +93,8 @@ func (p *program) hintFor(err error) string {
 		return "see what there is by: envdiscover ls" + p.may("default", "; --wait 30s waits for it, --default VALUE does without")
 	case strings.Contains(text, "unknown query key"), strings.Contains(text, "use registry"):
 		return "see the form of URLs and their options by: envdiscover engines"
+	case exitCode(err) == exitUsage && p.current.Run != nil:
+		return "usage: " + p.current.Usage("envdiscover") + ", see envdiscover " + p.current.Name + " --help"
 	}
 	return ""
 }

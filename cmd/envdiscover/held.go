@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/exporters/service"
@@ -32,6 +33,9 @@ func (c *call) heldContext(ctx context.Context, process *int) (context.Context, 
 	return ctx, func() { cancel(); stop() }, nil
 }
 
+// restTime is when a command that holds has done at least once what it does from then on.
+const restTime = 5 * time.Second
+
 // openHeld opens the registry for a command that holds, until heldContext ends. end closes it.
 func (c *call) openHeld(ctx context.Context, process *int) (held context.Context, r discovery.Registry, end func(), err error) {
 	held, stop, err := c.heldContext(ctx, process)
@@ -42,14 +46,22 @@ func (c *call) openHeld(ctx context.Context, process *int) (held context.Context
 		stop()
 		return nil, nil, nil, err
 	}
-	return held, r, func() { r.Close(); stop() }, nil
+	resting := time.AfterFunc(restTime, rest)
+	return held, r, func() { resting.Stop(); r.Close(); stop() }, nil
 }
 
-// endBySignal gives a context that the first signal ends; the next one ends the process. A signal that came in
-// ignored (nohup) stays ignored.
+// oneRequest is how long the signals behind the first are the same request to end: timeout(1) sends its signal to
+// its child and to the whole group, and a terminal's key reaches a script and what it started, which passes it on.
+const oneRequest = time.Second
+
+// endBySignal gives a context that the first signal ends; one that comes later than oneRequest ends the process. A
+// signal that came in ignored (nohup) stays ignored.
 func endBySignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, caught(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)...)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() {
+		time.Sleep(oneRequest)
+		stop()
+	})
 	return ctx, stop
 }
 

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,4 +127,42 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 		require.Empty(t, string(out), "TERM after %d ms", 2*i)
 		require.Equal(t, exitNothing, services.ProcessState.ExitCode())
 	}
+}
+
+// TestASignalSentTwice: timeout(1) sends TERM to its child and to its group. That is one request, so the instance is
+// deregistered.
+func TestASignalSentTwice(t *testing.T) {
+	server := testservers.EmbeddedEtcd(t)
+	url := "etcd://" + server.Address
+	for apart := oneRequest; apart >= oneRequest; { // on a machine that is too busy they were two requests
+		socket, next := notifications(t)
+		cmd, _ := held(t, url, socket, "register", "web", "--port", "80", "--ttl", "600s")
+		require.Equal(t, "READY=1", next())
+		server.Pause(t) // so that it cannot have ended before the second one
+		began := time.Now()
+		terminate(t, cmd.Process)
+		terminate(t, cmd.Process)
+		apart = time.Since(began)
+		server.Resume(t)
+		if err := cmd.Wait(); apart < oneRequest {
+			require.NoError(t, err)
+			services, _ := envdiscover(url, "services").Output()
+			require.Empty(t, string(services))
+		}
+	}
+}
+
+// terminate sends TERM, and waits until it is taken: proc_pid_status(5).
+func terminate(t *testing.T, p *os.Process) {
+	t.Helper()
+	require.NoError(t, p.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
+		require.NoError(t, err)
+		_, rest, found := strings.Cut(string(status), "ShdPnd:\t")
+		require.True(t, found)
+		pending, err := strconv.ParseUint(rest[:16], 16, 64)
+		require.NoError(t, err)
+		return pending&(1<<(syscall.SIGTERM-1)) == 0
+	}, patience, time.Millisecond)
 }

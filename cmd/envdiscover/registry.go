@@ -11,6 +11,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/discovery/layout"
 	"github.com/envharness/envharness/internal/address"
 )
 
@@ -23,7 +24,7 @@ func (c *call) open(ctx context.Context) (discovery.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engines.Open(ctx, url, discovery.WithLog(c.Log), discovery.WithGetenv(c.getenv))
+	return engines.Open(ctx, url, discovery.WithLog(layout.Quiet(c.Log)), discovery.WithGetenv(c.getenv))
 }
 
 // openValues is open for a registry that keeps values.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/cli"
 	"github.com/envharness/envharness/internal/failure"
 	"github.com/envharness/envharness/internal/sdnotify"
@@ -30,11 +32,28 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	line.Report(err)
-	if cli.IsMisuse(err) {
+	line.Report(explain(err))
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	if cli.IsMisuse(err) || isBadURL(err) {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// isBadURL tells that a URL of --etcd or --registry names no registry.
+func isBadURL(err error) bool {
+	return errors.Is(err, discovery.ErrInvalid) || errors.Is(err, discovery.ErrUnknownEngine)
+}
+
+// explain adds the next step to an error that has none.
+func explain(err error) error {
+	if !isBadURL(err) || failure.Hint(err) != "" {
+		return err
+	}
+	return &failure.Error{Problem: err.Error(), Next: "write it as etcd://HOST:2379/PREFIX; the URLs of other registries, for --registry: envdiscover engines", Err: err}
 }
 
 func commandLine() *cli.Program {

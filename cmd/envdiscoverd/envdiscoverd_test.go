@@ -98,8 +98,8 @@ func TestMistakes(t *testing.T) {
 		"open to all":    {[]string{"--data", data, "--listen", "0.0.0.0:0"}, exitFailure, "hint: add it, or say --insecure"},
 		"no directory":   {[]string{"--data", "/proc/nothing", "--listen", "127.0.0.1:0"}, exitFailure, "cannot open the data in /proc/nothing"},
 		"open directory": {[]string{"--data", sockets, "--listen", "127.0.0.1:0"}, exitFailure, "hint: if it is for nothing else: chmod 700 " + sockets},
-		"unknown engine": {[]string{"--etcd", "ftp://x", "--listen", "127.0.0.1:0"}, exitFailure, "unknown engine"},
-		"data and etcd":  {[]string{"--data", data, "--etcd", "etcd://x", "--listen", "127.0.0.1:0"}, exitFailure, "either"},
+		"unknown engine": {[]string{"--etcd", "ftp://x", "--listen", "127.0.0.1:0"}, exitUsage, "unknown engine"},
+		"data and etcd":  {[]string{"--data", data, "--etcd", "etcd://x", "--listen", "127.0.0.1:0"}, exitUsage, "either"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := outcome(test.args...)

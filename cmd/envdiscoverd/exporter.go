@@ -35,7 +35,7 @@ func (e *exporting) options() []cli.Option {
 		{Name: "prefix", Argument: "NAME", Topic: topicDocker, Usage: "write below NAME in the registry", Target: &e.Prefix, Default: "its layout's"},
 		{Name: "docker-url", Argument: "URL", Topic: topicDocker, Usage: "ask the engine at URL", Target: &e.DockerURL, Default: "DOCKER_HOST, else its usual socket"},
 		{Name: "docker-address", Argument: "MODE", Topic: topicDocker, Usage: "register the address of the host, the container or container:NETWORK", Target: &e.DockerAddress},
-		{Name: "docker-health", Argument: "MODE", Topic: topicDocker, Usage: "take a HEALTHCHECK for the state (state), or ignore it", Target: &e.DockerHealth},
+		{Name: "docker-health", Argument: "MODE", Topic: topicDocker, Usage: "take a HEALTHCHECK for the state (state), or ignore it", Target: &e.DockerHealth, Words: []string{docker.HealthState, docker.HealthIgnore}},
 		{Name: "docker-registrator", Topic: topicDocker, Usage: "register published ports as registrator does, by its SERVICE_…", Target: &e.DockerRegistrator},
 		{Name: "docker-allow", Argument: "GLOB", Topic: topicDocker, Usage: "let containers publish names like GLOB; repeatable", Target: &e.DockerAllow, Default: "all"},
 	}
@@ -58,14 +58,17 @@ func (e *exporting) exporter(log *slog.Logger, own string) (*docker.Exporter, er
 	return docker.New(config)
 }
 
-// check refuses options of --docker without it.
+// check refuses options of --docker without it, and what they cannot be.
 func (e *exporting) check(c *cli.Call) error {
 	for _, o := range e.options() {
 		if c.Given(o.Name) && !e.enabled {
 			return c.Misuse("--%s is for --docker, which is not there", o.Name)
 		}
 	}
-	return nil
+	if !e.enabled {
+		return nil
+	}
+	return e.Check()
 }
 
 // ownURL is how the exporter reaches the registry that this process is; empty if it cannot.

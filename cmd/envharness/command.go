@@ -4,61 +4,39 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 
+	"github.com/envharness/envharness/cmd/envharness/internal/bare"
 	"github.com/envharness/envharness/harness"
 	"github.com/envharness/envharness/internal/cli"
 )
-
-// prefix is that of the variables that options are read from.
-const prefix = "ENVHARNESS"
 
 // variables is at the end of the help of every command.
 const variables = "Every option has a variable: --log-level is ENVHARNESS_LOG_LEVEL."
 
 // run does what the command line says and gives the exit code.
 func run(args []string, signals *harness.Signals) int {
-	line := commandLine(signals)
-	if command := bareCommand(args); len(command) > 0 {
-		if log, err := cli.NewLogger(os.Stderr, line.Name, line.LogLevel, cli.LogText); err == nil {
-			slog.SetDefault(log)
-		}
-		return finish(line, meant(command[0], harness.New(harness.DefaultOptions(), signals).Run(command)))
+	if command := bare.Command(args); len(command) > 0 {
+		return runBare(command, signals)
 	}
-	line.Commands = commands(newSettings(), signals)
+	line := commandLine(signals)
 	return finish(line, line.Run(args))
 }
 
-// bareCommand is COMMAND when the command line is nothing else and no variable sets an option: most
-// containers start so, and parsing options with all that is linked for it is a tenth of such a start.
-func bareCommand(args []string) []string {
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	} else if len(args) > 0 && (strings.HasPrefix(args[0], "-") || isSubcommand(args[0])) {
-		return nil
+// runBare runs COMMAND with the default options. Parsing none, with all that is linked for it, is a tenth of a start.
+func runBare(command []string, signals *harness.Signals) int {
+	line := program()
+	if log, err := cli.NewLogger(os.Stderr, line.Name, line.LogLevel, cli.LogText); err == nil {
+		slog.SetDefault(log)
 	}
-	if slices.ContainsFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, prefix+"_") }) {
-		return nil
-	}
-	return args
-}
-
-// isSubcommand tells whether a word is no COMMAND when it comes first.
-func isSubcommand(word string) bool { return slices.Contains(subcommandNames(), word) }
-
-func subcommandNames() []string {
-	return []string{
-		"print", "exec", "check", "diff", "install", "notify",
-		harness.RequestStatus, harness.RequestReady, harness.RequestDrain, harness.RequestResume,
-	}
+	return finish(line, meant(command[0], harness.New(harness.DefaultOptions(), signals).Run(command)))
 }
 
 // meant guesses that a COMMAND that is not there was to be a subcommand.
 func meant(command string, err error) error {
 	var failed *harness.Error
 	if errors.As(err, &failed) && failed.Code == harness.ExitNotFound {
-		if name := cli.Nearest(command, subcommandNames()); name != "" {
+		if name := cli.Nearest(command, bare.Subcommands); name != "" {
 			failed.Next = strings.TrimSuffix("did you mean envharness "+name+"? "+failed.Next, " ")
 		}
 	}
@@ -75,20 +53,25 @@ func finish(line *cli.Program, err error) int {
 	return harness.ExitCode(err)
 }
 
-// commandLine is envharness without its subcommands.
-func commandLine(signals *harness.Signals) *cli.Program {
+// program is envharness without its options.
+func program() *cli.Program {
 	return &cli.Program{
 		Name:         "envharness",
-		Prefix:       prefix,
-		Main:         startCommand(newSettings(), signals),
+		Prefix:       bare.Prefix,
 		CommandFirst: true,
-		Topics:       topics(),
 		LogTopic:     reporting,
 		LogLevel:     "warn",
 		Stdout:       os.Stdout,
 		Stderr:       os.Stderr,
 		Lookup:       os.LookupEnv,
 	}
+}
+
+// commandLine is envharness with its options and subcommands.
+func commandLine(signals *harness.Signals) *cli.Program {
+	s, line := newSettings(), program()
+	line.Main, line.Commands, line.Topics = startCommand(s, signals), commands(s, signals), topics()
+	return line
 }
 
 // commands are the subcommands, in the order of help.
@@ -101,35 +84,6 @@ func commands(s *settings, signals *harness.Signals) []cli.Command {
 		installCommand(),
 		notifyCommand(),
 	}, askCommands(signals)...)
-}
-
-// startCommand is envharness without a subcommand.
-func startCommand(s *settings, signals *harness.Signals) cli.Command {
-	return cli.Command{
-		Arguments:  "[OPTION...] [--] COMMAND [ARG...]",
-		Most:       -1,
-		About:      "Learns the environment, announces the service, then becomes COMMAND.",
-		Example:    "envharness -- my-server --port 80",
-		Notes:      "Exit: COMMAND's; 125 failed; 126, 127 no COMMAND. Variables as ENVHARNESS_INIT.",
-		Options:    s.table(),
-		OptionsEnd: true,
-		Run: func(c *cli.Call) error {
-			options, err := s.begin(c)
-			if err != nil {
-				return err
-			}
-			if len(c.Args) == 0 {
-				return &harness.Error{
-					Problem: "no COMMAND to become",
-					Next:    `name one: envharness -- my-server --port 80, or in a Dockerfile: ENTRYPOINT ["envharness","--"] and CMD ["my-server","--port","80"]`,
-				}
-			}
-			if options.Init, err = s.readInit(c); err != nil {
-				return err
-			}
-			return meant(c.Args[0], harness.New(options, signals).Run(c.Args))
-		},
-	}
 }
 
 // begin is how a command begins that resolves: with its log as the program's, and its options.

@@ -22,6 +22,9 @@ func (s *settings) readInit(c *cli.Call) (o harness.InitOptions, err error) {
 	if o.HealthInterval <= 0 || o.HealthFailures < 1 {
 		return o, c.Misuse("--health-interval and --health-failures must be more than 0")
 	}
+	if err := checkProbes(c, o); err != nil {
+		return o, err
+	}
 	if err := s.readSignals(c, &o); err != nil {
 		return o, err
 	}
@@ -29,6 +32,9 @@ func (s *settings) readInit(c *cli.Call) (o harness.InitOptions, err error) {
 		return o, c.Misuse("--expect-exit: %v", err)
 	}
 	if path, isExec := strings.CutPrefix(s.onChange, string(harness.ChangeExec)+"="); isExec {
+		if path == "" {
+			return o, c.Misuse("--on-change: exec= names no executable")
+		}
 		if o.OnChange, o.Exec = harness.ChangeExec, path; !strings.Contains(path, "/") {
 			return o, c.Misuse("--on-change: %q is no path: write ./%s for a file here", path, path)
 		}
@@ -38,9 +44,21 @@ func (s *settings) readInit(c *cli.Call) (o harness.InitOptions, err error) {
 	return o, nil
 }
 
+// checkProbes refuses words that are no path: they would be looked for in the directory that the harness happens to
+// run in, and a misspelt notify would never be ready.
+func checkProbes(c *cli.Call, o harness.InitOptions) error {
+	if o.Ready != "" && o.Ready != harness.ReadyNotify && !strings.Contains(o.Ready, "/") {
+		return c.Misuse("--ready: %q is neither notify nor a path: write ./%s for a file here", o.Ready, o.Ready)
+	}
+	if o.Health != "" && !strings.Contains(o.Health, "/") {
+		return c.Misuse("--health: %q is no path: write ./%s for a file here", o.Health, o.Health)
+	}
+	return nil
+}
+
 func (s *settings) readSignals(c *cli.Call, o *harness.InitOptions) error {
 	for _, word := range commaSeparated(s.stopSignals) {
-		sig, err := parseSignal(word)
+		sig, err := parseForwarded(word)
 		if err != nil {
 			return c.Misuse("--stop-signal: %v", err)
 		}
@@ -94,6 +112,15 @@ func parseSignal(word string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("%q is no signal: write its name (TERM) or number (15)", word)
 }
 
+// parseForwarded reads a signal that the harness is to act on.
+func parseForwarded(word string) (syscall.Signal, error) {
+	sig, err := parseSignal(word)
+	if err == nil && !harness.CanForward(sig) {
+		err = fmt.Errorf("%q never reaches the harness: envharness --help init names what does not", word)
+	}
+	return sig, err
+}
+
 func realTimeSignal(name string) syscall.Signal {
 	const least, most = 34, 64
 	for prefix, base := range map[string]int{"RTMIN": least, "RTMAX": most} {
@@ -117,7 +144,7 @@ func parseSignalPair(word string) (from, to syscall.Signal, err error) {
 	if !found {
 		return 0, 0, fmt.Errorf("%q is not SIG=SIG, or SIG=0 to drop it", word)
 	}
-	if from, err = parseSignal(left); err != nil || right == "0" {
+	if from, err = parseForwarded(left); err != nil || right == "0" {
 		return from, 0, err
 	}
 	to, err = parseSignal(right)

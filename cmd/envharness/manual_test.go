@@ -16,7 +16,6 @@ const root = "../.."
 // TestManual: the pages in man/ are what the option tables and the documents make.
 func TestManual(t *testing.T) {
 	line := commandLine(nil)
-	line.Commands = commands(newSettings(), nil)
 	reference, initial := "docs/envharness.md", "docs/init.md"
 	pages, err := manual.Manual{
 		Program: line,
@@ -53,7 +52,6 @@ func TestManual(t *testing.T) {
 // TestCompletions: the files in completions/ are what the option tables make.
 func TestCompletions(t *testing.T) {
 	line := commandLine(nil)
-	line.Commands = commands(newSettings(), nil)
 	files, err := completion.Files(line)
 	require.NoError(t, err)
 	golden.Compare(t, root+"/completions", "envharness.*", files)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/envharness/envharness/cmd/envharness/internal/bare"
 	"github.com/envharness/envharness/harness"
 	"github.com/envharness/envharness/internal/cli"
 )
@@ -51,6 +52,8 @@ type settings struct {
 	harness.Options
 	stopSignals, signalMap, expectExit []string
 	parentDeathSignal, onChange        string
+
+	all []cli.Option // what table gives
 }
 
 func newSettings() *settings {
@@ -60,12 +63,25 @@ func newSettings() *settings {
 }
 
 // options picks those of some topics.
-func (s *settings) options(topics ...string) []cli.Option {
-	return slices.DeleteFunc(s.table(), func(o cli.Option) bool { return !slices.Contains(topics, o.Topic) })
+func (s *settings) options(topics ...string) (some []cli.Option) {
+	for _, o := range s.table() {
+		if slices.Contains(topics, o.Topic) {
+			some = append(some, o)
+		}
+	}
+	return some
 }
 
-// table is every option of the harness. Their defaults are its own.
+// table is every option of the harness, one for all commands: of a start's tables only one is ever looked at.
 func (s *settings) table() []cli.Option {
+	if s.all == nil {
+		s.all = s.makeTable()
+	}
+	return s.all
+}
+
+// makeTable binds every option to its field. Their defaults are the harness's own.
+func (s *settings) makeTable() []cli.Option {
 	init := &s.Init
 	return []cli.Option{
 		{Name: "environment", Argument: "DIR", Topic: directories, Usage: "make DIR's entries the variables; repeatable, a later DIR's entry replaces an earlier one's", Target: &s.Environment},
@@ -73,8 +89,8 @@ func (s *settings) table() []cli.Option {
 
 		{Name: "secrets", Argument: "DIR", Topic: directories, Usage: "make DIR's files variables and run none: a mount of secrets; repeatable", Target: &s.Secrets},
 
-		{Name: "names", Argument: "POLICY", Topic: entries, Usage: "treat a name that is no variable's as an error (strict), skip it, or make one: upper (tls.crt is TLS_CRT)", Target: (*string)(&s.Names)},
-		{Name: "executable", Argument: "POLICY", Topic: entries, Usage: "tell an executable by its mode, or by its content (#! or ELF): for mounts with one mode for all", Target: (*string)(&s.Executable)},
+		{Name: "names", Argument: "POLICY", Topic: entries, Usage: "treat a name that is no variable's as an error (strict), skip it, or make one: upper (tls.crt is TLS_CRT)", Target: (*string)(&s.Names), Words: policies(harness.NamesStrict, harness.NamesSkip, harness.NamesUpper)},
+		{Name: "executable", Argument: "POLICY", Topic: entries, Usage: "tell an executable by its mode, or by its content (#! or ELF): for mounts with one mode for all", Target: (*string)(&s.Executable), Words: policies(harness.ExecutableMode, harness.ExecutableContent)},
 		{Name: "expand-files", Topic: entries, Usage: "let NAME be the content of the file that NAME_FILE names, unless NAME is set", Target: &s.ExpandFiles},
 
 		{Name: "jobs", Argument: "N", Topic: running, Usage: "run N executables of /environment at a time; the result stays the same", Target: &s.Jobs},
@@ -90,7 +106,7 @@ func (s *settings) table() []cli.Option {
 
 		{Name: "env-file", Argument: "FILE", Topic: values, Usage: "read FILE first, in dotenv form; repeatable, a later FILE wins", Target: &s.EnvFiles},
 		{Name: "require", Argument: "NAME,…", Topic: values, Usage: "fail when one of them is unset or empty; repeatable", Target: &s.Require},
-		{Name: "empty", Argument: "POLICY", Topic: values, Usage: "keep an empty value, unset its name, or fail", Target: (*string)(&s.Empty)},
+		{Name: "empty", Argument: "POLICY", Topic: values, Usage: "keep an empty value, unset its name, or fail", Target: (*string)(&s.Empty), Words: policies(harness.EmptyKeep, harness.EmptyUnset, harness.EmptyFail)},
 		{Name: "prefer-inherited", Topic: values, Usage: "let a variable that is already set win, and do not run its executable", Target: &s.PreferInherited},
 		{Name: "pristine", Topic: values, Usage: "give COMMAND only what was resolved, the env-files, PATH, HOME, TERM, LANG and TZ", Target: &s.Pristine},
 		{Name: "pass", Argument: "GLOB,…", Topic: values, Usage: "let these inherited names through --pristine; repeatable", Target: &s.Pass},
@@ -126,6 +142,14 @@ func (s *settings) table() []cli.Option {
 	}
 }
 
+// policies are the words of an option that is one of them.
+func policies[P ~string](all ...P) (words []string) {
+	for _, one := range all {
+		words = append(words, string(one))
+	}
+	return words
+}
+
 // read is the options, as a whole. It refuses what cannot be meant.
 func (s *settings) read(c *cli.Call, environ []string) (harness.Options, error) {
 	o := s.Options
@@ -147,15 +171,6 @@ func checkOptions(c *cli.Call, o harness.Options) error {
 		if slices.Contains(words, "") {
 			return c.Misuse("--%s: an empty word names nothing", option)
 		}
-	}
-	if !slices.Contains([]harness.EmptyPolicy{"", harness.EmptyKeep, harness.EmptyUnset, harness.EmptyFail}, o.Empty) {
-		return c.Misuse("--empty is keep, unset or fail, not %q", o.Empty)
-	}
-	if !slices.Contains([]harness.NamePolicy{harness.NamesStrict, harness.NamesSkip, harness.NamesUpper}, o.Names) {
-		return c.Misuse("--names is strict, skip or upper, not %q", o.Names)
-	}
-	if !slices.Contains([]harness.ExecutablePolicy{harness.ExecutableMode, harness.ExecutableContent}, o.Executable) {
-		return c.Misuse("--executable is mode or content, not %q", o.Executable)
 	}
 	for option, globs := range map[string][]string{"pass": o.Pass, "as-file": o.AsFile} {
 		for _, glob := range globs {
@@ -185,7 +200,7 @@ func checkPaths(c *cli.Call, o harness.Options) error {
 func variablesOf(environ []string) []string {
 	var names []string
 	for _, entry := range environ {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, bare.Prefix+"_") {
 			names = append(names, name)
 		}
 	}

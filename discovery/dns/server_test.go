@@ -16,8 +16,6 @@ import (
 	"github.com/envharness/envharness/internal/testservers"
 )
 
-func TestMain(m *testing.M) { testservers.Main(m) }
-
 // fakeServer answers by UDP and TCP as a test has it.
 type fakeServer struct {
 	address string

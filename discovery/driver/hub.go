@@ -16,7 +16,7 @@ const heartbeatInterval = 2 * time.Second
 // Hub follows each place once, for all who watch it: a shared watch. It ends when nobody watches the place any more.
 type Hub struct {
 	follow   func(key string) Source
-	decode   func(Item) (discovery.Instance, bool)
+	decode   func(*discovery.Instance, Item) bool
 	values   string                      // the prefix below which there are values, and no instances
 	ping     func(context.Context) error // nil: sources notice an outage by themselves
 	pace     time.Duration
@@ -190,7 +190,7 @@ func (w *sharedWatch) decode(items []Item) []*known {
 			decoded[i] = was
 		case w.ofInstances():
 			now := &known{item: Item{Key: item.Key, Version: item.Version}}
-			now.instance, now.ok = w.hub.decode(item)
+			now.ok = w.hub.decode(&now.instance, item)
 			decoded[i] = now
 		default:
 			decoded[i] = &known{item: item}

@@ -156,11 +156,13 @@ func (r *Registry) encode(in discovery.Instance) (key string, value []byte, ok b
 	return key, value, true, err
 }
 
-func (r *Registry) decode(item Item) (discovery.Instance, bool) {
+// decode reads an item into where its instance is to be.
+func (r *Registry) decode(in *discovery.Instance, item Item) (ok bool) {
 	if decoder, can := r.backend.(Decoder); can {
-		return decoder.Decode(item)
+		*in, ok = decoder.Decode(item)
+		return ok
 	}
-	return layout.DecodeOne(r.Layout, r.Config.Log, layout.Record{Key: item.Key, Value: item.Value})
+	return layout.DecodeInto(in, r.Layout, r.Config.Log, layout.Record{Key: item.Key, Value: item.Value})
 }
 
 // Instances is that of discovery.Registry.
@@ -174,7 +176,7 @@ func (r *Registry) Instances(ctx context.Context, service string, q discovery.Qu
 	if err != nil {
 		return discovery.Snapshot{}, r.Fail(op, service, err)
 	}
-	chosen := slices.DeleteFunc(r.instances(state.Items), func(in discovery.Instance) bool { return !q.Matches(in) })
+	chosen := r.instances(state.Items, q)
 	sortInstances(chosen)
 	return discovery.Snapshot{Service: service, Instances: chosen, Revision: state.Revision, Never: state.Never, Query: q}, nil
 }
@@ -189,10 +191,10 @@ func sortInstances(all []discovery.Instance) {
 	}
 }
 
-// instances decodes items, and skips those that are none.
-func (r *Registry) instances(items []Item) []discovery.Instance {
+// instances decodes items, and skips those that are none, or not asked for.
+func (r *Registry) instances(items []Item, q discovery.Query) []discovery.Instance {
 	all, ok := make([]discovery.Instance, len(items)), make([]bool, len(items))
-	each(len(items), func(i int) { all[i], ok[i] = r.decode(items[i]) })
+	each(len(items), func(i int) { ok[i] = r.decode(&all[i], items[i]) && q.Matches(all[i]) })
 	kept := 0
 	for i := range all {
 		if !ok[i] {
@@ -226,7 +228,7 @@ func (r *Registry) services(ctx context.Context) ([]string, error) {
 	}
 	state, err := r.backend.List(ctx, r.Layout.ServicesPrefix())
 	names := []string{}
-	for _, in := range r.instances(state.Items) {
+	for _, in := range r.instances(state.Items, discovery.Query{All: true}) {
 		names = append(names, in.Service)
 	}
 	return names, err

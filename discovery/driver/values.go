@@ -189,7 +189,7 @@ func (s *skipper) add(key string, err error) {
 // warn tells of all that stand deeper at once: a prefix that is one too short may have thousands.
 func (s *skipper) warn() {
 	if len(s.deeper) > 0 {
-		s.log.Warn("skipping keys that stand deeper than this prefix's values", "count", len(s.deeper), "one", slices.Min(s.deeper))
+		s.log.Warn("skipping keys that stand deeper than this prefix's values", "count", len(s.deeper), "key", slices.Min(s.deeper))
 	}
 	s.deeper = nil
 }

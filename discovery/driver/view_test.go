@@ -25,10 +25,10 @@ type viewed struct {
 
 func newViewed() *viewed {
 	v := &viewed{truth: map[string]Item{}, versions: map[Version]discovery.Instance{}}
-	hub := &Hub{decode: func(item Item) (discovery.Instance, bool) {
+	hub := &Hub{decode: func(in *discovery.Instance, item Item) (ok bool) {
 		v.decoded.Add(1)
-		in, ok := v.versions[item.Version]
-		return in, ok
+		*in, ok = v.versions[item.Version]
+		return ok
 	}}
 	v.sharedWatch = &sharedWatch{hub: hub, key: "/", items: map[string]*known{}, views: map[string]*view{}}
 	return v

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -59,14 +60,14 @@ func itemAt(key string, kvs []*mvccpb.KeyValue) driver.Item {
 	if len(kvs) == 0 {
 		return driver.Item{Key: key, Gone: true}
 	}
-	return itemOf(kvs[0])
+	return itemOf(key, kvs[0])
 }
 
 // itemOf takes an item's version from all numbers of its key. The revisions alone do not identify what stands there,
 // when etcd has lost its data.
-func itemOf(kv *mvccpb.KeyValue) driver.Item {
+func itemOf(key string, kv *mvccpb.KeyValue) driver.Item {
 	return driver.Item{
-		Key:     string(kv.Key),
+		Key:     key,
 		Value:   kv.Value,
 		Version: driver.Version{kv.ModRevision, kv.CreateRevision, kv.Version, kv.Lease},
 	}
@@ -88,10 +89,26 @@ func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, erro
 
 func wholeOf(response *clientv3.GetResponse) driver.Changes {
 	items := make([]driver.Item, len(response.Kvs))
+	keys := keysOf(response.Kvs)
 	for i, kv := range response.Kvs {
-		items[i] = itemOf(kv)
+		items[i] = itemOf(keys[:len(kv.Key)], kv)
+		keys = keys[len(kv.Key):]
 	}
 	return driver.Changes{Items: items, Whole: true, Revision: revision(response.Header.Revision)}
+}
+
+// keysOf gives all keys, one behind the other: many small strings would cost as much as reading the records.
+func keysOf(kvs []*mvccpb.KeyValue) string {
+	length := 0
+	for _, kv := range kvs {
+		length += len(kv.Key)
+	}
+	var keys strings.Builder
+	keys.Grow(length)
+	for _, kv := range kvs {
+		keys.Write(kv.Key)
+	}
+	return keys.String()
 }
 
 // revision is etcd's count of changes as a snapshot shows it.

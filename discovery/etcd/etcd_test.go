@@ -15,8 +15,6 @@ import (
 	"github.com/envharness/envharness/internal/testservers"
 )
 
-func TestMain(m *testing.M) { testservers.Main(m) }
-
 // The newest etcd, partitioned by its network when this process may make one.
 func TestConformanceEmbedded(t *testing.T) {
 	namespace := testservers.NewNamespace(t)

@@ -103,7 +103,7 @@ func (s *source) Next(ctx context.Context) (driver.Changes, error) {
 func (s *source) take(c *driver.Changes, response clientv3.WatchResponse, ok bool) {
 	s.broken = s.judge(response, ok)
 	for _, event := range response.Events {
-		item := itemOf(event.Kv)
+		item := itemOf(string(event.Kv.Key), event.Kv)
 		item.Gone = event.Type == clientv3.EventTypeDelete
 		c.Items = append(c.Items, item)
 		c.Revision = revision(event.Kv.ModRevision)

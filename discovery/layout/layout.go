@@ -109,15 +109,28 @@ func Decode(l Layout, log *slog.Logger, records []Record) []discovery.Instance {
 }
 
 // DecodeOne is Decode for one record.
-func DecodeOne(l Layout, log *slog.Logger, record Record) (discovery.Instance, bool) {
-	in, err := l.Decode(record.Key, record.Value)
+func DecodeOne(l Layout, log *slog.Logger, record Record) (in discovery.Instance, ok bool) {
+	ok = DecodeInto(&in, l, log, record)
+	return in, ok
+}
+
+// DecodeInto is DecodeOne for where the instance is to be, which is the zero Instance before: copying each of thousands
+// takes a good part of the time.
+func DecodeInto(in *discovery.Instance, l Layout, log *slog.Logger, record Record) (ok bool) {
+	var err error
+	if direct, can := l.(native); can {
+		err = direct.decodeInto(in, record.Key, record.Value)
+	} else {
+		*in, err = l.Decode(record.Key, record.Value)
+	}
 	if err == nil {
-		return in, true
+		return true
 	}
 	if !errors.Is(err, ErrForeign) {
 		log.Warn("skipping a malformed record", "key", shortened(record.Key), "error", shortened(err.Error()))
 	}
-	return discovery.Instance{}, false
+	*in = discovery.Instance{}
+	return false
 }
 
 // Services gives the names of the services that have records of instances, sorted.

@@ -441,6 +441,9 @@ var lenient = []struct {
 	{"containerpilot", "/containerpilot/s/s-h/service", `{"id":"other","name":"other","address":"a","port":"8000"}`, "a", discovery.Port{Number: 8000, Protocol: "tcp"}},
 	{"lighthouse", "/lighthouse/s/h:80", `{"host": "h", "ip": "10.0.1.8", "metadata": "{\"a\": 1, \"b\": \"c\"}", "peer": "{\"ip\": \"10.0.1.8\", \"name\": \"h\", \"port\": 1024}", "port": 80}`, "10.0.1.8", discovery.Port{Number: 80, Protocol: "tcp"}},
 	{"lighthouse", "/lighthouse/s/h:80", `{"host": "h", "ip": "10.0.1.8", "metadata": "{}", "port": "6379"}`, "10.0.1.8", discovery.Port{Number: 6379, Protocol: "tcp"}},
+	{"native", "/envharness/services/s/i", `{"host":"h","ports":{"http":{"number":80.0}}}`, "h", discovery.Port{Number: 80, Protocol: "tcp"}},
+	{"native", "/envharness/services/s/i", `{"host":"h","ports":{"http":8e1}}`, "h", discovery.Port{Number: 80, Protocol: "tcp"}},
+	{"native", "/envharness/services/s/i", `{"host":"h","ports":{"http":1e400}}`, "h", discovery.Port{Number: 1<<31 - 1, Protocol: "tcp"}},
 	{"lighthouse", "/lighthouse/s/h:80", `{"host": "h", "port": 99999, "peer": null, "new": {}}`, "h", discovery.Port{Number: 99999, Protocol: "tcp"}},
 	{"containerpilot", "/containerpilot/s/s-h/service", `{"address":"a","port":0,"tags":[]}`, "a", discovery.Port{Number: 0, Protocol: "tcp"}},
 }

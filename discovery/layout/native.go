@@ -50,21 +50,27 @@ func (n native) Encode(in discovery.Instance) ([]Record, error) {
 }
 
 func (n native) Decode(key string, value []byte) (in discovery.Instance, err error) {
+	err = n.decodeInto(&in, key, value)
+	return in, err
+}
+
+// decodeInto is Decode for where the instance is to be, which is the zero Instance before.
+func (n native) decodeInto(in *discovery.Instance, key string, value []byte) error {
 	rest, below := strings.CutPrefix(key, n.ServicesPrefix())
 	first, second, deeper := strings.Cut(rest, "/")
 	if !below || !deeper || strings.Contains(second, "/") {
-		return in, discovery.Invalidf("not SERVICE/ID")
+		return discovery.Invalidf("not SERVICE/ID")
 	}
 	service, err := n.unescape(first)
 	if err != nil {
-		return in, err
+		return err
 	}
 	id, err := n.unescape(second)
 	if err != nil {
-		return in, err
+		return err
 	}
-	if in, err = n.records.Read(service, id, value); err != nil {
-		return in, discovery.Invalidf("%w", err)
+	if err := n.records.ReadInto(in, service, id, value); err != nil {
+		return discovery.Invalidf("%w", err)
 	}
-	return in, nil
+	return nil
 }

@@ -27,8 +27,6 @@ import (
 // patience bounds what a busy machine may take.
 const patience = time.Minute
 
-func TestMain(m *testing.M) { testservers.Main(m) }
-
 // onEachEngine runs a test on every engine, each with a server of its own. The engine in memory is the first, in
 // virtual time: a director that is broken there fails at once, and no server is started for it.
 func onEachEngine(t *testing.T, test func(t *testing.T, registry discovery.Registry)) {

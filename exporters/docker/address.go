@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/moby/moby/api/types/network"
+
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // Why a service has no address.
@@ -110,12 +112,13 @@ func parseAddresses(text string) (addresses, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		ip, err := netip.ParseAddr(strings.Trim(strings.TrimSpace(part), "[]"))
 		if err != nil || ip.IsUnspecified() {
-			return addresses{}, fmt.Errorf("--host-ip %q is no address as 10.0.0.5 or 2001:db8::5", text)
+			return addresses{}, failure.Misuse("write the address that others reach this machine at", "--host-ip %q is no address as 10.0.0.5 or 2001:db8::5", text)
 		}
 		found = append(found, ip.Unmap())
 	}
 	if len(found) > 2 || len(found) == 2 && found[0].Is4() == found[1].Is4() {
-		return addresses{}, fmt.Errorf("--host-ip %q has more than one address of an IP version", text)
+		return addresses{}, failure.Misuse("write one address, or one of each IP version: 10.0.0.5,2001:db8::5",
+			"--host-ip %q has more than one address of an IP version", text)
 	}
 	return addresses{}.renewed(found), nil
 }

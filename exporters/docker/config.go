@@ -13,9 +13,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+
+	"github.com/moby/moby/client"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // DefaultVariable is where containers declare services.
@@ -55,6 +59,29 @@ type Config struct {
 	findAddresses                               func() ([]netip.Addr, error)
 }
 
+// Check tells what is wrong with a configuration, by errors with hints. It asks neither the engine nor the registry.
+func (c Config) Check() error {
+	if _, err := newHost(c); err != nil {
+		return err
+	}
+	if c.HostIP != "" {
+		if _, err := parseAddresses(c.HostIP); err != nil {
+			return err
+		}
+	}
+	if c.DockerURL != "" {
+		if _, err := client.ParseHostURL(c.DockerURL); err != nil {
+			return badEngineURL(c.DockerURL, err)
+		}
+	}
+	registry, err := withPrefix(cmp.Or(c.RegistryURL, "etcd://localhost"), c.Prefix)
+	if err != nil {
+		return err
+	}
+	_, _, err = engines.All.Find(registry)
+	return err
+}
+
 func newHost(config Config) (h host, err error) {
 	h = host{
 		id:          config.HostID,
@@ -69,7 +96,11 @@ func newHost(config Config) (h host, err error) {
 		return h, err
 	}
 	if !slices.Contains([]string{"", HealthState, HealthIgnore}, config.DockerHealth) {
-		return h, fmt.Errorf("--docker-health %q is neither %s nor %s", config.DockerHealth, HealthState, HealthIgnore)
+		return h, failure.Misuse("write state, to let a HEALTHCHECK be the state, or ignore", "--docker-health %q is neither %s nor %s",
+			config.DockerHealth, HealthState, HealthIgnore)
+	}
+	if strings.ContainsFunc(h.variable, notOfVariable) {
+		return h, failure.Misuse("name the variable of containers alone, as "+DefaultVariable, "--variable %q is no name of a variable", h.variable)
 	}
 	if h.id == "" {
 		if h.id, err = os.Hostname(); err != nil {
@@ -84,16 +115,19 @@ func newHost(config Config) (h host, err error) {
 	}
 	for option, name := range map[string]string{"--host-id": h.id, "--realm": h.realm} {
 		if err := validName(name); err != nil {
-			return h, fmt.Errorf("%s %q: %w", option, name, err)
+			return h, failure.Misuse("write a name as node-1", "%s %q: %v", option, name, err)
 		}
 	}
 	for _, glob := range h.allow {
 		if _, err := path.Match(glob, ""); err != nil {
-			return h, fmt.Errorf("--docker-allow %q is no glob as web-*: %w", glob, err)
+			return h, failure.Misuse("write a glob as web-*", "--docker-allow %q is no glob as web-*: %v", glob, err)
 		}
 	}
 	return h, nil
 }
+
+// notOfVariable finds what no variable's name has.
+func notOfVariable(r rune) bool { return r == '=' || unicode.IsSpace(r) || unicode.IsControl(r) }
 
 // resolvable tells that DNS answers with what the registry holds, so that IDs are labels of DNS, which have no colon.
 func resolvable(registry string) bool {
@@ -142,7 +176,7 @@ func withPrefix(registry, prefix string) (string, error) {
 		own, query = tail[:i], tail[i:]
 	}
 	if own = strings.Trim(own, "/"); own != "" && own != prefix {
-		return "", fmt.Errorf("--prefix %q, and the registry's URL has the prefix %q; give one of them", prefix, own)
+		return "", failure.Misuse("leave one of them out", "--prefix %q, and the registry's URL has the prefix %q; give one of them", prefix, own)
 	}
 	return scheme + "://" + hosts + "/" + prefix + query, nil
 }

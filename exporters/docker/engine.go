@@ -17,6 +17,8 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // answerTimeout bounds what is asked of an engine that may be busy with hundreds of containers.
@@ -64,11 +66,17 @@ func openEngine(url string) (engine, error) {
 	url = withoutUser(cmp.Or(url, os.Getenv(client.EnvOverrideHost), client.DefaultDockerHost))
 	asked, err := openClient(url, new(budget))
 	if err != nil {
-		return engine{}, fmt.Errorf("cannot use the Docker engine at %q: %w", url, err)
+		return engine{}, badEngineURL(url, err)
 	}
 	e := engine{asked: asked, eventBudget: new(budget)}
 	e.events, err = openClient(url, e.eventBudget)
 	return e, err
+}
+
+// badEngineURL is about a URL that names no engine.
+func badEngineURL(url string, err error) error {
+	return failure.Misuse("write the URL as unix:///var/run/docker.sock or tcp://HOST:2376: --docker-url, or DOCKER_HOST",
+		"cannot use the Docker engine at %q: %v", withoutUser(url), err)
 }
 
 func openClient(url string, b *budget) (*client.Client, error) {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // What of a container is announced.
@@ -29,7 +31,8 @@ func parseInner(text string) (inner, error) {
 	case mode == AddressContainer && named == (network != ""):
 		return inner{true, network}, nil
 	}
-	return inner{}, fmt.Errorf("--docker-address %q is neither %s nor %s nor %[3]s:NETWORK", text, AddressHost, AddressContainer)
+	return inner{}, failure.Misuse("write host, container or container:NETWORK, as container:backend",
+		"--docker-address %q is neither %s nor %s nor %[3]s:NETWORK", text, AddressHost, AddressContainer)
 }
 
 // address gives the container's own address. Of several networks the first by name that it has an address in is taken;

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	testservers.Main(m)
+	os.Exit(m.Run())
 }
 
 // process is what an exporter in a process of its own is told.

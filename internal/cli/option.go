@@ -19,6 +19,9 @@ type Option struct {
 	Usage    string // what it does, in a few words
 	Topic    string // the group that help shows it in, or empty
 
+	// Words are all that the option can be, where that is a list: another word is refused. Target is a *string.
+	Words []string
+
 	// Target is the field that the option sets: *bool, *int, *string, *[]string, which makes it repeatable, or
 	// *time.Duration; **int or **string where not given is something of its own. What the field holds before is the
 	// default.
@@ -44,7 +47,7 @@ func (o Option) flag() urfave.Flag {
 	case *string, **string:
 		return &urfave.StringFlag{Name: o.Name, Aliases: aliases}
 	case *[]string:
-		return &urfave.StringSliceFlag{Name: o.Name, Aliases: aliases}
+		return &urfave.StringSliceFlag{Name: o.Name, Aliases: aliases, KeepSpace: true}
 	case *time.Duration:
 		return &urfave.DurationFlag{Name: o.Name, Aliases: aliases}
 	}
@@ -125,6 +128,24 @@ func (o Option) wanted() string {
 		return "true or false"
 	}
 	return "another one"
+}
+
+// refuses tells whether the option holds a word that it cannot be.
+func (o Option) refuses() (word string, is bool) {
+	held, isText := o.Target.(*string)
+	if !isText || len(o.Words) == 0 || slices.Contains(o.Words, *held) {
+		return "", false
+	}
+	return *held, true
+}
+
+// either is a list of words as one says it: a, b or c.
+func either(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // shortest is a duration without the units that are zero: 24h, not 24h0m0s.

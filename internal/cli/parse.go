@@ -9,6 +9,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/envharness/envharness/internal/buildinfo"
+	"github.com/envharness/envharness/internal/failure"
 )
 
 // run parses the options of a command and runs it.
@@ -18,7 +19,7 @@ func (p *Program) run(c Command, args []string) error {
 		args = optionsFirst(table, args)
 	}
 	given := mentioned(table, args, p.variable)
-	call := &Call{Command: c, program: p.Name, set: map[string]bool{}}
+	call := &Call{Command: c, program: p.Name, prefix: p.Prefix, set: map[string]bool{}}
 	app := p.app(c, table, given, func(parsed *urfave.Context) error {
 		call.Args = parsed.Args().Slice()
 		for _, o := range given {
@@ -73,8 +74,25 @@ func (c *Call) check(table []Option, program string) error {
 		if d, is := o.Target.(*time.Duration); is && *d < 0 {
 			return c.Misuse("%s cannot be negative", o.dashed())
 		}
+		if word, is := o.refuses(); is {
+			return c.notAmong(o, word)
+		}
 	}
 	return nil
+}
+
+// notAmong is about a word that is none of those that an option can be.
+func (c *Call) notAmong(o Option, word string) error {
+	err := failure.Misuse("it is "+either(o.Words)+"; usage: "+c.Command.Usage(c.program), "invalid value for %s: %q", c.given(o), word)
+	return suggest(err, Nearest(word, o.Words))
+}
+
+// given is what has set an option, for people: itself, or its variable.
+func (c *Call) given(o Option) string {
+	if c.Said(o.Name) {
+		return o.dashed()
+	}
+	return Variable(c.prefix, o.Name)
 }
 
 // app makes what parses. It leaves help, exit and printing of errors to its caller, and does not split repeatable

@@ -10,7 +10,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -68,6 +67,7 @@ type Call struct {
 	Log     *slog.Logger
 
 	program string
+	prefix  string          // of the variables of options
 	set     map[string]bool // options that were given a value; true: on the command line
 }
 
@@ -85,19 +85,16 @@ func (c *Call) Misuse(format string, args ...any) error {
 	return Misuse(c.Command.Usage(c.program), format, args...)
 }
 
-// kindUsage is the kind of failures of people at the command line.
-const kindUsage = "usage"
-
 // Misuse is a command line that cannot be meant. The usage is the right form, in one line.
 func Misuse(usage, format string, args ...any) error {
-	return &failure.Error{Problem: fmt.Sprintf(format, args...), Next: "usage: " + usage, Kind: kindUsage}
+	return failure.Misuse("usage: "+usage, format, args...)
 }
 
 // IsMisuse tells whether an error is that of a command line that cannot be meant.
 func IsMisuse(err error) bool {
 	return failure.Find(err, func(one error) bool {
 		f, ok := one.(*failure.Error)
-		return ok && f.Kind == kindUsage
+		return ok && f.Kind == failure.KindUsage
 	})
 }
 

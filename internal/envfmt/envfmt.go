@@ -126,9 +126,23 @@ func encodeEach(f Format, vars []Variable, encode func(Variable) (string, error)
 		out.WriteString(line)
 	}
 	if refused != nil {
+		refused.ErrorFormat = oneLine
 		return nil, refused
 	}
 	return out.Bytes(), nil
+}
+
+// oneLine names some of many errors.
+func oneLine(all []error) string {
+	const most = 5
+	var words []string
+	for _, err := range all[:min(most, len(all))] {
+		words = append(words, err.Error())
+	}
+	if len(all) > most {
+		words = append(words, fmt.Sprintf("and %d more", len(all)-most))
+	}
+	return strings.Join(words, "; ")
 }
 
 func encodeSh(v Variable) (string, error) {

@@ -2,6 +2,7 @@
 package failure
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/envharness/envharness/internal/text"
@@ -15,6 +16,14 @@ type Error struct {
 	Code    int    // the exit code that goes with it, 0 for the program's usual one
 	Kind    string // a word by which the program groups its failures, or empty
 	Err     error  // the cause for errors.Is, or nil; its text is already part of Problem
+}
+
+// KindUsage is the Kind of what the command line, or who configures the program otherwise, cannot mean.
+const KindUsage = "usage"
+
+// Misuse is a failure of that kind, with what to write instead.
+func Misuse(next, format string, args ...any) *Error {
+	return &Error{Problem: fmt.Sprintf(format, args...), Next: next, Kind: KindUsage}
 }
 
 func (e *Error) Error() string {

@@ -98,7 +98,7 @@ func TestWriteGivesAway(t *testing.T) {
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	status := info.Sys().(*syscall.Stat_t)
-	require.Equal(t, [3]uint32{12, 34, 0o400}, [3]uint32{status.Uid, status.Gid, status.Mode & 0o7777})
+	require.Equal(t, [3]uint32{12, 34, 0o400}, [3]uint32{status.Uid, status.Gid, uint32(status.Mode) & 0o7777})
 }
 
 // tree is a directory with a target and links to it: link leads to the file, way to its directory.

@@ -2,21 +2,14 @@ package testservers
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
-
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/storage/wal"
-	"golang.org/x/crypto/bcrypt"
 )
 
 // The short times of a test cluster, in milliseconds.
@@ -25,8 +18,10 @@ const (
 	election  = 500
 )
 
-// embeddedVariable tells a test binary that it is an etcd, and which.
-const embeddedVariable = "ENVHARNESS_TEST_EMBEDDED_ETCD"
+// embeddedEtcd builds the server of EmbeddedEtcd, once in a process.
+var embeddedEtcd = sync.OnceValues(func() (string, error) {
+	return build("embeddedetcd", "internal/testservers/embeddedetcd")
+})
 
 // Etcd is one etcd server.
 type Etcd struct {
@@ -38,37 +33,19 @@ type Etcd struct {
 // Wipe kills the server and starts it again with no data.
 func (e *Etcd) Wipe(t testing.TB) { t.Helper(); e.wiped(t, e.data) }
 
-// Main runs the tests, or this test binary as the etcd that EmbeddedEtcd starts: so it can be killed and
-// stopped as any process. A package that uses EmbeddedEtcd calls it from TestMain.
-func Main(m interface{ Run() int }) {
-	if text := os.Getenv(embeddedVariable); text != "" {
-		if err := serveEtcd(text); err != nil {
-			fmt.Fprintln(os.Stderr, "error:", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// embedded is what an embedded etcd is told.
-type embedded struct {
-	Directory, Listen, Peer string
-	TLS                     *Certificates // for its clients, who then need one too
-}
-
 // EmbeddedEtcd starts the etcd that this module embeds, in a process of its own, with short times.
 func EmbeddedEtcd(t testing.TB) *Etcd {
 	t.Helper()
 	address := FreeAddress(t)
-	return startEmbedded(t, embedded{Listen: address}, nil, address)
+	return startEmbedded(t, nil, address, healthy(address), "-listen", address)
 }
 
 // EmbeddedEtcdTLS is EmbeddedEtcd with TLS, for clients with a certificate of the same authority.
 func EmbeddedEtcdTLS(t testing.TB, certificates Certificates) *Etcd {
 	t.Helper()
 	address := FreeAddress(t)
-	return startEmbedded(t, embedded{Listen: address, TLS: &certificates}, nil, address)
+	return startEmbedded(t, nil, address, listening(address), "-listen", address,
+		"-cert", certificates.ServerCert, "-key", certificates.ServerKey, "-ca", certificates.CA)
 }
 
 // EmbeddedEtcdIn is EmbeddedEtcd within a namespace. Its Address is the near one; the far one has the same
@@ -76,62 +53,27 @@ func EmbeddedEtcdTLS(t testing.TB, certificates Certificates) *Etcd {
 func EmbeddedEtcdIn(t testing.TB, namespace *Namespace) *Etcd {
 	t.Helper()
 	const port = "2379"
-	return startEmbedded(t, embedded{Listen: "0.0.0.0:" + port}, namespace, net.JoinHostPort(namespace.Near, port))
+	address := net.JoinHostPort(namespace.Near, port)
+	return startEmbedded(t, namespace, address, healthy(address), "-listen", "0.0.0.0:"+port)
 }
 
-func startEmbedded(t testing.TB, e embedded, namespace *Namespace, address string) *Etcd {
+func startEmbedded(t testing.TB, namespace *Namespace, address string, ready func() error, arguments ...string) *Etcd {
 	t.Helper()
-	self, err := os.Executable()
+	Slow(t, "embedded etcd")
+	binary, err := embeddedEtcd()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("cannot build the embedded etcd: %v", err)
 	}
-	e.Directory, e.Peer = filepath.Join(t.TempDir(), "data"), FreeAddress(t)
-	text, err := json.Marshal(e)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := filepath.Join(t.TempDir(), "data")
+	all := append([]string{"-data", data, "-peer", FreeAddress(t)}, arguments...)
 	command := func() *exec.Cmd {
-		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), embeddedVariable+"="+string(text))
+		cmd := exec.Command(binary, all...)
 		if namespace != nil {
 			cmd = namespace.Command(cmd)
 		}
 		return cmd
 	}
-	ready := healthy(address)
-	if e.TLS != nil {
-		ready = listening(address)
-	}
-	return &Etcd{StartProcess(t, "embedded etcd", command, ready), address, e.Directory}
-}
-
-// serveEtcd is the life of such a process; it ends by a signal.
-func serveEtcd(text string) error {
-	var e embedded
-	if err := json.Unmarshal([]byte(text), &e); err != nil {
-		return err
-	}
-	wal.SegmentSizeBytes = 1 << 20 // not 64 MB for each test
-	config := embed.NewConfig()
-	config.Dir = e.Directory
-	config.TickMs, config.ElectionMs = heartbeat, election
-	config.LogLevel = "error"
-	config.BcryptCost = uint(bcrypt.MinCost) // a log-in costs seconds under the race detector
-	client, peer := url.URL{Scheme: "http", Host: e.Listen}, url.URL{Scheme: "http", Host: e.Peer}
-	if e.TLS != nil {
-		client.Scheme = "https"
-		config.ClientTLSInfo = transport.TLSInfo{
-			CertFile: e.TLS.ServerCert, KeyFile: e.TLS.ServerKey, TrustedCAFile: e.TLS.CA, ClientCertAuth: true,
-		}
-	}
-	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	server, err := embed.StartEtcd(config)
-	if err != nil {
-		return err
-	}
-	return <-server.Err()
+	return &Etcd{StartProcess(t, "embedded etcd", command, ready), address, data}
 }
 
 // DebianEtcd starts the etcd of Debian's package etcd-server, which is 3.4, with further arguments such

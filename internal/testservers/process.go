@@ -71,7 +71,6 @@ func StartProcess(t testing.TB, name string, command func() *exec.Cmd, ready fun
 		t.Fatal(err)
 	}
 	p := &Process{name: name, command: command, ready: ready, output: output}
-	p.Start(t)
 	t.Cleanup(func() {
 		p.end()
 		if t.Failed() {
@@ -79,6 +78,7 @@ func StartProcess(t testing.TB, name string, command func() *exec.Cmd, ready fun
 		}
 		output.Close()
 	})
+	p.Start(t)
 	return p
 }
 
@@ -98,16 +98,23 @@ func (p *Process) Start(t testing.TB) {
 		t.Fatalf("cannot start %s: %v", p.name, err)
 	}
 	p.cmd = cmd
-	deadline := time.Now().Add(patience)
-	for {
-		err := p.ready()
-		if err == nil {
+	p.await(t, cmd, p.ready)
+}
+
+// await waits until ready gives no error. The test fails when the server ends before.
+func (p *Process) await(t testing.TB, cmd *exec.Cmd, ready func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		over := ended(cmd.Process.Pid) // asked first: nobody else's answer counts
+		err := ready()
+		switch {
+		case over:
+			t.Fatalf("%s ended before it was ready: %v", p.name, cmd.Wait())
+		case err == nil:
 			return
+		case time.Now().After(deadline):
+			t.Fatalf("%s is not ready after %s: %v", p.name, patience, err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready after %s: %v\n%s", p.name, patience, err, p.tail())
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

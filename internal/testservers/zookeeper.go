@@ -113,13 +113,9 @@ log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
 // Await waits until the server serves clients.
 func (z *ZooKeeper) Await(t testing.TB) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for err := servesZooKeeper(z.Address)(); err != nil; err = servesZooKeeper(z.Address)() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready after %s: %v\n%s", z.name, patience, err, z.tail())
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	z.lock.Lock()
+	defer z.lock.Unlock()
+	z.await(t, z.cmd, servesZooKeeper(z.Address))
 }
 
 // Leads reports whether the server is its ensemble's leader.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync/atomic"
 )
 
 // Client is who is at the other end of a connection. It is the same pointer for all requests of one connection.
@@ -20,7 +21,7 @@ type Client struct {
 // loopbackPeer is all of 127.0.0.0/8 and ::1: one machine has 16 million addresses there.
 const loopbackPeer = "loopback"
 
-type clientKey struct{}
+type connKey struct{}
 
 // inProcess is the client of requests that came by no connection: from a test, or a program that has the server
 // as its handler.
@@ -32,15 +33,15 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 		c = secure.NetConn()
 	}
 	if own, ok := c.(*conn); ok {
-		return context.WithValue(ctx, clientKey{}, own.client)
+		return context.WithValue(ctx, connKey{}, own)
 	}
 	return ctx
 }
 
 // ClientOf is whom a request's context is from.
 func ClientOf(ctx context.Context) *Client {
-	if client, ok := ctx.Value(clientKey{}).(*Client); ok {
-		return client
+	if own, ok := ctx.Value(connKey{}).(*conn); ok {
+		return own.client
 	}
 	return inProcess
 }
@@ -50,6 +51,7 @@ type conn struct {
 	net.Conn
 	client *Client
 	leave  func()
+	heard  atomic.Bool // a request reached the handler
 }
 
 func (c *conn) Close() error {

@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -106,6 +107,44 @@ func open(address string) (net.Listener, error) {
 	return openUnix(path)
 }
 
+// Check tells what is wrong with addresses as HOST:PORT or unix:PATH, and with names of bridges. It opens nothing.
+func Check(addresses, bridges []string) error {
+	for _, address := range addresses {
+		if err := checkAddress(address); err != nil {
+			return failure.Misuse("write HOST:PORT, as 127.0.0.1:7171, or unix:PATH", "cannot listen at %q: %v", address, err)
+		}
+	}
+	for _, name := range bridges {
+		if !isInterface(name) {
+			return failure.Misuse("see the names by: ip -brief link", "--bridge %q is no name of a network interface", name)
+		}
+	}
+	return nil
+}
+
+func checkAddress(address string) error {
+	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+		if path == "" {
+			return errors.New("the path is missing")
+		}
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("there is no port, or no colon before it")
+	}
+	if _, err := net.LookupPort("tcp", port); port == "" || err != nil {
+		return fmt.Errorf("%q is no port", port)
+	}
+	return nil
+}
+
+// isInterface tells what the kernel takes for the name of an interface, dev_valid_name in net/core/dev.c.
+func isInterface(name string) bool {
+	return name != "" && len(name) < unix.IFNAMSIZ && name != "." && name != ".." &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) })
+}
+
 func openError(address string, err error) error {
 	e := &failure.Error{Problem: fmt.Sprintf("cannot listen at %s: %v", address, err), Err: err}
 	switch {
@@ -136,15 +175,15 @@ func (o Options) allow(l *listener) error {
 	if l.local || o.Insecure || o.Auth && secure {
 		return nil
 	}
-	missing := "--auth and a certificate (--cert, --key)"
+	missing := "neither --auth nor a certificate (--cert, --key)"
 	switch {
 	case o.Auth:
-		missing = "a certificate (--cert, --key)"
+		missing = "no certificate (--cert, --key)"
 	case secure:
-		missing = "--auth"
+		missing = "no --auth"
 	}
 	return &failure.Error{
-		Problem: fmt.Sprintf("%s is reached from other machines and has no %s", l.name, missing),
+		Problem: fmt.Sprintf("%s is reached from other machines and has %s", l.name, missing),
 		Next:    "add it, or say --insecure if everyone who reaches that address may read and write; for this machine's containers say --containers instead",
 	}
 }
@@ -176,10 +215,11 @@ func (l *Listeners) Addresses() []string {
 func (l *Listeners) Connections() int { return l.connections.count() }
 
 // Serve lets server answer at all listeners, and returns. A fixed one that breaks is told to fail. The server's
-// ConnContext must be this package's.
+// ConnContext must be this package's. Its Handler is wrapped.
 func (l *Listeners) Serve(server *http.Server, fail func(error)) {
 	ctx, end := context.WithCancel(context.Background())
 	l.end = end
+	server.Handler = hearing(server.Handler)
 	for _, fixed := range l.fixed {
 		l.wait.Go(func() {
 			if err := server.Serve(fixed.withTLS()); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
@@ -244,7 +284,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		if l.connections.enter(client.Peer) {
-			return &conn{inner, client, sync.OnceFunc(func() { l.connections.leave(client.Peer) })}, nil
+			return &conn{Conn: inner, client: client, leave: sync.OnceFunc(func() { l.connections.leave(client.Peer) })}, nil
 		}
 		inner.Close()
 	}

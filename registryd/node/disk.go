@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,10 +15,20 @@ import (
 const ReserveBytes = 3 * walSegmentBytes
 
 // disk is the one that a directory is on.
-type disk struct{ directory string }
+type disk struct {
+	directory string
+
+	lock    sync.Mutex
+	asked   time.Time // when full last asked the kernel
+	wasFull bool
+}
+
+// askedFor is how long an answer of the kernel's is taken for that of now: asking with each write costs a twentieth
+// of it, and no disk takes ReserveBytes within.
+const askedFor = 5 * time.Millisecond
 
 // free is how many bytes can be written; 0 also when it cannot be told.
-func (d disk) free() uint64 {
+func (d *disk) free() uint64 {
 	var stat unix.Statfs_t
 	if unix.Statfs(d.directory, &stat) != nil {
 		return 0
@@ -24,7 +36,14 @@ func (d disk) free() uint64 {
 	return stat.Bavail * uint64(stat.Bsize)
 }
 
-func (d disk) full() bool { return d.free() < ReserveBytes }
+func (d *disk) full() bool {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	if now := time.Now(); now.Sub(d.asked) > askedFor {
+		d.asked, d.wasFull = now, d.free() < ReserveBytes
+	}
+	return d.wasFull
+}
 
 var errLocked = errors.New("it is in use")
 

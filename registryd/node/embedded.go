@@ -70,7 +70,7 @@ func OpenEmbedded(ctx context.Context, directory string, log *slog.Logger) (_ No
 		return nil, dataError(directory, err)
 	}
 	e := &embedded{
-		disk: disk{directory}, fatal: make(chan error, 1), ended: make(chan error, 1), ranges: make(chan struct{}, rangesAtOnce),
+		disk: disk{directory: directory}, fatal: make(chan error, 1), ended: make(chan error, 1), ranges: make(chan struct{}, rangesAtOnce),
 	}
 	defer func() {
 		if err != nil {

@@ -1,6 +1,10 @@
 package child
 
-import "syscall"
+import (
+	"sync"
+	"syscall"
+	"time"
+)
 
 // Process is one child, leader of a process group of its own.
 type Process struct {
@@ -15,6 +19,65 @@ type Process struct {
 	status     syscall.WaitStatus
 	reaped     chan struct{}             // closed when it is gone
 	exit       chan<- syscall.WaitStatus // of COMMAND under Init: reaped as soon as it exits, and sent here
+}
+
+// Cancel ends an execution whose outcome is not wanted any more, from another goroutine. A nil one never does.
+type Cancel struct {
+	mu      sync.Mutex
+	done    chan struct{}
+	process *Process // that runs, nil before
+}
+
+// NewCancel ends nothing yet.
+func NewCancel() *Cancel { return &Cancel{done: make(chan struct{})} }
+
+// Done is closed when the execution is to end.
+func (c *Cancel) Done() <-chan struct{} {
+	if c == nil {
+		return nil
+	}
+	return c.done
+}
+
+// Cancelled tells whether it is.
+func (c *Cancel) Cancelled() bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// End sends TERM to the group of what runs, and KILL when that took KillAfter.
+func (c *Cancel) End() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.Cancelled() {
+		close(c.done)
+		c.process.cancel()
+	}
+}
+
+// runs records what End is to end.
+func (c *Cancel) runs(p *Process) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.process = p
+	if c.Cancelled() {
+		p.cancel()
+	}
+}
+
+func (p *Process) cancel() {
+	if p == nil {
+		return
+	}
+	p.end()
+	time.AfterFunc(KillAfter, func() { p.Signal(syscall.SIGKILL) })
 }
 
 // kill sends sig to the process's group, and to the process itself where it has left that group: one may join the

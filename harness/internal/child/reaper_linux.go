@@ -15,7 +15,7 @@ const storm = 2 * time.Millisecond
 // Adopt makes the harness the parent of every orphan below it, as PID 1 is anyway, and begins to reap them.
 // When COMMAND has been stopped, stopped is called.
 //
-// A thread waits in waitid(2) for that, see resetIgnored for SIGCHLD.
+// A thread waits in waitid(2) for that, see sigaction.ResetInherited for SIGCHLD.
 func (ps *Children) Adopt(stopped func()) {
 	if os.Getpid() != 1 {
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -23,6 +23,7 @@ type Execution struct {
 	Export    bool      // stdout goes to stderr and the group outlives its leader; else stdout is captured
 	Expires   time.Time // when it is timed out; never when zero
 	MaxOutput int       // MaxOutput when 0
+	Cancel    *Cancel   // ends it earlier; may be nil
 	Meanwhile func()    // is called once while it runs; may be nil
 }
 
@@ -71,6 +72,7 @@ func (ps *Children) Run(x Execution) (Outcome, error) {
 		pipe.close()
 		return Outcome{}, err
 	}
+	x.Cancel.runs(p)
 	ps.preparePipe()
 	pipe.notify.Accept = p.sent
 	if x.Meanwhile != nil {

@@ -94,6 +94,9 @@ func (c *Conversation) Close() error { return c.file.Close() }
 // dial connects to a harness of this user or of root: anybody else's answers are worth nothing.
 func dial(socket string) (int, error) {
 	fd, err := connect(socket)
+	if errors.Is(err, unix.ECONNREFUSED) && !isSocket(socket) {
+		return -1, errors.New("it is no socket")
+	}
 	if err != nil {
 		return -1, err
 	}
@@ -102,6 +105,11 @@ func dial(socket string) (int, error) {
 		return -1, errors.New("the process that listens there is another user's")
 	}
 	return fd, nil
+}
+
+func isSocket(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&os.ModeSocket != 0
 }
 
 // connect connects to whoever listens.

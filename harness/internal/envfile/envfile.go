@@ -16,7 +16,10 @@ import (
 )
 
 // Variable is one line of an env-file, or one member of an object.
-type Variable struct{ Name, Value string }
+type Variable struct {
+	Name, Value string
+	Line        int // where its value ends, from 1; 0 of an object's
+}
 
 // Error is what cannot be read, and where. It never holds a value.
 type Error struct {
@@ -127,12 +130,13 @@ func (p *parser) statement() error {
 	if err != nil {
 		return err
 	}
+	v := Variable{Name: name, Value: value, Line: p.line}
 	if i, twice := p.known[name]; twice {
-		p.variables[i].Value = value
+		p.variables[i] = v
 		return nil
 	}
 	p.known[name] = len(p.variables)
-	p.variables = append(p.variables, Variable{name, value})
+	p.variables = append(p.variables, v)
 	return nil
 }
 

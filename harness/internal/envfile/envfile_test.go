@@ -191,7 +191,9 @@ func TestManyMembers(t *testing.T) {
 	require.Len(t, members, 10_001)
 	parsed, err := envfile.Parse([]byte(lines.String()), envfile.Source{})
 	require.NoError(t, err)
-	require.Equal(t, members[1:], parsed)
+	for i, v := range parsed {
+		require.Equal(t, envfile.Variable{Name: members[i+1].Name, Value: members[i+1].Value, Line: i + 1}, v)
+	}
 }
 
 // FuzzReadsWhatIsWritten: what MarshalDotenv writes, for godotenv, is read back.
@@ -206,7 +208,8 @@ func FuzzReadsWhatIsWritten(f *testing.F) {
 		}
 		got, err := envfile.Parse(text, envfile.Source{})
 		require.NoError(t, err, "%q", text)
-		require.Equal(t, []envfile.Variable{{Name: "A", Value: value}, {Name: "B", Value: "next"}}, got, "%q", text)
+		require.Len(t, got, 2, "%q", text)
+		require.Equal(t, []string{"A", value, "B", "next"}, []string{got[0].Name, got[0].Value, got[1].Name, got[1].Value}, "%q", text)
 	})
 }
 

@@ -20,20 +20,30 @@ import (
 	"github.com/envharness/envharness/internal/text"
 )
 
-// Exec says why execve(2) refused a file with err, which its bare error does not: "no such file or directory" means
+// File is a file that execve(2) was, or will be, asked to execute.
+type File struct {
+	Path        string
+	Entry       bool // it is of a directory of entries, or prepares COMMAND, so that the harness can run scripts by their interpreters
+	Interpreted bool // it does
+	Value       bool // its content could be a value instead
+}
+
+// Exec says why execve(2) refused the file with err, which its bare error does not: "no such file or directory" means
 // a missing interpreter more often than a missing file. hint is the next step, or empty.
-func Exec(path string, argv, env []string, err error) (problem, hint string) {
+func (f File) Exec(argv, env []string, err error) (problem, hint string) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return err.Error(), ""
 	}
 	switch errno {
 	case syscall.ENOENT:
-		return missing(path)
+		return f.missing()
 	case syscall.ENOEXEC:
-		return format(path)
+		return f.format()
 	case syscall.EACCES, syscall.EPERM:
-		return text.Reason(err), Access(path)
+		return text.Reason(err), f.Access()
+	case syscall.ELOOP:
+		return "its interpreters are scripts that lead to each other, or links that do", interpreterHint
 	case syscall.ETXTBSY:
 		return "it is still open for writing (waited " + child.BusyFor.String() + ")", "finish writing it, then rename it into place"
 	case syscall.E2BIG:
@@ -44,20 +54,59 @@ func Exec(path string, argv, env []string, err error) (problem, hint string) {
 	return text.Reason(err), ""
 }
 
-func missing(path string) (problem, hint string) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "no such file", ""
+const (
+	interpreterHint = "name a program after #!"
+	missingHint     = "install the interpreter in this image, or name another after #!"
+)
+
+// image is one of the files that the kernel opens to execute one.
+type image struct {
+	path  string
+	whose string // "its interpreter PATH: ", or nothing for the file itself
+	head  []byte
+}
+
+// images are the file and, where it is a script, its interpreter, which may be a script in its turn. The kernel
+// follows so many, and all but the last exist.
+func (f File) images() []image {
+	const followed = 5
+	var list []image
+	for path, whose := f.Path, ""; path != "" && len(list) <= followed; {
+		p := image{path, whose, readHead(path)}
+		list = append(list, p)
+		path = interpreterOf(p.head)
+		whose = "its interpreter " + text.Printable(path) + ": "
 	}
-	head := readHead(path)
-	if bytes.HasPrefix(head, []byte("\x7fELF")) {
-		return "its program loader " + text.Printable(loaderOf(path)) + " is not in this image", "it is linked against another C library: use a static build, or add that library"
+	return list
+}
+
+func (f File) missing() (problem, hint string) {
+	if !exists(f.Path) {
+		return "no such file", "is it spelled so, and in this image?"
 	}
-	if interpreter := interpreterOf(head); strings.HasSuffix(interpreter, "\r") {
-		return "its first line ends in CR LF, so the interpreter's name has a carriage return at its end", crlfHint(path)
-	} else if interpreter != "" {
-		return "its interpreter " + text.Printable(interpreter) + " does not exist", "install the interpreter in this image, or name another after #!"
+	images := f.images()
+	for i, p := range images {
+		if i > 0 && !exists(p.path) {
+			return missingInterpreter(images[i-1], p.path)
+		}
+	}
+	last := images[len(images)-1]
+	if bytes.HasPrefix(last.head, []byte("\x7fELF")) {
+		return last.whose + "its program loader " + text.Printable(loaderOf(last.path)) + " is not in this image", "it is linked against another C library: use a static build, or add that library"
 	}
 	return "no such file or directory", ""
+}
+
+func missingInterpreter(p image, interpreter string) (problem, hint string) {
+	if strings.HasSuffix(interpreter, "\r") {
+		return p.whose + "its first line ends in CR LF, so the interpreter's name has a carriage return at its end", crlfHint(p.path)
+	}
+	return p.whose + "its interpreter " + text.Printable(interpreter) + " does not exist", missingHint
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 }
 
 func crlfHint(path string) string {
@@ -79,11 +128,29 @@ func interpreterOf(head []byte) string {
 	return string(line)
 }
 
-func format(path string) (problem, hint string) {
-	head := readHead(path)
+func (f File) format() (problem, hint string) {
+	images := f.images()
+	p := images[0]
+	for _, next := range images[1:] {
+		if info, err := os.Stat(next.path); err != nil || !info.Mode().IsRegular() {
+			break // no such name: the line is longer than the kernel reads
+		}
+		p = next
+	}
+	problem, hint = f.formatOf(p.path, p.head)
+	return p.whose + problem, hint
+}
+
+func (f File) formatOf(path string, head []byte) (problem, hint string) {
+	value := func(hint, or string) string {
+		if f.Value && path == f.Path {
+			return hint + or
+		}
+		return hint
+	}
 	switch {
 	case len(head) == 0:
-		return "it is empty", "write a program into it, or chmod -x it to have its content as the value"
+		return "it is empty", value("write a program into it", ", or chmod -x it to have its content as the value")
 	case bytes.HasPrefix(head, []byte("\x7fELF")):
 		return "it is built for another machine (" + machineOf(head) + ", this is " + runtime.GOARCH + ")", "use a build for " + runtime.GOARCH
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
@@ -91,22 +158,40 @@ func format(path string) (problem, hint string) {
 	case bytes.HasPrefix(head, []byte("#!")):
 		return "its first line names no interpreter that can run", "begin it with #!/bin/sh"
 	}
-	return "it has no #! line and is no program", "begin it with #!/bin/sh, or chmod -x it to have its content as the value; on a mount where every file is executable, --executable content does that"
+	return "it has no #! line and is no program", value("begin it with #!/bin/sh", ", or chmod -x it to have its content as the value; on a mount where every file is executable, --executable content does that")
 }
 
-// Access is the next step for a file that has an execute bit and still may not be executed.
-func Access(path string) string {
-	if isNoexec(path) {
-		return "it lies on a file system that is mounted noexec: mount it without noexec, or copy it elsewhere"
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode()&0o111 == 0 {
-		return "chmod +x " + text.ShellQuote(path)
-	}
-	if interpreter := interpreterOf(readHead(path)); interpreter != "" && unix.Access(interpreter, unix.X_OK) != nil {
-		return "its interpreter " + text.Printable(interpreter) + " may not be executed: check its permissions"
+// Access is the next step for a file that may not be executed.
+func (f File) Access() string {
+	for i, p := range f.images() {
+		switch info, err := os.Stat(p.path); {
+		case i == 0 && f.Interpreted && len(interpreterOf(p.head)) > 0:
+		case isNoexec(p.path):
+			return f.noexecHint(p)
+		case i == 0 && err == nil && info.Mode()&0o111 == 0:
+			return "chmod +x " + text.ShellQuote(p.path)
+		case i > 0 && err == nil && info.IsDir():
+			return "its interpreter " + text.Printable(p.path) + " is a directory: " + interpreterHint
+		case i > 0 && unix.Access(p.path, unix.X_OK) != nil:
+			return "its interpreter " + text.Printable(p.path) + " may not be executed: check its permissions"
+		}
 	}
 	return "the user that runs it needs execute permission for it and search permission for every directory above"
 }
+
+// noexecHint is the next step for what lies on a file system that is mounted noexec: a script among entries needs no
+// more than its interpreter.
+func (f File) noexecHint(p image) string {
+	switch {
+	case p.path != f.Path:
+		return "its interpreter " + text.Printable(p.path) + " lies on a file system that is mounted noexec: name another after #!"
+	case f.Entry && interpreterOf(p.head) != "":
+		return onNoexec + "--executable content has scripts run by their interpreters"
+	}
+	return onNoexec + "mount it without noexec, or copy it elsewhere"
+}
+
+const onNoexec = "it lies on a file system that is mounted noexec: "
 
 // readHead is the beginning of a file: what execve(2) looks at. It is empty when it cannot be read.
 func readHead(path string) []byte {

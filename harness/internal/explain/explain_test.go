@@ -48,7 +48,7 @@ func TestExec(t *testing.T) {
 			path := program(t, c.content, 0o755)
 			_, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{})
 			require.Error(t, err)
-			problem, hint := Exec(path, []string{path}, nil, err)
+			problem, hint := File{Path: path, Value: true}.Exec([]string{path}, nil, err)
 			require.Contains(t, problem, c.problem)
 			require.Contains(t, hint, c.hint)
 		})
@@ -57,10 +57,10 @@ func TestExec(t *testing.T) {
 
 func TestExecOfNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gone")
-	problem, hint := Exec(path, nil, nil, syscall.ENOENT)
+	problem, hint := File{Path: path}.Exec(nil, nil, syscall.ENOENT)
 	require.Equal(t, "no such file", problem)
-	require.Empty(t, hint)
-	problem, _ = Exec(path, nil, nil, errors.New("another problem"))
+	require.Contains(t, hint, "spelled")
+	problem, _ = File{Path: path}.Exec(nil, nil, errors.New("another problem"))
 	require.Equal(t, "another problem", problem)
 }
 
@@ -69,7 +69,7 @@ func TestTooLargeNamesTheLargestAndNoValue(t *testing.T) {
 	for i, name := range []string{"A", "B", "C", "D", "E"} {
 		env = append(env, name+"="+strings.Repeat("canary", 1000*(i+1)))
 	}
-	problem, hint := Exec("/bin/true", []string{"true"}, env, syscall.E2BIG)
+	problem, hint := File{Path: "/bin/true"}.Exec([]string{"true"}, env, syscall.E2BIG)
 	require.Contains(t, problem, "the largest variables are E 29 KiB, D 23 KiB, C 17 KiB, B 11 KiB, A 5 KiB")
 	require.NotContains(t, problem, "SMALL")
 	require.NotContains(t, problem+hint, "canary")
@@ -77,7 +77,7 @@ func TestTooLargeNamesTheLargestAndNoValue(t *testing.T) {
 
 func TestAccessOfANonExecutableFile(t *testing.T) {
 	path := program(t, "#!/bin/sh\n", 0o644)
-	require.Equal(t, "chmod +x "+path, Access(path))
+	require.Equal(t, "chmod +x "+path, File{Path: path}.Access())
 }
 
 // TestProgram finds before a start what Exec explains after it.
@@ -103,10 +103,47 @@ func TestProgram(t *testing.T) {
 		"#!/bin/sh" + strings.Repeat(" ", 300): "",
 	} {
 		var problems []string
-		Program(program(t, content, 0o755), bin, func(problem, hint string) {
+		File{Path: program(t, content, 0o755), Entry: true, Value: true}.Check(bin, func(problem, hint string) {
 			require.NotEmpty(t, hint)
 			problems = append(problems, problem)
 		})
 		require.Equal(t, problem, strings.Join(problems, "; "), "%q", content)
+	}
+}
+
+// TestInterpreters follows scripts to the interpreter that is at fault.
+func TestInterpreters(t *testing.T) {
+	kernel := func(path string) error {
+		_, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{})
+		require.Error(t, err)
+		return err
+	}
+	script := func(interpreter string) string { return program(t, "#!"+interpreter+"\n", 0o755) }
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink("link", link))
+	missing, plain, text := script("/no/such/thing"), program(t, "#!/bin/sh\n", 0o644), program(t, "hello\n", 0o755)
+	loaderless, err := os.ReadFile("/bin/sh")
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		path, problem, hint string
+		check               bool // Check finds it, too
+	}{
+		"of the interpreter missing":   {script(missing), "its interpreter " + missing + ": its interpreter /no/such/thing does not exist", "install the interpreter", true},
+		"no execute bit":               {script(plain), "permission denied", "its interpreter " + plain + " may not be executed", true},
+		"a directory":                  {script("/etc"), "permission denied", "its interpreter /etc is a directory", true},
+		"no program":                   {script(text), "its interpreter " + text + ": it has no #! line", "begin it with #!/bin/sh", false},
+		"a link to itself":             {script(link), "its interpreters are scripts that lead to each other", "name a program", true},
+		"longer than the kernel reads": {script("/bin/" + strings.Repeat("./", 200) + "sh"), "its first line names no interpreter that can run", "begin it with #!/bin/sh", true},
+		"without its loader":           {script(program(t, strings.ReplaceAll(string(loaderless), "/ld-linux", "/no-linux"), 0o755)), "its program loader ", "static build", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			problem, hint := File{Path: c.path}.Exec(nil, nil, kernel(c.path))
+			require.Contains(t, problem, c.problem)
+			require.Contains(t, hint, c.hint)
+			require.NotContains(t, hint, "as the value")
+			var found []string
+			File{Path: c.path}.Check("", func(problem, _ string) { found = append(found, problem) })
+			require.Equal(t, c.check, len(found) > 0, "%v", found)
+		})
 	}
 }

@@ -2,8 +2,6 @@ package explain
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,39 +12,56 @@ import (
 	"github.com/envharness/envharness/internal/text"
 )
 
-// Program finds what execve(2) would refuse in a program and its interpreter, which env(1) looks for in search, and
+// Check finds what execve(2) would refuse in the file and its interpreter, which env(1) looks for in search, and
 // tells each problem with its hint. It runs nothing.
-func Program(path, search string, tell func(problem, hint string)) {
-	if unix.Access(path, unix.R_OK) != nil {
-		return // the user that runs it may read it: nothing is known
+func (f File) Check(search string, tell func(problem, hint string)) {
+	if unix.Access(f.Path, unix.R_OK) == nil { // else the user that runs it may read it: nothing is known
+		f.checkFormat(search, tell)
 	}
-	head := readHead(path)
-	interpreter := interpreterOf(head)
+	byInterpreter := f.Interpreted && interpreterOf(readHead(f.Path)) != ""
 	switch {
-	case strings.HasSuffix(strings.SplitN(string(head)+"\n", "\n", 2)[0], "\r") && bytes.HasPrefix(head, []byte("#!")):
-		tell("its first line ends in CR LF, so its interpreter is not found", crlfHint(path))
-	case interpreter != "":
-		checkInterpreter(interpreter, head, search, tell)
-	case bytes.HasPrefix(head, []byte("\x7fELF")) && machineOf(head) == runtime.GOARCH:
-	default:
-		problem, hint := format(path)
-		tell(problem, hint)
-	}
-	if isNoexec(path) {
-		tell("lies on a file system that is mounted noexec", Access(path))
+	case byInterpreter:
+	case isNoexec(f.Path):
+		tell("lies on a file system that is mounted noexec", strings.TrimPrefix(f.Access(), onNoexec))
+	case unix.Access(f.Path, unix.X_OK) != nil:
+		tell("may not be executed by the user that asks", f.Access())
 	}
 }
 
-// checkInterpreter looks for the program after #!, and for the one that env(1) is told to find.
-func checkInterpreter(interpreter string, head []byte, search string, tell func(problem, hint string)) {
+func (f File) checkFormat(search string, tell func(problem, hint string)) {
+	head := readHead(f.Path)
+	interpreter := interpreterOf(head)
+	switch {
+	case strings.HasSuffix(strings.SplitN(string(head)+"\n", "\n", 2)[0], "\r") && bytes.HasPrefix(head, []byte("#!")):
+		tell("its first line ends in CR LF, so its interpreter is not found", crlfHint(f.Path))
+	case interpreter != "":
+		f.checkInterpreter(interpreter, head, search, tell)
+	case bytes.HasPrefix(head, []byte("\x7fELF")) && machineOf(head) == runtime.GOARCH:
+	default:
+		tell(f.formatOf(f.Path, head))
+	}
+}
+
+// checkInterpreter looks for the program after #!, for its own interpreter, and for the one that env(1) is told to find.
+func (f File) checkInterpreter(interpreter string, head []byte, search string, tell func(problem, hint string)) {
+	name := "its interpreter " + text.Printable(interpreter)
 	info, err := os.Stat(interpreter)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		tell("its interpreter "+text.Printable(interpreter)+" does not exist", "install the interpreter in this image, or name another after #!")
+	case !exists(interpreter):
+		tell(name+" does not exist", missingHint)
 		return
 	case err != nil || info.IsDir() || info.Mode()&0o111 == 0:
-		tell("its interpreter "+text.Printable(interpreter)+" cannot be executed", "name a program after #!")
+		tell(name+" cannot be executed", interpreterHint)
 		return
+	case isNoexec(interpreter):
+		tell(name+" lies on a file system that is mounted noexec", interpreterHint)
+		return
+	}
+	images := f.images()
+	for i, p := range images {
+		if i > 1 && !exists(p.path) {
+			tell(missingInterpreter(images[i-1], p.path))
+		}
 	}
 	if filepath.Base(interpreter) != "env" {
 		return
@@ -57,7 +72,7 @@ func checkInterpreter(interpreter string, head []byte, search string, tell func(
 		return
 	}
 	if !inPath(words[1], search) {
-		tell("its interpreter "+text.Printable(words[1])+" is not in PATH", "install the interpreter in this image, or name another after #!")
+		tell("its interpreter "+text.Printable(words[1])+" is not in PATH", missingHint)
 	}
 }
 

@@ -64,19 +64,14 @@ func (k kind) isList() bool { return k != anything && !strings.HasPrefix(string(
 // signals are those that people send.
 const signals kind = "TERM INT HUP QUIT USR1 USR2 WINCH KILL"
 
-// lists are the words that options take, by program, command and option as far as they tell one apart.
+// lists are the words that options take beside those of their tables, by program, command and option as far as they
+// tell one apart.
 var lists = map[string]kind{
 	"log-level":                   "debug info warn error",
 	"log-format":                  "text json",
-	"envharness names":            "strict skip upper",
-	"envharness executable":       "mode content",
-	"envharness empty":            "keep unset fail",
 	"envharness on-change":        "restart signal= exec= exit none",
 	"envharness print format":     "sh dotenv json nul docker table",
 	"envharness status format":    "json prometheus",
-	"envdiscover env format":      "dotenv json sh",
-	"envdiscover env names":       "strict skip upper",
-	"envdiscoverd docker-health":  "state ignore",
 	"envdiscoverd docker-address": "host container",
 }
 
@@ -160,6 +155,9 @@ func newCommand(p *cli.Program, c cli.Command) (command, error) {
 
 // takes tells the kind of an option's argument.
 func takes(program, command string, o cli.Option) (kind, error) {
+	if len(o.Words) > 0 {
+		return kind(strings.Join(o.Words, " ")), nil
+	}
 	for _, key := range []string{program + " " + command + " " + o.Name, program + " " + o.Name, o.Name} {
 		if list, found := lists[key]; found {
 			return list, nil

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// rest is for Linux alone.
+func rest() {}
