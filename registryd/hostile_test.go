@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
@@ -238,7 +239,7 @@ func TestDifference(t *testing.T) {
 	m.dropInstance("web", "nobody")
 	m.publishAll()
 	require.Contains(t, taken(3, true), `"put":[],"gone":["a"]`)
-	m.outage(errNoSuch)
+	m.outage(rpctypes.ErrPermissionDenied)
 	s := &stream{mirror: m, readers: m.everything, all: true, changes: true, seen: 4}
 	s.gather()
 	require.Contains(t, s.buffer.String(), `"denied":true`)
@@ -247,5 +248,3 @@ func TestDifference(t *testing.T) {
 	s.gather()
 	require.True(t, s.missed, "that all was forgotten")
 }
-
-var errNoSuch = problem(404, "no such user")

@@ -5,8 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +29,8 @@ const rememberedTime = 4 * stuckTime
 
 // mostMirrors bounds how many callers watch at a time. One caller may do so as often as it likes.
 const mostMirrors = 100
+
+var errManyWatch = fmt.Errorf("more than %d users watch already", mostMirrors)
 
 // mirrors keeps one mirror for each caller who watches: however many watch, etcd is asked once, and with the
 // rights of that caller.
@@ -54,7 +56,7 @@ func (ms *mirrors) join(who caller) (m *mirror, leave func(), err error) {
 	m = ms.byCaller[who]
 	if m == nil {
 		if len(ms.byCaller) >= mostMirrors {
-			return nil, nil, problem(http.StatusServiceUnavailable, "more than %d users watch already", mostMirrors)
+			return nil, nil, errManyWatch
 		}
 		ctx, end := context.WithCancel(withCaller(ms.life, who))
 		m = newMirror(ms, end)
@@ -159,7 +161,7 @@ func (m *mirror) outage(err error) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	m.denied = nil
-	if node.IsDenial(err) || errors.As(err, new(*refusal)) || errors.As(err, new(*crowdError)) {
+	if node.IsDenial(err) || errors.As(err, new(*crowdError)) {
 		m.denied = err
 		m.forget()
 	}

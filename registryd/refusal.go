@@ -52,6 +52,8 @@ func refusalOf(err error) *refusal {
 		return tooMany(crowd.wait)
 	case errors.Is(err, errNoRoom):
 		return &refusal{status: http.StatusServiceUnavailable, reason: err.Error(), header: http.Header{"Retry-After": {"1"}}}
+	case errors.Is(err, errManyWatch):
+		return &refusal{status: http.StatusServiceUnavailable, reason: err.Error()}
 	case errors.Is(err, errCondition):
 		return &refusal{status: http.StatusPreconditionFailed, reason: err.Error()}
 	case errors.Is(err, errTooLarge), errors.Is(err, rpctypes.ErrRequestTooLarge), status.Code(err) == codes.ResourceExhausted && !errors.Is(err, rpctypes.ErrNoSpace):

@@ -16,11 +16,13 @@ import (
 
 // TestMisuse: a value that an option cannot have is told as such.
 func TestMisuse(t *testing.T) {
+	t.Parallel()
 	line := commandLine(nil)
 	line.Commands = commands(newSettings(), nil)
 	clitest.Misuse{
 		Program: line,
 		Usage:   harness.ExitStartup,
+		Once:    true,
 		Accepts: map[string][]string{
 			"environment":         clitest.NotEmpty,
 			"export":              clitest.NotEmpty,

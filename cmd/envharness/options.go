@@ -158,6 +158,8 @@ func (s *settings) read(c *cli.Call, environ []string) (harness.Options, error) 
 	return o, checkOptions(c, o)
 }
 
+const emptyWord = "--%s: an empty word names nothing"
+
 func checkOptions(c *cli.Call, o harness.Options) error {
 	if o.Jobs < 1 {
 		return c.Misuse("--jobs cannot be less than 1")
@@ -169,7 +171,15 @@ func checkOptions(c *cli.Call, o harness.Options) error {
 		"environment": o.Environment, "export": o.Export, "env-file": o.EnvFiles, "secrets": o.Secrets, "prepare": o.Prepare,
 	} {
 		if slices.Contains(words, "") {
-			return c.Misuse("--%s: an empty word names nothing", option)
+			return c.Misuse(emptyWord, option)
+		}
+	}
+	for option, word := range map[string]string{
+		"user": o.User, "chdir": o.Chdir, "cache": o.Cache, "files": o.Files, "timeline-svg": o.TimelineSVG,
+		"socket": o.Init.Socket, "write": o.Init.Write, "ready": o.Init.Ready, "health": o.Init.Health,
+	} {
+		if word == "" && c.Said(option) { // --user "$APP_USER" would otherwise be root
+			return c.Misuse(emptyWord, option)
 		}
 	}
 	for option, globs := range map[string][]string{"pass": o.Pass, "as-file": o.AsFile} {

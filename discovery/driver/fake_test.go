@@ -224,6 +224,7 @@ type fakeLease struct {
 	at      []time.Time
 	record  Record
 	stands  []byte // what others made of the record
+	mute    int    // updates that are not answered
 }
 
 func (l *fakeLease) step(name string) error {
@@ -262,8 +263,13 @@ func (l *fakeLease) Register(_ context.Context, record Record, takeOver bool) (G
 
 func (l *fakeLease) Renew(context.Context, Record) error { return l.step("renew") }
 
-func (l *fakeLease) Update(_ context.Context, record Record) error {
+func (l *fakeLease) Update(ctx context.Context, record Record) error {
 	err := l.step("update")
+	if l.mute > 0 {
+		l.mute--
+		<-ctx.Done()
+		return discovery.Mark(discovery.ErrUnavailable, ctx.Err())
+	}
 	if err == nil {
 		record.Value, err = record.Over(l.stands)
 		l.record = record

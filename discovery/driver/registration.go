@@ -56,7 +56,8 @@ type registration struct {
 	taken      bool // the ID was taken once, so it is not taken over again
 	offered    bool // our own credentials were written once
 	every      time.Duration
-	due        time.Time // of the next renewal
+	patience   time.Duration // of the last write of a change that failed
+	due        time.Time     // of the next renewal
 	backoff    discovery.Backoff
 	helpers    sync.WaitGroup
 
@@ -346,10 +347,9 @@ func (r *registration) maintain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, min(r.Timeout, r.every))
 	defer cancel()
 	if r.dirty {
-		if err := r.lease.Update(ctx, r.record); err != nil {
-			return r.fail("update", r.service, err)
+		if err := r.update(ctx); err != nil {
+			return err
 		}
-		r.dirty = false
 	}
 	now := time.Now()
 	if now.Before(r.due) {
@@ -359,6 +359,22 @@ func (r *registration) maintain(ctx context.Context) error {
 		return r.fail("renew", r.service, err)
 	}
 	r.due = now.Add(r.every)
+	return nil
+}
+
+// firstPatience is how long the first write of a change waits for its answer, each further one twice as long: what is
+// on its way to a cluster's leader when that dies is never answered.
+const firstPatience = time.Second
+
+// update writes what has changed.
+func (r *registration) update(ctx context.Context) error {
+	r.patience = max(firstPatience, min(2*r.patience, r.every))
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
+	defer cancel()
+	if err := r.lease.Update(ctx, r.record); err != nil {
+		return r.fail("update", r.service, err)
+	}
+	r.dirty, r.patience = false, 0
 	return nil
 }
 

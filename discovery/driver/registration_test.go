@@ -85,6 +85,26 @@ func TestUpdateWaitsOutAShortOutage(t *testing.T) {
 	})
 }
 
+// An update that is never answered, as when a cluster's leader dies with it, is written again soon, and with more
+// patience each time: a slow registry is not asked for more than it can do.
+func TestUpdateThatIsNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.lease.ttl = time.Minute
+		registration := registered(t, registryOf(t, f, 0), f)
+		f.lease.mute = 1
+		began := time.Now()
+		require.NoError(t, registration.Update(t.Context(), web("a")))
+		require.Less(t, time.Since(began), 1200*time.Millisecond)
+		require.Equal(t, []string{"update", "update"}, f.lease.taken())
+
+		f.lease.mute = 2
+		began = time.Now()
+		require.NoError(t, registration.Update(t.Context(), web("a")))
+		require.InDelta(t, 3.3, time.Since(began).Seconds(), 0.2)
+	})
+}
+
 func TestAnnouncesAgainWhenLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -108,7 +128,7 @@ func TestEndsWithAConflict(t *testing.T) {
 		<-registration.Done()
 		require.ErrorIs(t, registration.Err(), discovery.ErrConflict)
 		require.ErrorContains(t, registration.Err(), `cannot renew "web"`)
-		require.Equal(t, []string{"renew", "detach"}, f.lease.taken(), "what is another's is not withdrawn")
+		require.Equal(t, []string{"renew", "detach"}, f.lease.taken(), "what is another's is not removed")
 		require.NoError(t, registration.Close())
 	})
 }
@@ -224,7 +244,7 @@ func TestEncodesOnceAChange(t *testing.T) {
 	})
 }
 
-// While there is to be no record it is withdrawn, and not renewed.
+// While there is to be no record it is deregistered, and not renewed.
 func TestHidesWhatDoesNotPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
