@@ -105,12 +105,19 @@ func (b *backend) Hint(err error) string {
 // Follow is that of driver.Store.
 func (b *backend) Follow(key string) driver.Source {
 	service := serviceOf(key)
+	if service == "" {
+		return followService(key, func(context.Context) (found, error) { return found{}, errValues })
+	}
 	return followService(key, func(ctx context.Context) (found, error) { return b.lookUp(ctx, service) })
 }
 
 // List is that of driver.Store.
 func (b *backend) List(ctx context.Context, key string) (driver.Changes, error) {
-	f, err := b.lookUp(ctx, serviceOf(key))
+	service := serviceOf(key)
+	if service == "" { // ValuesPrefix
+		return driver.Changes{}, errValues
+	}
+	f, err := b.lookUp(ctx, service)
 	return f.changes(key), err
 }
 
