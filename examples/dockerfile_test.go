@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/internal/testservers"
 )
 
 // TestDockerfileExample builds Dockerfile.example as it stands, but for the
@@ -51,6 +53,7 @@ func TestDockerfileExample(t *testing.T) {
 		})
 	}
 
+	t.Run("blocks of the documents", func(t *testing.T) { runImageBlocks(t, image) })
 	t.Run("becomes the command", func(t *testing.T) {
 		got := docker(t, "run", "--rm", image, "sh", "-c", `echo "PID $$: $(tr '\0' ' ' </proc/1/cmdline)"; exit 42`)
 		require.Equal(t, 42, got.exitCode, got.stderr)
@@ -62,6 +65,46 @@ func TestDockerfileExample(t *testing.T) {
 		require.Contains(t, got.stderr, "envharness: error: ")
 		require.Contains(t, got.stderr, "no-such-command")
 	})
+}
+
+// runImageBlocks runs what documents tell to do with the image, under its name here.
+func runImageBlocks(t *testing.T, image string) {
+	sh := func(script string) result {
+		t.Helper()
+		root, err := filepath.Abs("..")
+		require.NoError(t, err)
+		env := []string{"HOME=" + t.TempDir(), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST")}
+		return run(t, env, "sh", "-ec", "cd '"+root+"'\n"+script)
+	}
+	const build = "docker build -f Dockerfile.example -t shop .\n"
+	block := blockOf(t, "README.md: "+strings.TrimSpace(build))
+	require.Contains(t, block, build)
+	got := sh(strings.ReplaceAll(strings.Replace(block, build, "", 1), " shop\n", " "+image+"\n"))
+	require.Equal(t, 0, got.exitCode, got.stderr)
+	require.Equal(t, 2, strings.Count(got.stdout, "\nMEMCACHE_SERVER=localhost:11211\n"), got.stdout)
+
+	got = sh(strings.Replace(blockOf(t, "docs/envharness.md: docker run"), " shop ", " "+image+" ", 1))
+	require.Contains(t, got.stdout, "uid=33(www-data) gid=33(www-data)", got.stderr)
+
+	name := image + "-exec"
+	require.Equal(t, 0, docker(t, "run", "--detach", "--name", name, image, "sleep", "600").exitCode)
+	t.Cleanup(func() { docker(t, "rm", "--force", name) })
+	block = blockOf(t, "docs/envharness.md: docker exec")
+	require.Contains(t, block, "docker exec -it shop ") // a terminal is not what a test has
+	got = sh("echo 'echo $MEMCACHE_SERVER' | " + strings.Replace(block, "-it shop", "-i "+name, 1))
+	require.Equal(t, "localhost:11211\n", got.stdout, got.stderr)
+
+	containers := strings.Split(strings.TrimSpace(blockOf(t, "docs/envdiscoverd.md: envdiscoverd --docker")), "\n")
+	require.Len(t, containers, 3)
+	name = image + "-announced"
+	t.Cleanup(func() { docker(t, "rm", "--force", name) })
+	address, data := testservers.FreeAddress(t), filepath.Join(t.TempDir(), "data")
+	server := fmt.Sprintf("%s/%s --host-ip 10.0.0.5 --listen %s --data %s", filepath.Dir(envdiscoverd(t)), containers[0], address, data)
+	container := strings.Replace(containers[1], " nginx", " --name "+name+" "+image+" sleep 600", 1)
+	require.NotEqual(t, containers[1], container)
+	got = sh(server + " 2>/dev/null &\ntrap \"kill $!\" EXIT\n" + container + "\nexport PATH='" + filepath.Dir(envharness) + "':$PATH DOCKERD=" + address +
+		"\n" + containers[2] + " --wait 60s")
+	require.Regexp(t, `(?m)^default://10\.0\.0\.5:\d+$`, got.stdout, got.stderr)
 }
 
 // runContainer is docker run in two steps, as the client's own warnings, of the
@@ -132,8 +175,13 @@ func writeBusybox(t *testing.T, path string) {
 	require.NoError(t, archive.WriteHeader(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(content))}))
 	_, err = archive.Write(content)
 	require.NoError(t, err)
-	for _, name := range []string{"sh", "cat", "env", "grep", "sort", "tr"} {
+	for _, name := range []string{"sh", "cat", "env", "grep", "id", "sleep", "sort", "tr"} {
 		require.NoError(t, archive.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: "busybox"}))
+	}
+	for file, line := range map[string]string{"etc/passwd": "www-data:x:33:33::/:/bin/sh\n", "etc/group": "www-data:x:33:\n"} {
+		require.NoError(t, archive.WriteHeader(&tar.Header{Name: file, Mode: 0o644, Size: int64(len(line))}))
+		_, err = archive.Write([]byte(line))
+		require.NoError(t, err)
 	}
 	require.NoError(t, archive.Close())
 	require.NoError(t, file.Close())

@@ -229,3 +229,12 @@ func zkCli(t *testing.T, address string, args ...string) string {
 	require.Equal(t, 0, got.exitCode, got.stderr)
 	return got.stdout
 }
+
+// TestEnvconsulPage: the file on the page for those who come from envconsul is the one that is tried here.
+func TestEnvconsulPage(t *testing.T) {
+	file, err := os.ReadFile("consul/environment/my-app.env")
+	require.NoError(t, err)
+	page, err := os.ReadFile("../docs/migrating/envconsul.md")
+	require.NoError(t, err)
+	require.Contains(t, string(page), strings.Replace(string(file), "consul:///", "consul://10.0.0.1:8500/", 1))
+}

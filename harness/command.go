@@ -76,7 +76,7 @@ func (s *startup) executable(file, name string) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return notFound(file, "no such file")
 	case err != nil:
-		return cannotExecute(file, text.Reason(err), "", err)
+		return cannotExecute(file, text.Reason(err), explain.File{Path: at}.Access(), err)
 	case info.IsDir():
 		return cannotExecute(file, "is a directory", "name the program in it", syscall.EISDIR)
 	}

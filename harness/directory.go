@@ -161,7 +161,7 @@ func inspect(e entry) (executable bool, err error) {
 	case errors.Is(err, syscall.ELOOP):
 		return false, &Error{Subject: e.path, Problem: "a link that leads to itself", Next: "remove the link or let it point to a file", Err: err}
 	case err != nil:
-		return false, &Error{Subject: e.path, Problem: "cannot look at it: " + text.Reason(err), Err: err}
+		return false, &Error{Subject: e.path, Problem: "cannot look at it: " + text.Reason(err), Next: "the harness's own user needs search permission for every directory on the way to it", Err: err}
 	case !info.Mode().IsRegular():
 		return false, &Error{Subject: e.path, Problem: "is no longer a file", Next: "do not change the directory while it is in use"}
 	}

@@ -274,7 +274,7 @@ func oddity(e entry) (problem, hint string) {
 	case bytes.HasPrefix(value, []byte("\ufeff")):
 		return "its value begins with a byte order mark", "save it as UTF-8 without BOM"
 	case bytes.HasSuffix(value, []byte("\r")) || bytes.Contains(value, []byte("\r\n")):
-		return "its value has lines that end in CR LF", "save it with LF alone: sed -i 's/\\r$//' FILE"
+		return "its value has lines that end in CR LF", "save it with LF alone: sed -i 's/\\r$//' " + text.ShellQuote(e.path)
 	}
 	return "", ""
 }

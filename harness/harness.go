@@ -33,6 +33,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -234,12 +236,12 @@ func (s *startup) checkOptions() (err error) {
 
 // checkProbes finds a misspelt probe before it makes a healthy command look ill.
 func (s *startup) checkProbes() error {
-	for option, path := range map[string]string{"--ready": s.Init.Ready, "--health": s.Init.Health} {
-		if path == "" || path == ReadyNotify {
+	for _, probe := range [...]struct{ option, path string }{{"--ready ", s.Init.Ready}, {"--health ", s.Init.Health}} {
+		if probe.path == "" || probe.path == ReadyNotify {
 			continue
 		}
-		if err := unix.Access(path, unix.X_OK); err != nil {
-			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+		if err := unix.Access(probe.path, unix.X_OK); err != nil {
+			return &Error{Subject: probe.option + probe.path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
 		}
 	}
 	if s.Init.OnChange == ChangeExec {
@@ -363,12 +365,12 @@ func (s *startup) fail(err error) error {
 
 // require checks the names that must be set and not empty.
 func (s *startup) require() {
-	if s.children.StoppedBy() != 0 {
-		return
+	if !s.mayContinue() {
+		return // what would have given a name may not have run
 	}
 	env := s.passedEnviron()
 	for _, name := range s.Require {
-		if env.Value(name) != "" {
+		if env.Value(name) != "" || slices.Contains(s.failing, name) {
 			continue
 		}
 		problem := "is required and not set"
@@ -378,7 +380,15 @@ func (s *startup) require() {
 		s.failures = multierror.Append(s.failures, &Error{
 			Subject: name,
 			Problem: problem,
-			Next:    "add " + strings.Join(s.Environment, " or ") + "/" + name + ", or set it with docker run -e",
+			Next:    s.requireHint(name),
 		})
 	}
+}
+
+func (s *startup) requireHint(name string) string {
+	var entries []string
+	for _, dir := range s.Environment {
+		entries = append(entries, filepath.Join(dir, name))
+	}
+	return "add " + strings.Join(entries, " or ") + ", or set it with docker run -e"
 }

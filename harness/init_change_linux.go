@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hashicorp/go-multierror"
+
 	"github.com/envharness/envharness/internal/backoff"
 	"github.com/envharness/envharness/internal/envfmt"
 	"github.com/envharness/envharness/internal/securefile"
@@ -181,12 +183,26 @@ func (s *startup) writeEnvironment(variables []Variable) error {
 	}
 	content, err := envfmt.MarshalDotenv(variables)
 	if err != nil {
-		return err
+		return cannotCarry(s.Init.Write, err)
 	}
 	if err := s.writeForCommand(s.Init.Write, content); err != nil {
 		return &Error{Subject: s.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
 	}
 	return nil
+}
+
+// cannotCarry names each variable that keeps the file from being written.
+func cannotCarry(path string, err error) error {
+	var refused *multierror.Error
+	Each(err, func(one error) {
+		refused = multierror.Append(refused, &Error{
+			Subject: path,
+			Problem: one.Error() + " (--write)",
+			Next:    "give it another name or value, or do without --write",
+			Err:     one,
+		})
+	})
+	return refused
 }
 
 // writeForCommand replaces a file for COMMAND's user alone. A path in which that user has a say, by a link or a

@@ -37,6 +37,13 @@ type refreshes struct {
 	refresh   time.Time            // the next of all, or zero
 }
 
+// forget leaves out the names that nothing gives any more.
+func (r *refreshes) forget(gone func(name string, _ time.Time) bool) {
+	for _, times := range []map[string]time.Time{r.refreshed, r.failed, r.next} {
+		maps.DeleteFunc(times, gone)
+	}
+}
+
 func newState() *state {
 	return &state{
 		pushed:    map[string][]byte{},
@@ -140,6 +147,7 @@ func (st *state) adopt(s *startup) bool {
 	s.discoverers, s.exporters, s.pushed = nil, nil, nil
 	before := st.current.forCommand()
 	st.current = s
+	st.forget(func(name string, _ time.Time) bool { _, still := s.resolved[name]; return !still })
 	return !slices.Equal(before, s.forCommand())
 }
 

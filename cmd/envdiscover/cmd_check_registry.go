@@ -39,7 +39,8 @@ func (c *call) checkRegistry(ctx context.Context, k *checking) error {
 	if err != nil {
 		return err
 	}
-	registry, err := engines.Open(ctx, url, discovery.WithLog(layout.Quiet(c.Log)), discovery.WithGetenv(c.getenv))
+	settings := []discovery.Setting{discovery.WithLog(layout.Quiet(c.Log)), discovery.WithGetenv(c.getenv)}
+	registry, err := engines.Open(ctx, url, settings...)
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (c *call) checkRegistry(ctx context.Context, k *checking) error {
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
 	s := standing{Registry: discovery.Redact(url)}
-	err = s.ask(ctx, registry)
+	err = s.ask(ctx, registry, func(ctx context.Context) error { return engines.All.Check(ctx, url, settings...) })
 	if err != nil {
 		s.Error = err.Error()
 	}
@@ -58,20 +59,22 @@ func (c *call) checkRegistry(ctx context.Context, k *checking) error {
 	return err
 }
 
-// ask finds out, one thing after the other. The error is why the next one is not known.
-func (s *standing) ask(ctx context.Context, registry discovery.Registry) error {
-	values, keeps := registry.(discovery.Values)
-	read := func() error {
-		if keeps {
+// ask finds out, one thing after the other. The error is why the next one is not known. Where no names of values can
+// be read, ping is what asks for anything at all.
+func (s *standing) ask(ctx context.Context, registry discovery.Registry, ping func(context.Context) error) error {
+	read := ping
+	if values, keeps := registry.(discovery.Values); keeps {
+		read = func(ctx context.Context) error {
 			_, err := values.List(ctx)
+			if errors.Is(err, discovery.ErrUnsupported) {
+				return ping(ctx)
+			}
 			return err
 		}
-		_, err := registry.Services(ctx)
-		return err
 	}
 	for range checkReads {
 		begun := time.Now()
-		if err := read(); err != nil && !errors.Is(err, discovery.ErrUnsupported) {
+		if err := read(ctx); err != nil {
 			s.Reached = errors.Is(err, discovery.ErrDenied)
 			return err
 		}
@@ -81,13 +84,14 @@ func (s *standing) ask(ctx context.Context, registry discovery.Registry) error {
 		}
 		s.Reached, s.Read = true, true
 	}
-	checker, can := registry.(discovery.AccessChecker)
-	if !can {
-		s.ReadOnly = !keeps
+	err := error(discovery.ErrUnsupported)
+	if checker, can := registry.(discovery.AccessChecker); can {
+		err = checker.MayWrite(ctx)
+	}
+	s.Write, s.ReadOnly = err == nil, errors.Is(err, discovery.ErrUnsupported)
+	if s.ReadOnly {
 		return nil
 	}
-	err := checker.MayWrite(ctx)
-	s.Write = err == nil
 	return err
 }
 

@@ -42,6 +42,13 @@ func (c *call) waitFor(ctx context.Context, w *waiter, query discovery.Query) er
 		return err
 	}
 	defer registry.Close()
+	if w.timeout == 0 {
+		s, err := registry.Instances(ctx, c.Args[0], query)
+		if err != nil {
+			return err
+		}
+		return w.enough(s).err
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	watch := func(ctx context.Context) (<-chan discovery.Snapshot, error) {
@@ -64,6 +71,6 @@ func (w *waiter) enough(s discovery.Snapshot) finding {
 	if len(s.Instances) >= w.count {
 		return finding{stale: s.Stale}
 	}
-	err := fmt.Errorf("%w enough: %d of %d pass after %s", discovery.ErrNoInstance, len(s.Instances), w.count, w.timeout)
+	err := fmt.Errorf("%w: %d of %d pass after %s", discovery.ErrNoInstance, len(s.Instances), w.count, w.timeout)
 	return finding{stale: s.Stale, err: &discovery.Error{Op: "wait for", Name: s.Service, Err: err}}
 }

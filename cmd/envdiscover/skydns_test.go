@@ -63,6 +63,7 @@ func TestSkyDNS(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, string(out), "DNS is read only")
 	require.Contains(t, string(out), "layout=skydns")
+	require.Regexp(t, `reached     yes\nread        yes\nwrite       never.*\nround trip  [0-9.]+ ms\n$`, run(t, url, "check", "registry"))
 	out, err = envdiscover(url, "url", "web").CombinedOutput()
 	require.Equal(t, exitNothing, err.(*exec.ExitError).ExitCode(), "%s", out)
 }

@@ -50,6 +50,9 @@ func (p *printing) print(c *cli.Call, run *harness.Harness) error {
 	if p.format == formatPrometheus && !c.Said("format") {
 		p.format = string(harness.FormatSh) // the variable is that of status too, and meant for that
 	}
+	if p.output == "" && c.Said("output") {
+		return c.Misuse(emptyWord, "output")
+	}
 	format, err := harness.ParseFormat(p.format)
 	if err != nil {
 		return c.Misuse("%v", err)

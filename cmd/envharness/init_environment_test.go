@@ -130,6 +130,26 @@ func TestFilesChange(t *testing.T) {
 	s.stop()
 }
 
+// TestStatusForgetsNames: of a name that nothing gives any more nothing is told, and nothing kept.
+func TestStatusForgetsNames(t *testing.T) {
+	t.Parallel()
+	s := outside.start(t, tree(t, map[string]string{"environment/s.json": `{"A":"a","B":"b"}`, "next.json": `{"A":"a","C":"c"}`}),
+		"--refresh", "50ms", "--on-change", "none", "probe", "watch", "log")
+	s.logs("start")
+	names := func() string {
+		told := ""
+		for _, entry := range s.status()["names"].([]any) {
+			told += entry.(map[string]any)["name"].(string)
+		}
+		return told
+	}
+	require.Equal(t, "AB", names())
+	require.NoError(t, os.Rename(s.path("next.json"), s.path("environment/s.json")))
+	eventually(t, "C is told in B's place", func() bool { return names() == "AC" })
+	s.signal(unix.SIGTERM)
+	s.exits(0)
+}
+
 // TestStatusTells: how long COMMAND runs, how often it was started again, and all of it for Prometheus.
 func TestStatusTells(t *testing.T) {
 	t.Parallel()

@@ -16,35 +16,37 @@ import (
 
 // TestMisuse: a value that an option cannot have is told as such.
 func TestMisuse(t *testing.T) {
+	t.Parallel()
 	line := commandLine(nil)
 	line.Commands = commands(newSettings(), nil)
 	clitest.Misuse{
 		Program: line,
 		Usage:   harness.ExitStartup,
+		Once:    true,
 		Accepts: map[string][]string{
 			"environment":         clitest.NotEmpty,
 			"export":              clitest.NotEmpty,
 			"secrets":             clitest.NotEmpty,
-			"cache":               clitest.Anything,
+			"cache":               clitest.NotEmpty,
 			"env-file":            clitest.Nothing,
 			"require":             clitest.Empty,
 			"pass":                clitest.Anything,
 			"as-file":             clitest.Anything,
 			"files":               clitest.Nothing,
 			"prepare":             clitest.Nothing,
-			"user":                clitest.Empty,
-			"chdir":               clitest.Empty,
+			"user":                clitest.Nothing,
+			"chdir":               clitest.Nothing,
 			"stop-signal":         clitest.Empty,
 			"signal-map":          clitest.Empty,
 			"expect-exit":         clitest.Empty,
 			"parent-death-signal": clitest.Empty,
-			"socket":              clitest.Anything,
-			"write":               clitest.Anything,
+			"socket":              clitest.NotEmpty,
+			"write":               clitest.NotEmpty,
 			"on-change":           clitest.Nothing,
-			"ready":               clitest.Empty,
-			"health":              clitest.Empty,
-			"timeline-svg":        clitest.Anything,
-			"print output":        clitest.Anything,
+			"ready":               clitest.Nothing,
+			"health":              clitest.Nothing,
+			"timeline-svg":        clitest.NotEmpty,
+			"print output":        clitest.NotEmpty,
 			"print format":        clitest.Nothing,
 			"status format":       clitest.Nothing,
 		},

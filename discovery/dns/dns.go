@@ -106,12 +106,19 @@ func (b *backend) Hint(err error) string {
 // Follow is that of driver.Store.
 func (b *backend) Follow(key string) driver.Source {
 	service := serviceOf(key)
+	if service == "" {
+		return &source{look: func(context.Context) (found, error) { return found{}, errValues }, key: key}
+	}
 	return &source{look: func(ctx context.Context) (found, error) { return b.lookUp(ctx, service) }, key: key}
 }
 
 // List is that of driver.Store.
 func (b *backend) List(ctx context.Context, key string) (driver.Changes, error) {
-	f, err := b.lookUp(ctx, serviceOf(key))
+	service := serviceOf(key)
+	if service == "" { // ValuesPrefix
+		return driver.Changes{}, errValues
+	}
+	f, err := b.lookUp(ctx, service)
 	return f.changes(key), err
 }
 

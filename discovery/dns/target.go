@@ -74,6 +74,9 @@ func (l *lookup) hostsOf(target string) ([]string, error) {
 	errors.As(err, &end)
 	switch name := strings.TrimSuffix(end.name, "."); {
 	case errors.Is(err, errEndless), err == nil && len(addresses) == 0:
+		if err == nil {
+			err = errors.New("neither an A nor an AAAA record")
+		}
 		l.config.Log.Warn("skipping an SRV record whose target has no address", "key", target, "service", l.service, "error", err)
 		return nil, nil
 	case isAny(err, errServerFailure, discovery.ErrDenied) && isName(name):

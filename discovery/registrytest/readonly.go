@@ -44,6 +44,14 @@ func readOnly(s *suite) {
 	s.isError(err, discovery.ErrUnsupported)
 	if values, can := registry.(discovery.Values); can {
 		s.isError(values.Put(s.ctx, "NAME", []byte("x"), 0), discovery.ErrUnsupported)
+		_, err = values.List(s.ctx)
+		s.isError(err, discovery.ErrUnsupported)
+	}
+	if all, can := registry.(discovery.AllValues); can {
+		_, err = all.GetAll(s.ctx)
+		s.isError(err, discovery.ErrUnsupported)
+		_, err = all.WatchAll(s.ctx)
+		s.isError(err, discovery.ErrUnsupported)
 	}
 	if elector, can := registry.(discovery.Elector); can {
 		_, err := elector.Campaign(s.ctx, "NAME", 0)

@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -62,7 +63,10 @@ func (u *Account) isCurrent() (bool, error) {
 
 func (u *Account) failed(err error) error {
 	hint := "only root, or a process with CAP_SETUID and CAP_SETGID, can"
-	if errors.Is(err, syscall.EINVAL) {
+	switch {
+	case errors.Is(err, syscall.EPERM) && uint32(os.Geteuid()) == u.UID:
+		hint = "it is that user already, with other groups (docker run --group-add, a pod's fsGroup): leave --user out, or start as root"
+	case errors.Is(err, syscall.EINVAL):
 		hint = "this user namespace may have no such user or group: see /proc/self/uid_map and gid_map"
 	}
 	return &failure.Error{Subject: "--user", Problem: "cannot become that user: " + err.Error(), Next: hint, Err: err}

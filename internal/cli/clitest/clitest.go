@@ -29,6 +29,9 @@ type Misuse struct {
 	Program *cli.Program
 	Usage   int // the exit code of a command line that cannot be meant
 
+	// Once tries an option that several commands have with the first of them alone.
+	Once bool
+
 	// Accepts are the values that options of text take, by "command option" or by the option. Durations, numbers
 	// and lists of words take none.
 	Accepts map[string][]string
@@ -41,16 +44,17 @@ type Misuse struct {
 // Test fails where a value is not refused that has no meaning, where it is not told what to write instead, and where
 // the program panics.
 func (m Misuse) Test(t *testing.T) {
+	tried := map[string]bool{}
 	for _, c := range append([]cli.Command{m.Program.Main}, m.Program.Commands...) {
 		if c.Run == nil {
 			continue
 		}
 		t.Run("command "+c.Name, func(t *testing.T) {
-			t.Parallel()
 			for _, o := range m.Program.Table(c) {
-				if o.Argument != "" {
+				if o.Argument != "" && !(m.Once && tried[o.Name+o.Usage]) {
 					m.testOption(t, c, o)
 				}
+				tried[o.Name+o.Usage] = true
 			}
 		})
 	}
