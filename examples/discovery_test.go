@@ -155,13 +155,29 @@ func startHarness(t *testing.T, cmd *exec.Cmd) *harnessProcess {
 	t.Helper()
 	p := &harnessProcess{cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	p.cmd.WaitDelay = 2 * time.Minute // a grandchild that keeps the output does not keep the test
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)
 	}()
-	t.Cleanup(func() { _ = p.cmd.Process.Kill(); <-p.ended })
+	t.Cleanup(p.kill)
 	return p
+}
+
+// kill ends the harness and its children, one of which may have the output that the end waits for.
+func (p *harnessProcess) kill() {
+	select {
+	case <-p.ended:
+		return
+	default:
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGSTOP) // it is not to see them go
+	for _, child := range childrenOf(p.cmd.Process.Pid) {
+		_ = syscall.Kill(child, syscall.SIGKILL)
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.ended
 }
 
 // wait waits until the command has ended and all that it started has closed its output.
@@ -178,7 +194,7 @@ func (p *harnessProcess) wait(t *testing.T) error {
 // die ends the harness at once, and its command and exporter, which would have gone with their container.
 func (p *harnessProcess) die(t *testing.T) {
 	t.Helper()
-	children := childrenOf(t, p.cmd.Process.Pid)
+	children := childrenOf(p.cmd.Process.Pid)
 	require.Len(t, children, 2)
 	for _, pid := range append(children, p.cmd.Process.Pid) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // none of them is to see another go
@@ -190,18 +206,15 @@ func (p *harnessProcess) die(t *testing.T) {
 }
 
 // childrenOf asks the kernel, which lists them by the thread that has started them.
-func childrenOf(t *testing.T, pid int) []int {
-	t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	require.NoError(t, err)
+func childrenOf(pid int) []int {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	var children []int
 	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		require.NoError(t, err)
-		for _, word := range strings.Fields(string(text)) {
-			child, err := strconv.Atoi(word)
-			require.NoError(t, err)
-			children = append(children, child)
+		text, _ := os.ReadFile(list) // of a thread that has ended there is none
+		for word := range strings.FieldsSeq(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				children = append(children, child)
+			}
 		}
 	}
 	return children

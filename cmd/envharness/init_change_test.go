@@ -85,7 +85,7 @@ func TestFailedRefresh(t *testing.T) {
 				fail: func(s *service) { require.NoError(s.t, os.Remove(s.path("A.value"))) },
 			},
 			"an executable that hangs": {
-				args:  []string{"--timeout", "2s"},
+				args:  []string{"--timeout", "5s"},
 				files: map[string]string{"environment/A": "#!/bin/sh\necho A >>runs\n[ -e hang ] && sleep 1000\ncat A.value\n"},
 				fail:  func(s *service) { s.touch("hang") },
 				repair: func(s *service) {

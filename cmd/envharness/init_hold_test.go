@@ -98,7 +98,7 @@ func TestHeldMustBeReadyInTime(t *testing.T) {
 				t.Run(name+" in "+entry, func(t *testing.T) {
 					t.Parallel()
 					need(t, "root", "setpriv")
-					s := in.start(t, tree(t, map[string]string{entry: script}), "--timeout", "3s", "touch", "ran")
+					s := in.start(t, tree(t, map[string]string{entry: script}), "--timeout", "6s", "touch", "ran")
 					s.exits(125)
 					if name == "other user" {
 						require.Equal(t, []string{"said"}, s.log())

@@ -358,7 +358,7 @@ func TestHealth(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{
 				"is-well": "#!/bin/sh\nif [ -e ill ]; then sleep 1000; fi\n", "export/held": held,
-			}), append([]string{"--timeout", "3s"}, args...)...)
+			}), append([]string{"--timeout", "6s"}, args...)...)
 			s.logs("held start", "start")
 			s.touch("ill")
 			s.logs("held start", "start", "held TERM", "held gone")

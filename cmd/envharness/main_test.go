@@ -69,7 +69,7 @@ func catchIgnored() {
 
 // buildHarness builds the binary as the Makefile releases it, static and without the race detector.
 func buildHarness(target string) error {
-	build := exec.Command("go", "build", "-race=false", "-tags", "urfave_cli_no_docs", "-o", target, ".")
+	build := exec.Command("go", "build", "-race=false", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-o", target, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build envharness: %w\n%s", err, output)

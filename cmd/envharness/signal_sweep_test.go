@@ -23,7 +23,7 @@ func TestSignalAtEverySystemCall(t *testing.T) {
 	t.Parallel()
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		sweepSignals(t, 0, 4, "--environment", "environment")
+		sweepSignals(t, 0, 12, "--environment", "environment")
 	})
 	t.Run("nothing to do", func(t *testing.T) {
 		t.Parallel()

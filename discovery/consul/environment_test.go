@@ -29,14 +29,14 @@ func TestEnvironment(t *testing.T) {
 		"CONSUL_CLIENT_CERT": certificates.ClientCert, "CONSUL_CLIENT_KEY": certificates.ClientKey,
 	}
 	require.NoError(t, check("consul://", map[string]string{"CONSUL_HTTP_ADDR": server.Address}))
-	require.NoError(t, check("consul:///p?timeout=3s", keys))
-	query := url.Values{"ca": {certificates.CA}, "cert": {certificates.ClientCert}, "key": {certificates.ClientKey}, "timeout": {"3s"}}
+	require.NoError(t, check("consul:///p?timeout=20s", keys))
+	query := url.Values{"ca": {certificates.CA}, "cert": {certificates.ClientCert}, "key": {certificates.ClientKey}, "timeout": {"20s"}}
 	require.NoError(t, check("consuls://"+secure+"/p?"+query.Encode(), nil))
 	require.NoError(t, check("consul://"+server.Address, map[string]string{"CONSUL_HTTP_ADDR": testservers.FreeAddress(t)}))
 	query.Set("server-name", "other.example")
 	for _, wrong := range []string{
 		"consuls://" + secure + "/p?" + query.Encode(),
-		"consul://" + secure + "/p?timeout=3s",
+		"consul://" + secure + "/p?timeout=20s",
 	} {
 		require.Error(t, check(wrong, nil), wrong)
 	}
@@ -46,11 +46,11 @@ func TestEnvironment(t *testing.T) {
 	require.Contains(t, discovery.Hint(err), "?cert=FILE&key=FILE")
 	delete(keys, "CONSUL_CACERT")
 	keys["CONSUL_CAPATH"] = filepath.Dir(copyFile(t, certificates.CA, filepath.Join(t.TempDir(), "authority.pem")))
-	require.NoError(t, check("consul:///p?timeout=3s", keys))
+	require.NoError(t, check("consul:///p?timeout=20s", keys))
 	keys["CONSUL_CAPATH"] = t.TempDir()
-	require.ErrorIs(t, check("consul:///p?timeout=3s", keys), discovery.ErrUnavailable)
+	require.ErrorIs(t, check("consul:///p?timeout=20s", keys), discovery.ErrUnavailable)
 	keys["CONSUL_CAPATH"] = certificates.CA // is no directory
-	require.ErrorIs(t, check("consul:///p?timeout=3s", keys), discovery.ErrInvalid)
+	require.ErrorIs(t, check("consul:///p?timeout=20s", keys), discovery.ErrInvalid)
 	require.ErrorIs(t, check("consul://", map[string]string{"CONSUL_HTTP_ADDR": "ftp://h"}), discovery.ErrInvalid)
 	require.ErrorIs(t, check("consul://", map[string]string{"CONSUL_HTTP_SSL": "perhaps"}), discovery.ErrInvalid)
 	for _, wrong := range []string{"consul://a,b", "consul://a/p?odd=1", "consul://a/p?deregister-after=5s", "consul://a/a%25b", "consul://a/p?enable-tag-override=x"} {

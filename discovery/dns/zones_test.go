@@ -27,7 +27,7 @@ func TestCoreDNS(t *testing.T) {
 	server := testservers.ServeZoneAt(t, address, "ns.svc.test", start+
 		"_http._tcp.web IN SRV 0 0 8080 web-0.web\nweb-0.web IN A 10.0.0.5\n_http._tcp.web IN SRV 0 0 8080 web-1.web\nweb-1.web IN AAAA fd00::5\n"+
 		"alias IN CNAME plain\nplain IN A 10.0.0.7\n"+big.String())
-	registry, _ := openLogged(t, "dns://"+address+"/ns.svc.test?port=http,https&timeout=2s")
+	registry, _ := openLogged(t, "dns://"+address+"/ns.svc.test?port=http,https&timeout=20s")
 
 	snapshot, err := registry.Instances(t.Context(), "big", discovery.Query{})
 	require.NoError(t, err)

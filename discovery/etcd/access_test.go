@@ -128,7 +128,7 @@ func TestTLS(t *testing.T) {
 	certificates, others := testservers.NewCertificates(t), testservers.NewCertificates(t)
 	server := testservers.EmbeddedEtcdTLS(t, certificates)
 	client := "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
-	url := "etcds://" + server.Address + "/x?timeout=3s&ca="
+	url := "etcds://" + server.Address + "/x?timeout=20s&ca="
 	t.Run("right", func(t *testing.T) {
 		announce(t, openForTest(t, url+certificates.CA+client))
 		announce(t, openForTest(t, url+certificates.CA+client+"&server-name=server.test"))
@@ -136,7 +136,7 @@ func TestTLS(t *testing.T) {
 	for name, wrong := range map[string]struct{ url, say, hint string }{
 		"other authority":       {url + others.CA + client, "unknown authority", "?ca=FILE"},
 		"other name":            {url + certificates.CA + client + "&server-name=other.test", "other.test", "?server-name=NAME"},
-		"no client certificate": {strings.Replace(url, "3s", "1h", 1) + certificates.CA, "wants a certificate", "?cert=FILE&key=FILE"},
+		"no client certificate": {strings.Replace(url, "20s", "1h", 1) + certificates.CA, "wants a certificate", "?cert=FILE&key=FILE"},
 		"no TLS":                {"etcd://" + server.Address + "/x?timeout=1h", "speaks TLS", "etcds://"},
 		"no TLS there":          {"etcds://" + testservers.EmbeddedEtcd(t).Address + "/x?timeout=1s", "", " etcd://"},
 	} {

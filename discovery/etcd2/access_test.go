@@ -44,12 +44,12 @@ func TestTLS(t *testing.T) {
 	certificates := testservers.NewCertificates(t)
 	address := testservers.TLSFront(t, server.Address, certificates)
 	engines := discovery.NewEngines(Engine)
-	query := "?timeout=3s&ca=" + certificates.CA + "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
+	query := "?timeout=20s&ca=" + certificates.CA + "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
 	require.NoError(t, engines.Check(t.Context(), "etcd2s://"+address+"/"+query))
 	for _, wrong := range []string{
 		"etcd2s://" + address + "/" + query + "&server-name=other.example",
-		"etcd2s://" + address + "/?timeout=3s",
-		"etcd2://" + address + "/?timeout=3s",
+		"etcd2s://" + address + "/?timeout=20s",
+		"etcd2://" + address + "/?timeout=20s",
 	} {
 		err := engines.Check(t.Context(), wrong)
 		require.ErrorIs(t, err, discovery.ErrUnavailable, wrong)
@@ -90,7 +90,7 @@ func TestScalingoEnvironment(t *testing.T) {
 		getenv := func(name string) string { return environment[name] }
 		return discovery.NewEngines(Engine).Check(t.Context(), url, discovery.WithGetenv(getenv))
 	}
-	const bare = "etcd2://?layout=scalingo&timeout=3s"
+	const bare = "etcd2://?layout=scalingo&timeout=20s"
 	dead := testservers.FreeAddress(t)
 	for _, good := range []map[string]string{
 		{"ETCD_HOSTS": "http://" + dead + ",http://" + server.Address, "ETCD_HOST": "http://" + dead},

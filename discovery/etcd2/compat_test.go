@@ -449,7 +449,7 @@ func TestFailover(t *testing.T) {
 	t.Parallel()
 	server := testservers.DebianEtcd(t, "--enable-v2")
 	one, two := testservers.NewLink(t, server.Address), testservers.NewLink(t, server.Address)
-	registry := openForTest(t, "etcd2://"+one.Address+","+two.Address+"?timeout=4s")
+	registry := openForTest(t, "etcd2://"+one.Address+","+two.Address+"?timeout=10s")
 	near := openForTest(t, "etcd2://"+server.Address)
 	stays := register(t, registry, discovery.Instance{ID: "stays", Service: "web", Host: "h", Ports: ports("http", 1)}, 20*time.Second)
 	snapshots, err := registry.Watch(t.Context(), "web", discovery.Query{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,14 +147,15 @@ func TestTLS(t *testing.T) {
 	certificates := testservers.NewCertificates(t)
 	address := testservers.TLSFront(t, server.Address, certificates)
 	engines := discovery.NewEngines(Engine)
-	query := "?timeout=3s&ca=" + certificates.CA + "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
+	query := "?timeout=20s&ca=" + certificates.CA + "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
+	soon := strings.Replace(query, "20s", "2s", 1) // for a server that says nothing to TLS
 	require.NoError(t, engines.Check(t.Context(), "zks://"+address+"/"+query))
 	require.NoError(t, engines.Check(t.Context(), "zks://"+address+"/"+query+"&server-name=server.test"))
 	register(t, openForTest(t, "zks://"+address+"/"+query), web("a", 80))
 	for _, wrong := range []string{
 		"zks://" + address + "/" + query + "&server-name=other.example",
-		"zks://" + address + "/?timeout=3s",
-		"zks://" + server.Address + "/" + query,
+		"zks://" + address + "/?timeout=20s",
+		"zks://" + server.Address + "/" + soon,
 	} {
 		err := engines.Check(t.Context(), wrong)
 		require.ErrorIs(t, err, discovery.ErrUnavailable, wrong)
@@ -167,7 +169,7 @@ func TestTLS(t *testing.T) {
 	err = engines.Check(t.Context(), "zk://"+address+"/?timeout=1h")
 	require.ErrorContains(t, err, "speaks TLS")
 	require.Contains(t, discovery.Hint(err), "zks://")
-	err = engines.Check(t.Context(), "zks://"+server.Address+"/"+query)
+	err = engines.Check(t.Context(), "zks://"+server.Address+"/"+soon)
 	require.Contains(t, discovery.Hint(err), "zk://")
 	_, err = engines.Open(t.Context(), "zks://"+address+"/?ca=/none")
 	require.ErrorIs(t, err, discovery.ErrInvalid)
