@@ -8,7 +8,8 @@ FUZZTIME ?= 30s
 VERSION  ?=
 COMMIT   ?=
 BUILD    := github.com/envharness/envharness/internal/buildinfo
-LDFLAGS  := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT)
+# Functions begin at every 16 bytes instead of 32: 60 KiB of envharness are nothing but gaps else.
+LDFLAGS  := -s -w -funcalign=16 -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT)
 VCS      := $(if $(shell git rev-parse --verify HEAD 2>/dev/null),true,false)
 
 # What `make dist` builds for, as linux/amd64,linux/arm64; empty is all.

@@ -19,24 +19,17 @@ const (
 type Backoff struct{ delay backoff.Delay }
 
 // Next gives the time to wait now and makes the following one longer.
-func (b *Backoff) Next() time.Duration {
-	b.delay.First, b.delay.Most = minBackoff, maxBackoff
-	return b.delay.Next()
-}
+func (b *Backoff) Next() time.Duration { return b.bounded().Next() }
 
 // Reset starts from 0.1 s again.
 func (b *Backoff) Reset() { b.delay.Reset() }
 
 // Wait blocks for Next, or until ctx ends, whose error it then returns.
-func (b *Backoff) Wait(ctx context.Context) error {
-	timer := time.NewTimer(b.Next())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+func (b *Backoff) Wait(ctx context.Context) error { return b.bounded().Wait(ctx) }
+
+func (b *Backoff) bounded() *backoff.Delay {
+	b.delay.First, b.delay.Most = minBackoff, maxBackoff
+	return &b.delay
 }
 
 // Retry calls try until its error is not ErrUnavailable, with back-off. When ctx ends it gives the last

@@ -105,7 +105,7 @@ func newConfig(u *url.URL, engine Engine, settings []Setting) (Config, error) {
 		set(&c)
 	}
 	if u.Fragment != "" {
-		return c, invalid("the URL has a fragment; a # in a name is written %%23")
+		return c, Invalidf("the URL has a fragment; a # in a name is written %%23")
 	}
 	if err := c.setHosts(u.Host); err != nil {
 		return c, err
@@ -131,21 +131,21 @@ func validHost(text string) error {
 	if h, p, err := net.SplitHostPort(text); err == nil {
 		host, port = h, p
 		if number, err := strconv.Atoi(port); err != nil || number < 1 || number > 65535 {
-			return invalid("port %q of host %q is no number between 1 and 65535", port, host)
+			return Invalidf("port %q of host %q is no number between 1 and 65535", port, host)
 		}
 	} else if inner, ok := strings.CutPrefix(text, "["); ok {
 		host = strings.TrimSuffix(inner, "]")
 	} else if strings.Contains(text, ":") {
-		return invalid("%q is no HOST or HOST:PORT; an IPv6 address stands in brackets", text)
+		return Invalidf("%q is no HOST or HOST:PORT; an IPv6 address stands in brackets", text)
 	}
 	if host == "" {
-		return invalid("a host in the list of hosts is empty")
+		return Invalidf("a host in the list of hosts is empty")
 	}
 	if strings.ContainsAny(host, "[]@ %\\") {
-		return invalid("%q is no host", host)
+		return Invalidf("%q is no host", host)
 	}
 	if _, err := netip.ParseAddr(host); err != nil && strings.HasPrefix(text, "[") {
-		return invalid("%q is no IPv6 address", host)
+		return Invalidf("%q is no IPv6 address", host)
 	}
 	return nil
 }
@@ -153,24 +153,24 @@ func validHost(text string) error {
 func (c *Config) setQuery(rawQuery string, engine Engine) error {
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return invalid("the URL's query cannot be parsed")
+		return Invalidf("the URL's query cannot be parsed")
 	}
 	for key, values := range query {
 		if len(values) > 1 {
-			return invalid("the URL gives %q more than once", key)
+			return Invalidf("the URL gives %q more than once", key)
 		}
 		if err := c.set(key, values[0], engine); err != nil {
 			return err
 		}
 	}
 	if (c.Cert == "") != (c.Key == "") {
-		return invalid("cert and key go together")
+		return Invalidf("cert and key go together")
 	}
 	if !engine.Secure && c.CA+c.Cert+c.ServerName != "" {
-		return invalid("ca, cert, key and server-name are for TLS, which %s:// does not speak", engine.Scheme)
+		return Invalidf("ca, cert, key and server-name are for TLS, which %s:// does not speak", engine.Scheme)
 	}
 	if !c.Secure && c.CA+c.Cert+c.ServerName != "" {
-		return invalid("ca, cert, key and server-name need TLS: write %ss://", engine.Scheme)
+		return Invalidf("ca, cert, key and server-name need TLS: write %ss://", engine.Scheme)
 	}
 	return nil
 }
@@ -180,19 +180,19 @@ func (c *Config) set(key, value string, engine Engine) (err error) {
 	case "timeout":
 		c.Timeout, err = time.ParseDuration(value)
 		if err != nil || c.Timeout <= 0 {
-			return invalid("timeout %q is no duration as 5s", value)
+			return Invalidf("timeout %q is no duration as 5s", value)
 		}
 	case "layout":
 		if len(engine.Layouts) == 0 {
-			return invalid("%s:// has no layouts", engine.Scheme)
+			return Invalidf("%s:// has no layouts", engine.Scheme)
 		}
 		if !slices.Contains(engine.Layouts, value) {
-			return invalid("layout %q is none of this engine: %s", value, strings.Join(engine.Layouts, ", "))
+			return Invalidf("layout %q is none of this engine: %s", value, strings.Join(engine.Layouts, ", "))
 		}
 		c.Layout = value
 	case "stale":
 		if c.Stale, err = strconv.ParseBool(value); err != nil {
-			return invalid("stale %q is neither 1 nor 0", value)
+			return Invalidf("stale %q is neither 1 nor 0", value)
 		}
 	case "ca":
 		c.CA = value
@@ -208,7 +208,7 @@ func (c *Config) set(key, value string, engine Engine) (err error) {
 		c.TokenFile = value
 	default:
 		if !slices.ContainsFunc(engine.Options, func(o Option) bool { return o.Name == key }) {
-			return invalid("unknown query key %q, known are %s", key, optionNames(engine))
+			return Invalidf("unknown query key %q, known are %s", key, optionNames(engine))
 		}
 		c.Options[key] = value
 	}
@@ -241,7 +241,7 @@ func (c Config) Login() (Credentials, error) {
 		}
 		user, password, found := strings.Cut(text, ":")
 		if !found {
-			return Credentials{}, invalid("user file %s: its first line is not user:password", c.UserFile)
+			return Credentials{}, Invalidf("user file %s: its first line is not user:password", c.UserFile)
 		}
 		return Credentials{User: user, Password: Secret(password)}, nil
 	}

@@ -156,14 +156,14 @@ func (engines Engines) Check(ctx context.Context, rawURL string, settings ...Set
 func parseURL(rawURL string) (*url.URL, error) {
 	scheme, rest, found := strings.Cut(rawURL, "://")
 	if !found || strings.ContainsFunc(scheme, notOfScheme) {
-		return nil, invalid("a registry is named as SCHEME://HOST/PREFIX")
+		return nil, Invalidf("a registry is named as SCHEME://HOST/PREFIX")
 	}
 	authority, path := rest, ""
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority, path = rest[:i], rest[i:]
 	}
 	if strings.Contains(path, "@") { // the rest of a password, more likely than a path
-		return nil, invalid("after the hosts an @ is written %%40; in a password, / is written %%2F, ? %%3F and # %%23")
+		return nil, Invalidf("after the hosts an @ is written %%40; in a password, / is written %%2F, ? %%3F and # %%23")
 	}
 	userinfo, hosts := "", authority
 	if i := strings.LastIndex(authority, "@"); i >= 0 {
@@ -171,7 +171,7 @@ func parseURL(rawURL string) (*url.URL, error) {
 	}
 	u, err := url.Parse(scheme + "://" + userinfo + "host" + path)
 	if err != nil {
-		return nil, invalid("the URL cannot be parsed: its user, password, path or query has characters that must be %%-escaped")
+		return nil, Invalidf("the URL cannot be parsed: its user, password, path or query has characters that must be %%-escaped")
 	}
 	u.Host = hosts
 	return u, nil

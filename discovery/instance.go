@@ -91,13 +91,13 @@ func (in Instance) KeepUnknown(was Instance) Instance {
 func (in Instance) Normalize() (Instance, error) {
 	in = in.Clone()
 	if in.Service == "" {
-		return in, invalid("the service has no name")
+		return in, Invalidf("the service has no name")
 	}
 	if in.State == "" {
 		in.State = Passing
 	}
 	if !slices.Contains([]State{Starting, Passing, Failing, Draining}, in.State) {
-		return in, invalid("state %q is none of starting, passing, failing, draining", in.State)
+		return in, Invalidf("state %q is none of starting, passing, failing, draining", in.State)
 	}
 	if in.State == Passing {
 		in.Reason = ""
@@ -105,7 +105,7 @@ func (in Instance) Normalize() (Instance, error) {
 	in.Reason = cleanReason(in.Reason)
 	for _, host := range []string{in.Host, in.PrivateHost} {
 		if host != "" && !IsHost(host) {
-			return in, invalid("host %q is neither a name nor an address", host)
+			return in, Invalidf("host %q is neither a name nor an address", host)
 		}
 	}
 	var err error
@@ -123,7 +123,7 @@ func normalizePorts(ports map[string]Port) (map[string]Port, error) {
 	normal := make(map[string]Port, len(ports))
 	for name, port := range ports {
 		if port.Number < 1 || port.Number > 65535 {
-			return nil, invalid("port %q: %d is not between 1 and 65535", name, port.Number)
+			return nil, Invalidf("port %q: %d is not between 1 and 65535", name, port.Number)
 		}
 		if port.Protocol == "" {
 			port.Protocol = "tcp"
@@ -131,7 +131,7 @@ func normalizePorts(ports map[string]Port) (map[string]Port, error) {
 		if name == "" {
 			name = DefaultPort
 			if _, taken := ports[name]; taken {
-				return nil, invalid("a nameless port is %q, and there is another of that name", name)
+				return nil, Invalidf("a nameless port is %q, and there is another of that name", name)
 			}
 		}
 		normal[name] = port
@@ -182,7 +182,7 @@ func (in Instance) url(host string, ports map[string]Port, scheme, path string) 
 	}
 	text := u.String() + escapePath(path)
 	if parsed, err := url.Parse(text); err != nil || parsed.Host != address {
-		return "", &Error{Op: "make a URL for", Name: in.Service, Err: invalid("scheme %q, host %q and path %q make none", scheme, host, path)}
+		return "", &Error{Op: "make a URL for", Name: in.Service, Err: Invalidf("scheme %q, host %q and path %q make none", scheme, host, path)}
 	}
 	return text, nil
 }
@@ -203,17 +203,17 @@ func escapePath(path string) string {
 // address is host:port as it stands in a URL.
 func (in Instance) address(host string, ports map[string]Port, scheme string) (string, error) {
 	if host == "" {
-		return "", invalid("instance %q has no host", in.ID)
+		return "", Invalidf("instance %q has no host", in.ID)
 	}
 	if !IsHost(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")) {
-		return "", invalid("host %q of instance %q is neither a name nor an address", host, in.ID)
+		return "", Invalidf("host %q of instance %q is neither a name nor an address", host, in.ID)
 	}
 	port, err := in.port(ports, scheme)
 	if err != nil {
 		return "", err
 	}
 	if port.Number < 1 || port.Number > 65535 {
-		return "", invalid("port %d of instance %q is not between 1 and 65535", port.Number, in.ID)
+		return "", Invalidf("port %d of instance %q is not between 1 and 65535", port.Number, in.ID)
 	}
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
 		host = "[" + host + "]"
@@ -264,8 +264,8 @@ func notOfName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
-// invalid makes an error that matches ErrInvalid without repeating its text.
-func invalid(format string, args ...any) error {
+// Invalidf makes an error that matches ErrInvalid, as fmt.Errorf makes one.
+func Invalidf(format string, args ...any) error {
 	return &kindError{kind: ErrInvalid, err: fmt.Errorf(format, args...)}
 }
 

@@ -192,7 +192,7 @@ type Locker interface {
 	// Lock blocks until this process alone holds the lock called name, or ctx ends, whose error it then gives. The
 	// name may be any text of up to [MaxLockName] bytes. A registry that cannot be reached at first is
 	// ErrUnavailable; a later outage is ridden out. ctx is the life of the waiting alone; the caller closes what it
-	// is given. A holder that dies is followed when ttl has passed, or what the engine grants in its place; 0 is
+	// is given. An owner that dies is followed when ttl has passed, or what the engine grants in its place; 0 is
 	// DefaultTTL. Whether those who wait get it in the order of their calls is the engine's.
 	Lock(ctx context.Context, name string, ttl time.Duration) (Held, error)
 
@@ -202,7 +202,7 @@ type Locker interface {
 
 // Held is a lock that this process holds.
 type Held interface {
-	// Token is greater than that of each earlier holder, for resources that refuse who comes with a lesser one than
+	// Token is greater than that of each earlier owner, for resources that refuse who comes with a lesser one than
 	// they have seen. It is 0 where the engine has none.
 	Token() int64
 
@@ -224,9 +224,9 @@ const MaxLockName = 200
 func ValidLockName(name string) error {
 	switch {
 	case name == "":
-		return invalid("the lock has no name")
+		return Invalidf("the lock has no name")
 	case len(name) > MaxLockName:
-		return invalid("the name of the lock has %d bytes, %d is the most", len(name), MaxLockName)
+		return Invalidf("the name of the lock has %d bytes, %d is the most", len(name), MaxLockName)
 	}
 	return nil
 }
@@ -234,12 +234,12 @@ func ValidLockName(name string) error {
 // ValidValueName reports, as ErrInvalid, a name that no environment variable can have.
 func ValidValueName(name string) error {
 	if name == "" {
-		return invalid("the value has no name")
+		return Invalidf("the value has no name")
 	}
 	for i, c := range []byte(name) {
 		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 		if !letter && (i == 0 || c < '0' || c > '9') {
-			return invalid("%q is no name of a variable: letters, digits and _, no digit first", name)
+			return Invalidf("%q is no name of a variable: letters, digits and _, no digit first", name)
 		}
 	}
 	return nil
@@ -248,10 +248,10 @@ func ValidValueName(name string) error {
 // ValidValue reports, as ErrInvalid, a name that no variable can have or a value that none can hold.
 func ValidValue(name string, value []byte) error {
 	if len(value) > MaxValue {
-		return invalid("the value has %d bytes, %d is the most a variable holds", len(value), MaxValue)
+		return Invalidf("the value has %d bytes, %d is the most a variable holds", len(value), MaxValue)
 	}
 	if bytes.IndexByte(value, 0) >= 0 {
-		return invalid("the value has a NUL byte, which no variable holds")
+		return Invalidf("the value has a NUL byte, which no variable holds")
 	}
 	return ValidValueName(name)
 }
@@ -259,7 +259,7 @@ func ValidValue(name string, value []byte) error {
 // ValidTTL gives DefaultTTL for 0 and ErrInvalid for less.
 func ValidTTL(ttl time.Duration) (time.Duration, error) {
 	if ttl < 0 {
-		return 0, invalid("a TTL of %s is less than nothing", ttl)
+		return 0, Invalidf("a TTL of %s is less than nothing", ttl)
 	}
 	if ttl == 0 {
 		return DefaultTTL, nil

@@ -27,7 +27,7 @@ func (c Config) TLSConfig(host string) (*tls.Config, error) {
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, invalid("ca file %s: no PEM certificate in it", c.CA)
+			return nil, Invalidf("ca file %s: no PEM certificate in it", c.CA)
 		}
 	}
 	if c.Cert != "" {

@@ -147,7 +147,7 @@ func (s *startup) writeFilesAsUser(values map[string]string) error {
 			continue
 		}
 		if err := s.files.dir.Write(name, []byte(value), 0o400, nil); err != nil {
-			return &Error{Subject: s.Files + "/" + name, Problem: "cannot be written (--as-file): " + text.Reason(err), Next: filesHint, Err: err}
+			return &Error{Subject: s.Files + "/" + name, Problem: "cannot be written (--as-file): " + text.Reason(err), Next: securefile.Hint(err, filesHint), Err: err}
 		}
 		s.files.written[name] = value
 	}
@@ -166,7 +166,7 @@ const filesHint = "name a directory with --files that COMMAND's user may write t
 func openFiles(name string) (*securefile.Dir, error) {
 	dir, err := securefile.MakeDir(name, 0o700)
 	if err != nil {
-		return nil, &Error{Subject: name, Problem: "cannot be made (--files): " + text.Reason(err), Next: filesHint, Err: err}
+		return nil, &Error{Subject: name, Problem: "cannot be made (--files): " + text.Reason(err), Next: securefile.Hint(err, filesHint), Err: err}
 	}
 	owner, mode, err := dir.Stat()
 	switch {

@@ -236,12 +236,12 @@ func (s *startup) checkOptions() (err error) {
 
 // checkProbes finds a misspelt probe before it makes a healthy command look ill.
 func (s *startup) checkProbes() error {
-	for option, path := range map[string]string{"--ready": s.Init.Ready, "--health": s.Init.Health} {
-		if path == "" || path == ReadyNotify {
+	for _, probe := range [...]struct{ option, path string }{{"--ready ", s.Init.Ready}, {"--health ", s.Init.Health}} {
+		if probe.path == "" || probe.path == ReadyNotify {
 			continue
 		}
-		if err := unix.Access(path, unix.X_OK); err != nil {
-			return &Error{Subject: option + " " + path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
+		if err := unix.Access(probe.path, unix.X_OK); err != nil {
+			return &Error{Subject: probe.option + probe.path, Problem: "cannot be executed: " + text.Reason(err), Next: "name an executable that exits 0 while the command is well", Err: err}
 		}
 	}
 	if s.Init.OnChange == ChangeExec {

@@ -186,7 +186,7 @@ func (s *startup) writeEnvironment(variables []Variable) error {
 		return cannotCarry(s.Init.Write, err)
 	}
 	if err := s.writeForCommand(s.Init.Write, content); err != nil {
-		return &Error{Subject: s.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: "name a file in a directory that the harness may write to, by a path without links of other users", Err: err}
+		return &Error{Subject: s.Init.Write, Problem: "cannot be written (--write): " + text.Reason(err), Next: securefile.Hint(err, "name a file in a directory that the harness may write to, by a path without links of other users"), Err: err}
 	}
 	return nil
 }

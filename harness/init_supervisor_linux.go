@@ -1,11 +1,13 @@
 package harness
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -98,7 +100,7 @@ func (v *supervisor) start() error {
 	s.writeTimeline(v.command.words[0]) // before COMMAND runs: its signals wait for nobody's disk
 	v.readiness.listen()
 	threads.Limit()
-	threads.Make(4 + v.Jobs + 2*(len(s.exporters)+len(s.discoverers)) + v.declarations())
+	threads.Make(v.threads(s))
 	if err := v.startCommand(); err != nil {
 		return err
 	}
@@ -108,6 +110,22 @@ func (v *supervisor) start() error {
 	v.refresher.arm()
 	v.renewer.schedule(s)
 	return nil
+}
+
+// threads is how many threads it takes beside those that every harness needs: two for each long-running hook, and where
+// anything is resolved or probed again those that do so, and COMMAND's notify socket.
+func (v *supervisor) threads(s *startup) int {
+	n := 2*(len(s.exporters)+len(s.discoverers)) + v.declarations()
+	if v.repeats(s) {
+		n += 8 + v.Jobs
+	}
+	return n
+}
+
+// repeats tells whether anything is going to be resolved or probed while COMMAND runs.
+func (v *supervisor) repeats(s *startup) bool {
+	return v.Init.Refresh > 0 || v.Init.Health != "" || v.Init.Ready != "" || len(s.discoverers) > 0 ||
+		slices.ContainsFunc(s.applied, func(a appliedEntry) bool { return a.evaluation.valid > 0 })
 }
 
 // declarations is how many executables /export has: each may stay, once COMMAND is ready or after a drain.
@@ -133,16 +151,29 @@ func (v *supervisor) startCommand() error {
 	return nil
 }
 
+// worthFreeing is how much memory the harness must have of its own for its garbage to be collected.
+const worthFreeing = 3 << 20
+
 // loop is the life of the harness beside COMMAND.
 func (v *supervisor) loop() error {
-	runtime.GC()
-	debug.SetGCPercent(-1) // nothing happens while COMMAND runs undisturbed, and then nothing is to wake up
-	debug.SetMemoryLimit(32 << 20)
-	debug.FreeOSMemory()
+	freeMemory()
 	for v.settle(); v.state.phaseNow() != phase.Ended; v.settle() {
 		v.wait()
 	}
 	return v.end()
+}
+
+// freeMemory gives back what start-up has left behind. To collect it takes a third of a MiB for ever, which is more than
+// most starts leave.
+func freeMemory() {
+	debug.SetGCPercent(-1) // nothing happens while COMMAND runs undisturbed, and then nothing is to wake up
+	debug.SetMemoryLimit(32 << 20)
+	var size, resident, shared int // pages
+	memory, _ := os.ReadFile("/proc/self/statm")
+	if fmt.Sscan(string(memory), &size, &resident, &shared); (resident-shared)*os.Getpagesize() > worthFreeing {
+		runtime.GC()
+		debug.FreeOSMemory()
+	}
 }
 
 // wait waits for one thing to happen and deals with it.

@@ -94,6 +94,7 @@ func watchEvents(t testing.TB, url string) *events {
 	require.NoError(t, err)
 	t.Cleanup(func() { response.Body.Close() })
 	require.Equal(t, 200, response.StatusCode)
+	require.Empty(t, response.TransferEncoding, "an event in chunks is three writes")
 	scanner := bufio.NewScanner(response.Body)
 	scanner.Buffer(nil, 16<<20)
 	return &events{scanner}

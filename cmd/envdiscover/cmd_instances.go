@@ -70,6 +70,9 @@ func (c *call) printInstances(s discovery.Snapshot, asJSON bool) error {
 // note is what people should know of an instance: why it fails, and that nothing can connect to it.
 func note(in discovery.Instance) string {
 	var notes []string
+	if in.Host == "" {
+		notes = append(notes, "no host")
+	}
 	for _, host := range badHosts(in) {
 		notes = append(notes, fmt.Sprintf("host %q is neither a name nor an address", host))
 	}

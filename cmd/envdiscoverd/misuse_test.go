@@ -23,11 +23,11 @@ func TestMisuse(t *testing.T) {
 			"data":           {"", "nonsense", "-1", "9999999999999999999"},
 			"etcd":           clitest.Empty,
 			"listen":         clitest.Nothing,
-			"bridge":         {"nonsense", "-1", "1h\n"}, // white space around repeatable ones is none of theirs
+			"bridge":         {"nonsense", "-1"},
 			"cert":           clitest.Empty,
 			"key":            clitest.Empty,
 			"ca":             clitest.Empty,
-			"host":           {"nonsense", "-1", "9999999999999999999", "1h\n"},
+			"host":           {"nonsense", "-1", "9999999999999999999"},
 			"registry":       clitest.Empty,
 			"variable":       {"", "nonsense", "-1", "9999999999999999999"},
 			"host-ip":        clitest.Empty,

@@ -51,7 +51,7 @@ func install(dest string) error {
 	}
 	unix.Umask(0) // this process does nothing else
 	if err := securefile.Write(target, program, 0o755, nil); err != nil {
-		return failed(err, "name a directory, or a file in one, that this user may write to")
+		return failed(err, securefile.Hint(err, "name a directory, or a file in one, that this user may write to"))
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func output(file string, write func(io.Writer) error) error {
 		return err
 	}
 	if err := securefile.Write(file, content.Bytes(), 0o600, nil); err != nil {
-		return &harness.Error{Subject: file, Problem: "cannot be written (--output): " + text.Reason(err), Next: "name a file in a directory that this user may write to", Err: err}
+		return &harness.Error{Subject: file, Problem: "cannot be written (--output): " + text.Reason(err), Next: securefile.Hint(err, "name a file in a directory that this user may write to"), Err: err}
 	}
 	return nil
 }

@@ -44,6 +44,9 @@ func askCommand(signals *harness.Signals, request, about string) cli.Command {
 			if format != "json" && format != formatPrometheus {
 				return c.Misuse("unknown format %q: known are json and prometheus", format)
 			}
+			if socket == "" {
+				return c.Misuse(emptyWord, "socket")
+			}
 			signals.EndProcess()
 			status, err := harness.Ask(socket, request)
 			if len(status) > 0 {

@@ -123,18 +123,18 @@ func parseForwarded(word string) (syscall.Signal, error) {
 
 func realTimeSignal(name string) syscall.Signal {
 	const least, most = 34, 64
-	for prefix, base := range map[string]int{"RTMIN": least, "RTMAX": most} {
-		rest, ok := strings.CutPrefix(name, prefix)
-		if !ok {
-			continue
+	rest, fromLeast := strings.CutPrefix(name, "RTMIN")
+	base := least
+	if !fromLeast {
+		var fromMost bool
+		if rest, fromMost = strings.CutPrefix(name, "RTMAX"); !fromMost {
+			return 0
 		}
-		offset, err := strconv.Atoi(rest)
-		if rest != "" && err != nil {
-			continue
-		}
-		if n := base + offset; least <= n && n <= most {
-			return syscall.Signal(n)
-		}
+		base = most
+	}
+	offset, err := strconv.Atoi(rest)
+	if n := base + offset; (rest == "" || err == nil) && least <= n && n <= most {
+		return syscall.Signal(n)
 	}
 	return 0
 }

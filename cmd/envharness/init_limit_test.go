@@ -41,42 +41,70 @@ func TestPidsLimit(t *testing.T) {
 	group := pidsCgroup(t)
 	// COMMAND takes what the limit leaves as soon as it starts, so that no thread is made while there still is room.
 	crowd := fmt.Sprintf("#!/bin/bash\necho $$ >%s/cgroup.procs; echo $PPID >%[1]s/cgroup.procs\necho 1 >%[1]s/pids.max\ntrap 'echo HUP >>log' HUP\ntrap 'exit 3' TERM\necho start >>log\nwhile :; do read -t 1000 <>fifo; done\n", group)
-	dir := tree(t, map[string]string{"environment/A": "#!/bin/sh\necho a\n", "export/held": held, "crowd": crowd})
-	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
-	s := outside.start(t, dir, "--refresh", "50ms", "./crowd")
-	s.logsLine("start", 1)
-	for i := range 20 {
-		s.signal(unix.SIGHUP)
-		s.logsLine("HUP", i+1)
-		s.answers("status", 0)
+	for name, c := range map[string]struct {
+		files   map[string]string
+		options []string
+		told    string // of what cannot be started
+	}{
+		"all there is":    {map[string]string{"environment/A": "#!/bin/sh\necho a\n", "export/held": held}, []string{"--refresh", "50ms"}, "refresh failed"},
+		"nothing repeats": {map[string]string{"environment/A": "#!/bin/sh\necho a\n", "export/teardown": teardown}, nil, "teardown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tree(t, c.files)
+			write(t, filepath.Join(dir, "crowd"), crowd)
+			require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
+			s := outside.start(t, dir, append(c.options, "./crowd")...)
+			s.logsLine("start", 1)
+			for i := range 20 {
+				s.signal(unix.SIGHUP)
+				s.logsLine("HUP", i+1)
+				s.answers("status", 0)
+			}
+			s.answers("drain", 0)
+			eventually(t, "what cannot be started is told", func() bool { return strings.Contains(s.text("stderr"), c.told) })
+			s.signal(unix.SIGTERM)
+			s.exits(3)
+			require.NotContains(t, s.text("stderr"), "newosproc")
+		})
 	}
-	eventually(t, "what cannot be started is told", func() bool { return strings.Contains(s.text("stderr"), "refresh failed") })
-	s.signal(unix.SIGTERM)
-	s.exits(3)
-	require.NotContains(t, s.text("stderr"), "newosproc")
 }
 
 // TestThreadsAreMadeAhead: whatever happens beside COMMAND, no thread is made for it that was not there before.
 func TestThreadsAreMadeAhead(t *testing.T) {
 	t.Parallel()
-	s := outside.start(t, tree(t, map[string]string{
-		"environment/A": "#!/bin/sh\necho a\n", "environment/B": "#!/bin/sh\necho b\nsleep 0.05\n",
-		"export/one": held, "export/two": held, "export/teardown": teardown, "health": "#!/bin/sh\nsleep 0.05\n",
-	}), "--jobs", "2", "--refresh", "50ms", "--health", "./health", "--health-interval", "50ms",
-		"sh", "-c", "grep Threads /proc/$PPID/status >threads; exec probe watch log")
-	s.logsLine("start", 1)
-	for i := range 3 {
-		s.answers("drain", 0)
-		s.answers("resume", 0)
-		s.signal(unix.SIGUSR1)
-		s.logsLine("USR1", i+1)
+	for name, c := range map[string]struct {
+		files   map[string]string
+		options []string
+	}{
+		"of everything": {map[string]string{
+			"environment/A": "#!/bin/sh\necho a\n", "environment/B": "#!/bin/sh\necho b\nsleep 0.05\n",
+			"export/one": held, "export/two": held, "export/teardown": teardown, "health": "#!/bin/sh\nsleep 0.05\n",
+		}, []string{"--jobs", "2", "--refresh", "50ms", "--health", "./health", "--health-interval", "50ms"}},
+		"nothing repeats": {map[string]string{
+			"environment/A": "#!/bin/sh\necho a\n", "export/bootstrap": "#!/bin/sh\nsleep 0.05\n", "export/teardown": teardown,
+		}, nil},
+		"a value expires": {map[string]string{
+			"environment/A": "#!/bin/sh\nenvharness notify VALID_USEC=50000\necho $$\n", "export/teardown": teardown, "changed": "#!/bin/sh\nsleep 0.05\n",
+		}, []string{"--on-change", "exec=./changed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := outside.start(t, tree(t, c.files), append(c.options, "sh", "-c", "grep Threads /proc/$PPID/status >threads; exec probe watch log")...)
+			s.logsLine("start", 1)
+			for i := range 3 {
+				s.answers("drain", 0)
+				s.answers("resume", 0)
+				s.signal(unix.SIGUSR1)
+				s.logsLine("USR1", i+1)
+			}
+			ahead, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(s.text("threads"), "Threads:")))
+			require.NoError(t, err)
+			now, err := strconv.Atoi(statusOf(s.pid, "Threads"))
+			require.NoError(t, err)
+			require.LessOrEqual(t, now, ahead)
+			s.stop()
+		})
 	}
-	ahead, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(s.text("threads"), "Threads:")))
-	require.NoError(t, err)
-	now, err := strconv.Atoi(statusOf(s.pid, "Threads"))
-	require.NoError(t, err)
-	require.LessOrEqual(t, now, ahead)
-	s.stop()
 }
 
 // TestSilentClients: those who connect and say nothing keep nobody waiting, and no thread.

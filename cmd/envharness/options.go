@@ -160,6 +160,12 @@ func (s *settings) read(c *cli.Call, environ []string) (harness.Options, error) 
 
 const emptyWord = "--%s: an empty word names nothing"
 
+// wordList is a repeatable option and its words.
+type wordList struct {
+	option string
+	words  []string
+}
+
 func checkOptions(c *cli.Call, o harness.Options) error {
 	if o.Jobs < 1 {
 		return c.Misuse("--jobs cannot be less than 1")
@@ -167,25 +173,25 @@ func checkOptions(c *cli.Call, o harness.Options) error {
 	if o.Retries < 0 {
 		return c.Misuse("--retries cannot be less than 0")
 	}
-	for option, words := range map[string][]string{
-		"environment": o.Environment, "export": o.Export, "env-file": o.EnvFiles, "secrets": o.Secrets, "prepare": o.Prepare,
+	for _, list := range [...]wordList{
+		{"environment", o.Environment}, {"export", o.Export}, {"env-file", o.EnvFiles}, {"secrets", o.Secrets}, {"prepare", o.Prepare},
 	} {
-		if slices.Contains(words, "") {
-			return c.Misuse(emptyWord, option)
+		if slices.Contains(list.words, "") {
+			return c.Misuse(emptyWord, list.option)
 		}
 	}
-	for option, word := range map[string]string{
-		"user": o.User, "chdir": o.Chdir, "cache": o.Cache, "files": o.Files, "timeline-svg": o.TimelineSVG,
-		"socket": o.Init.Socket, "write": o.Init.Write, "ready": o.Init.Ready, "health": o.Init.Health,
+	for _, one := range [...]struct{ option, word string }{
+		{"user", o.User}, {"chdir", o.Chdir}, {"cache", o.Cache}, {"files", o.Files}, {"timeline-svg", o.TimelineSVG},
+		{"socket", o.Init.Socket}, {"write", o.Init.Write}, {"ready", o.Init.Ready}, {"health", o.Init.Health},
 	} {
-		if word == "" && c.Said(option) { // --user "$APP_USER" would otherwise be root
-			return c.Misuse(emptyWord, option)
+		if one.word == "" && c.Said(one.option) { // --user "$APP_USER" would otherwise be root
+			return c.Misuse(emptyWord, one.option)
 		}
 	}
-	for option, globs := range map[string][]string{"pass": o.Pass, "as-file": o.AsFile} {
-		for _, glob := range globs {
+	for _, list := range [...]wordList{{"pass", o.Pass}, {"as-file", o.AsFile}} {
+		for _, glob := range list.words {
 			if _, err := path.Match(glob, ""); err != nil {
-				return c.Misuse("--%s: %q is no glob", option, glob)
+				return c.Misuse("--%s: %q is no glob", list.option, glob)
 			}
 		}
 	}

@@ -380,7 +380,7 @@ func TestBinary(t *testing.T) {
 func TestSize(t *testing.T) {
 	t.Parallel()
 	built := filepath.Join(t.TempDir(), "envharness")
-	build := command(t, ".", "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-ldflags", "-s -w", "-o", built, ".")
+	build := command(t, ".", "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-ldflags", "-s -w -funcalign=16", "-o", built, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	succeeds(t, build)
 	info, err := os.Stat(built)

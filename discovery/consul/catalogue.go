@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 	"github.com/envharness/envharness/discovery/driver"
 )
 
@@ -41,23 +42,23 @@ func ownerOf(meta map[string]string) uint64 {
 }
 
 // find gives the agent's service with an ID, nil when there is none.
-func find(ctx context.Context, client *client, id string) (*api.AgentService, error) {
-	service, _, err := client.Agent().Service(id, strong(ctx))
-	if isStatus(err, http.StatusNotFound, "unknown service") {
+func find(ctx context.Context, client *agent.Client, id string) (*api.AgentService, error) {
+	service, _, err := client.Agent().Service(id, agent.Strong(ctx))
+	if agent.IsStatus(err, http.StatusNotFound, "unknown service") {
 		return nil, nil
 	}
 	return service, err
 }
 
 // register registers the service at the agent, unless the agent has it already, and gives its check this status.
-func (e *catalogEntry) register(ctx context.Context, client *client, wanted *api.AgentServiceRegistration, status string) error {
+func (e *catalogEntry) register(ctx context.Context, client *agent.Client, wanted *api.AgentServiceRegistration, status string) error {
 	known, err := e.isRegistered(ctx, client, wanted)
 	if err != nil {
 		return err
 	}
 	if !known {
 		options := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
-		token, _ := e.backend.settings.token() // without one the next line fails
+		token, _ := e.backend.Token() // without one the next line fails
 		if err := client.Agent().ServiceRegisterOpts(wanted, options); err != nil {
 			return err
 		}
@@ -67,7 +68,7 @@ func (e *catalogEntry) register(ctx context.Context, client *client, wanted *api
 }
 
 // isRegistered reports whether the agent has just this service.
-func (e *catalogEntry) isRegistered(ctx context.Context, client *client, wanted *api.AgentServiceRegistration) (bool, error) {
+func (e *catalogEntry) isRegistered(ctx context.Context, client *agent.Client, wanted *api.AgentServiceRegistration) (bool, error) {
 	if !reflect.DeepEqual(e.registered, wanted) || e.outdated() {
 		return false, nil
 	}
@@ -78,21 +79,21 @@ func (e *catalogEntry) isRegistered(ctx context.Context, client *client, wanted 
 // outdated reports whether the token is another by now. The agent goes on with the one that it was given,
 // also to bring a death into the catalogue, for as long as that one is good.
 func (e *catalogEntry) outdated() bool {
-	token, err := e.backend.settings.token()
+	token, err := e.backend.Token()
 	return err == nil && token != e.token
 }
 
 // heartbeat renews the TTL of the check. ErrLost when the agent does not know it.
-func (e *catalogEntry) heartbeat(ctx context.Context, client *client, status string) error {
-	err := client.Agent().UpdateTTLOpts(e.check, "", status, strong(ctx))
-	if isStatus(err, http.StatusNotFound, "does not have associated TTL") || isStatus(err, http.StatusNotFound, "Unknown check") {
+func (e *catalogEntry) heartbeat(ctx context.Context, client *agent.Client, status string) error {
+	err := client.Agent().UpdateTTLOpts(e.check, "", status, agent.Strong(ctx))
+	if agent.IsStatus(err, http.StatusNotFound, "does not have associated TTL") || agent.IsStatus(err, http.StatusNotFound, "Unknown check") {
 		return driver.ErrLost
 	}
 	return err
 }
 
 // deregister removes the service, if it is ours.
-func (e *catalogEntry) deregister(ctx context.Context, client *client) error {
+func (e *catalogEntry) deregister(ctx context.Context, client *agent.Client) error {
 	if e.registered == nil {
 		return nil
 	}
@@ -100,8 +101,8 @@ func (e *catalogEntry) deregister(ctx context.Context, client *client) error {
 	if err != nil || has == nil || ownerOf(has.Meta) != e.owner {
 		return err
 	}
-	err = client.Agent().ServiceDeregisterOpts(e.registered.ID, strong(ctx))
-	if isStatus(err, http.StatusNotFound, "Unknown service") {
+	err = client.Agent().ServiceDeregisterOpts(e.registered.ID, agent.Strong(ctx))
+	if agent.IsStatus(err, http.StatusNotFound, "Unknown service") {
 		return nil
 	}
 	return err
@@ -139,10 +140,10 @@ func firstPort(in discovery.Instance) int {
 }
 
 // settled waits until the catalogue is as the agent has it, which done judges by the service's entries.
-func (e *catalogEntry) settled(ctx context.Context, client *client, name string, done func([]*api.ServiceEntry) bool) error {
-	q := strong(ctx)
+func (e *catalogEntry) settled(ctx context.Context, client *agent.Client, name string, done func([]*api.ServiceEntry) bool) error {
+	q := agent.Strong(ctx)
 	q.WaitTime = 2 * time.Second
-	var rest pause
+	rest := soon
 	for {
 		entries, meta, err := client.Health().Service(name, "", false, q)
 		if err == nil && len(entries) == 0 && meta.ResultsFilteredByACLs {
@@ -152,7 +153,7 @@ func (e *catalogEntry) settled(ctx context.Context, client *client, name string,
 			return err
 		}
 		q.WaitIndex = nextIndex(q.WaitIndex, meta.LastIndex)
-		if rest.wait(ctx) != nil {
+		if rest.Wait(ctx) != nil {
 			return discovery.Mark(discovery.ErrUnavailable, errNotSynced)
 		}
 	}

@@ -10,6 +10,7 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
 )
@@ -53,10 +55,8 @@ The token needs key:write and session:write, service:write and node:read; in KV 
 		{Name: optionOverride, Help: "1: others may change the tags in the catalogue"},
 	},
 	Validate: validate,
-	Check:    driver.Check(openRegistry),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return openRegistry(config)
-	},
+	Check:    driver.Check(open),
+	Open:     driver.Opener(open),
 }
 
 // The bounds of deregister-after.
@@ -67,7 +67,7 @@ const (
 
 func validate(config discovery.Config) error {
 	if len(config.Hosts) > 1 {
-		return invalid("Consul is asked through one agent, the local one: name one host")
+		return discovery.Invalidf("Consul is asked through one agent, the local one: name one host")
 	}
 	if _, err := deregisterAfter(config); err != nil {
 		return err
@@ -86,7 +86,7 @@ func validPrefix(prefix string) error {
 	for segment := range strings.SplitSeq(prefix, "/") {
 		odd := func(c rune) bool { return c == '%' || !unicode.IsPrint(c) }
 		if segment == "" || segment == "." || segment == ".." || !utf8.ValidString(segment) || strings.ContainsFunc(segment, odd) {
-			return invalid("%q is no prefix of keys", prefix)
+			return discovery.Invalidf("%q is no prefix of keys", prefix)
 		}
 	}
 	return nil
@@ -99,7 +99,7 @@ func deregisterAfter(config discovery.Config) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d != 0 && d < minDeregister {
-		return 0, invalid("%s %q is neither a duration of at least %s, as 10m, nor 0", optionDeregister, text, minDeregister)
+		return 0, discovery.Invalidf("%s %q is neither a duration of at least %s, as 10m, nor 0", optionDeregister, text, minDeregister)
 	}
 	return d, nil
 }
@@ -111,29 +111,20 @@ func flag(config discovery.Config, name string) (bool, error) {
 	case "1", "true":
 		return true, nil
 	default:
-		return false, invalid("%s %q is neither 1 nor 0", name, text)
+		return false, discovery.Invalidf("%s %q is neither 1 nor 0", name, text)
 	}
 }
 
 // backend is one opening of an agent: the single steps that package driver takes.
 type backend struct {
-	registry   *driver.Registry
-	config     discovery.Config
-	settings   settings
-	keys       keys
-	layout     layout.Layout // of instances
-	connection *connection
+	*agent.Agent
+	registry *driver.Registry
+	config   discovery.Config
+	keys     keys
+	layout   layout.Layout // of instances
 }
 
-func openRegistry(config discovery.Config) (*driver.Registry, error) {
-	b, err := open(config)
-	if err != nil {
-		return nil, driver.OpenFailed(config, err)
-	}
-	return b.registry, nil
-}
-
-func open(config discovery.Config) (*backend, error) {
+func open(config discovery.Config) (*driver.Registry, error) {
 	b := &backend{config: config, keys: newKeys(config.Prefix)}
 	if err := b.connect(); err != nil {
 		return nil, err
@@ -142,7 +133,7 @@ func open(config discovery.Config) (*backend, error) {
 	if b.isContainerpilot() {
 		b.registry.DefaultTTL = containerpilotTTL
 	}
-	return b, nil
+	return b.registry, nil
 }
 
 func (b *backend) connect() (err error) {
@@ -157,19 +148,20 @@ func (b *backend) connect() (err error) {
 		named.Keys = b.keys.Keys
 		b.layout = named
 	}
-	if b.settings, err = newSettings(b.config); err != nil {
-		return err
-	}
-	b.connection, err = newConnection(b.settings)
+	b.Agent, err = agent.New(b.config, b.config.Options[optionDatacenter])
 	return err
 }
 
 // isContainerpilot reports whether the layout is containerpilot.
 func (b *backend) isContainerpilot() bool { return b.config.Layout == "containerpilot" }
 
-func (b *backend) Close() error {
-	b.connection.close()
-	return nil
+// Hint says what people can do about an error; "" if nothing is known.
+func (b *backend) Hint(err error) string {
+	if !errors.Is(err, discovery.ErrDenied) {
+		return b.Agent.Hint(err)
+	}
+	return fmt.Sprintf(`give a token by ?token-file=, CONSUL_HTTP_TOKEN_FILE or CONSUL_HTTP_TOKEN; its policy: key_prefix "%s/" { policy = "write" } `+
+		`session_prefix "" { policy = "write" } service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`, b.keys.prefix)
 }
 
 // Fit gives an instance its ID, and refuses one that cannot be written.
@@ -209,19 +201,14 @@ func (b *backend) NewLease(in discovery.Instance, ttl time.Duration) driver.Leas
 }
 
 func (b *backend) ListServices(ctx context.Context) ([]string, error) {
-	return call(ctx, b, func(ctx context.Context, client *client) ([]string, error) {
+	return agent.Call(ctx, b.Agent, func(ctx context.Context, client *agent.Client) ([]string, error) {
 		if b.isContainerpilot() {
-			return catalogServices(client, b.reading(ctx))
+			return catalogServices(client, b.Reading(ctx))
 		}
-		entries, _, err := client.KV().List(b.keys.services, b.reading(ctx))
+		entries, _, err := client.KV().List(b.keys.services, b.Reading(ctx))
 		if err == nil && len(entries) == 0 {
 			err = b.mayRead(ctx, client, b.keys.services)
 		}
 		return layout.Services(b.layout, b.config.Log, held(entries)), err
 	})
-}
-
-// invalid makes an error that matches discovery.ErrInvalid.
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }

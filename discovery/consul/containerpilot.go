@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 	"github.com/envharness/envharness/discovery/driver"
 )
 
@@ -24,7 +25,7 @@ const containerpilotTTL = 30 * time.Second
 func containerpilotName(name string) error {
 	odd := func(c rune) bool { return c == '%' || c == '/' || !unicode.IsPrint(c) }
 	if name == "" || name == "." || name == ".." || strings.ContainsFunc(name, odd) {
-		return invalid("this layout cannot write the name %q: no /, %%, ., .. and nothing that cannot be printed", name)
+		return discovery.Invalidf("this layout cannot write the name %q: no /, %%, ., .. and nothing that cannot be printed", name)
 	}
 	return nil
 }
@@ -46,10 +47,10 @@ func newContainerpilotLease(b *backend, ttl time.Duration) *containerpilotLease 
 	}
 }
 
-func (l *containerpilotLease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *containerpilotLease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	in := record.Instance
-	return driver.Grant{TTL: l.ttl}, l.do(ctx, in, func(ctx context.Context, client *client) error {
-		if err := l.backend.atHome(ctx, client); err != nil {
+	return driver.Grant{TTL: l.ttl}, l.do(ctx, in, func(ctx context.Context, client *agent.Client) error {
+		if err := l.backend.AtHome(ctx, client); err != nil {
 			return err
 		}
 		if !takeOver {
@@ -63,7 +64,7 @@ func (l *containerpilotLease) Announce(ctx context.Context, record driver.Record
 
 func (l *containerpilotLease) Renew(ctx context.Context, record driver.Record) error {
 	in := record.Instance
-	return l.do(ctx, in, func(ctx context.Context, client *client) error {
+	return l.do(ctx, in, func(ctx context.Context, client *agent.Client) error {
 		if err := l.check(ctx, client, in.ID); err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func (l *containerpilotLease) Renew(ctx context.Context, record driver.Record) e
 }
 
 func (l *containerpilotLease) Update(ctx context.Context, record driver.Record) error {
-	return l.do(ctx, record.Instance, func(ctx context.Context, client *client) error {
+	return l.do(ctx, record.Instance, func(ctx context.Context, client *agent.Client) error {
 		if err := l.check(ctx, client, record.Instance.ID); err != nil {
 			return err
 		}
@@ -83,8 +84,8 @@ func (l *containerpilotLease) Update(ctx context.Context, record driver.Record) 
 	})
 }
 
-func (l *containerpilotLease) Withdraw(ctx context.Context) error {
-	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
+func (l *containerpilotLease) Deregister(ctx context.Context) error {
+	return agent.Do(ctx, l.backend.Agent, func(ctx context.Context, client *agent.Client) error {
 		if err := l.entry.deregister(ctx, client); err != nil || l.name == "" {
 			return err
 		}
@@ -95,23 +96,18 @@ func (l *containerpilotLease) Withdraw(ctx context.Context) error {
 }
 
 // do takes one step.
-func (l *containerpilotLease) do(ctx context.Context, in discovery.Instance, step func(context.Context, *client) error) error {
+func (l *containerpilotLease) do(ctx context.Context, in discovery.Instance, step func(context.Context, *agent.Client) error) error {
 	l.name, l.entry.check = in.Service, in.ID
-	return do(ctx, l.backend, step)
+	return agent.Do(ctx, l.backend.Agent, step)
 }
 
 // check is ErrLost when the service is gone from the agent and ErrConflict when it is another's.
-func (l *containerpilotLease) check(ctx context.Context, client *client, id string) error {
+func (l *containerpilotLease) check(ctx context.Context, client *agent.Client, id string) error {
 	service, err := find(ctx, client, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case service == nil:
-		return driver.ErrLost
-	case ownerOf(service.Meta) != l.entry.owner:
-		return discovery.ErrConflict
 	}
-	return nil
+	return driver.Own(service != nil, service != nil && ownerOf(service.Meta) == l.entry.owner)
 }
 
 // status is what the check of an instance says.
@@ -123,7 +119,7 @@ func status(in discovery.Instance) string {
 }
 
 // show makes the catalogue what the instance says, and waits until it is.
-func (l *containerpilotLease) show(ctx context.Context, client *client, in discovery.Instance) error {
+func (l *containerpilotLease) show(ctx context.Context, client *agent.Client, in discovery.Instance) error {
 	service := l.entry.service(in.ID, in.Service, in)
 	service.Check = l.entry.ttlCheck(wholeSeconds(l.ttl), in.ID, "TTL for "+in.Service+" set by envharness", status(in))
 	if err := l.entry.register(ctx, client, service, status(in)); err != nil {
@@ -151,7 +147,7 @@ func (l *containerpilotLease) statusOf(entry *api.ServiceEntry) string {
 	return ""
 }
 
-func (s *source) queryPassing(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+func (s *source) queryPassing(ctx context.Context, client *agent.Client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	entries, meta, err := client.Health().Service(s.name, "", true, q)
 	if err == nil && len(entries) == 0 {
 		err = s.visible(ctx, client, meta)
@@ -164,7 +160,7 @@ func (s *source) queryPassing(ctx context.Context, client *client, q *api.QueryO
 
 // visible is the error of a token that may not read the service. To one without a token Consul does not tell that
 // it leaves something out; the agent's own view of a service is refused by name.
-func (s *source) visible(ctx context.Context, client *client, meta *api.QueryMeta) error {
+func (s *source) visible(ctx context.Context, client *agent.Client, meta *api.QueryMeta) error {
 	switch {
 	case meta.ResultsFilteredByACLs:
 		return errHidden
@@ -172,8 +168,8 @@ func (s *source) visible(ctx context.Context, client *client, meta *api.QueryMet
 		return nil
 	}
 	var status any
-	_, err := client.Raw().Query("/v1/agent/health/service/name/"+s.name, &status, strong(ctx))
-	if isStatus(err, http.StatusForbidden, "") {
+	_, err := client.Raw().Query("/v1/agent/health/service/name/"+s.name, &status, agent.Strong(ctx))
+	if agent.IsStatus(err, http.StatusForbidden, "") {
 		return err
 	}
 	return nil // an agent that has no such service, or only failing ones, answers with an error, too
@@ -219,7 +215,7 @@ func containerpilotInstance(entry *api.ServiceEntry) discovery.Instance {
 }
 
 // catalogServices are those of the catalogue, but for Consul itself.
-func catalogServices(client *client, q *api.QueryOptions) ([]string, error) {
+func catalogServices(client *agent.Client, q *api.QueryOptions) ([]string, error) {
 	services, meta, err := client.Catalog().Services(q)
 	if err == nil && len(services) == 0 && meta.ResultsFilteredByACLs {
 		err = errHidden

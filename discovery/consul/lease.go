@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 	"github.com/envharness/envharness/discovery/driver"
 )
 
@@ -44,10 +45,10 @@ func newLease(b *backend, in discovery.Instance, ttl time.Duration) *lease {
 	}
 }
 
-func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *lease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	grant := driver.Grant{TTL: l.ttl, Every: min(l.ttl, maxSession) / 3}
-	return grant, l.do(ctx, record, func(ctx context.Context, client *client) error {
-		if err := l.backend.atHome(ctx, client); err != nil {
+	return grant, l.do(ctx, record, func(ctx context.Context, client *agent.Client) error {
+		if err := l.backend.AtHome(ctx, client); err != nil {
 			return err
 		}
 		if !takeOver {
@@ -66,7 +67,7 @@ func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver boo
 // Renew renews the check at the agent first, which works without the servers: what they know stands for as long
 // as the agent does not tell them otherwise, so that a time without a leader costs nobody the announcement.
 func (l *lease) Renew(ctx context.Context, record driver.Record) error {
-	return l.do(ctx, record, func(ctx context.Context, client *client) error {
+	return l.do(ctx, record, func(ctx context.Context, client *agent.Client) error {
 		if err := l.entry.heartbeat(ctx, client, api.HealthPassing); err != nil {
 			return err
 		}
@@ -79,7 +80,7 @@ func (l *lease) Renew(ctx context.Context, record driver.Record) error {
 			err = l.show(ctx, client, record.Instance)
 		}
 		if err != nil && ctx.Err() == nil {
-			err = driver.Explain(l.backend, l.backend.answered(err), time.Since(start))
+			err = l.backend.Explain(err, time.Since(start))
 			if errors.Is(err, discovery.ErrUnavailable) {
 				l.warnAlone(err)
 				return nil
@@ -99,7 +100,7 @@ func (l *lease) warnAlone(err error) {
 }
 
 // standing is ErrLost or ErrConflict unless the record is there and ours; it renews the session.
-func (l *lease) standing(ctx context.Context, client *client) error {
+func (l *lease) standing(ctx context.Context, client *agent.Client) error {
 	if err := l.check(ctx, client); err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (l *lease) standing(ctx context.Context, client *client) error {
 }
 
 func (l *lease) Update(ctx context.Context, record driver.Record) error {
-	return l.do(ctx, record, func(ctx context.Context, client *client) error {
+	return l.do(ctx, record, func(ctx context.Context, client *agent.Client) error {
 		if err := l.check(ctx, client); err != nil {
 			return err
 		}
@@ -122,18 +123,18 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 	})
 }
 
-// Withdraw ends the session, and with it the record that it holds, if it is its own; and takes the service
+// Deregister ends the session, and with it the record that it holds, if it is its own; and takes the service
 // away, if it is its own.
-func (l *lease) Withdraw(ctx context.Context) error {
-	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
+func (l *lease) Deregister(ctx context.Context) error {
+	return agent.Do(ctx, l.backend.Agent, func(ctx context.Context, client *agent.Client) error {
 		return errors.Join(endSession(ctx, client, l.session), l.entry.deregister(ctx, client))
 	})
 }
 
 // do takes one step. Who learns that another has its ID leaves nothing behind.
-func (l *lease) do(ctx context.Context, record driver.Record, step func(context.Context, *client) error) error {
+func (l *lease) do(ctx context.Context, record driver.Record, step func(context.Context, *agent.Client) error) error {
 	l.key = plain(record.Key)
-	return do(ctx, l.backend, func(ctx context.Context, client *client) error {
+	return agent.Do(ctx, l.backend.Agent, func(ctx context.Context, client *agent.Client) error {
 		err := step(ctx, client)
 		if errors.Is(err, discovery.ErrConflict) {
 			rest := errors.Join(endSession(ctx, client, l.session), l.entry.deregister(ctx, client))
@@ -146,21 +147,17 @@ func (l *lease) do(ctx context.Context, record driver.Record, step func(context.
 }
 
 // check is ErrLost when the record is gone and ErrConflict when it is another's.
-func (l *lease) check(ctx context.Context, client *client) error {
-	entry, err := read(client, l.key, strong(ctx))
-	switch {
-	case err != nil:
+func (l *lease) check(ctx context.Context, client *agent.Client) error {
+	entry, err := read(client, l.key, agent.Strong(ctx))
+	if err != nil {
 		return err
-	case !isKept(entry):
-		return driver.ErrLost
-	case entry.Flags != l.entry.owner:
-		return discovery.ErrConflict
 	}
-	return nil
+	there := isKept(entry)
+	return driver.Own(there, there && entry.Flags == l.entry.owner)
 }
 
 // show makes the catalogue what the instance says.
-func (l *lease) show(ctx context.Context, client *client, in discovery.Instance) error {
+func (l *lease) show(ctx context.Context, client *agent.Client, in discovery.Instance) error {
 	if l.id == "" {
 		if err := l.choose(ctx, client, in); err != nil {
 			return err
@@ -192,14 +189,14 @@ func stateNotes(in discovery.Instance) string {
 }
 
 // choose chooses the ID of the service: the instance's, unless that is another service's at this agent.
-func (l *lease) choose(ctx context.Context, client *client, in discovery.Instance) error {
+func (l *lease) choose(ctx context.Context, client *agent.Client, in discovery.Instance) error {
 	l.id = l.whole
 	short := shortID(l.backend.keys, in.ID)
 	if short == "" {
 		return nil
 	}
 	// This is asked as a list because the agent logs it as an error when it has no service of an ID.
-	services, err := client.Agent().ServicesWithFilterOpts(`ID == "`+short+`"`, strong(ctx))
+	services, err := client.Agent().ServicesWithFilterOpts(`ID == "`+short+`"`, agent.Strong(ctx))
 	if err != nil {
 		l.id = ""
 		return err
@@ -213,18 +210,18 @@ func (l *lease) choose(ctx context.Context, client *client, in discovery.Instanc
 
 // open makes a session, if there is none. That works as soon as the agent has brought the check into the
 // catalogue.
-func (l *lease) open(ctx context.Context, client *client) error {
-	var rest pause
+func (l *lease) open(ctx context.Context, client *agent.Client) error {
+	rest := soon
 	for l.session == "" {
-		id, _, err := client.Session().Create(newSession(l.key, l.ttl, l.entry.check), writing(ctx))
+		id, _, err := client.Session().Create(newSession(l.key, l.ttl, l.entry.check), agent.Writing(ctx))
 		if err == nil {
 			l.session = id
 			return nil
 		}
-		if !isStatus(err, 0, "Missing check") && !isStatus(err, 0, "Missing node") && !isStatus(err, 0, "in critical state") {
+		if !agent.IsStatus(err, 0, "Missing check") && !agent.IsStatus(err, 0, "Missing node") && !agent.IsStatus(err, 0, "in critical state") {
 			return err
 		}
-		if rest.wait(ctx) != nil {
+		if rest.Wait(ctx) != nil {
 			return discovery.Mark(discovery.ErrUnavailable, errNotSynced)
 		}
 		if err := l.entry.heartbeat(ctx, client, api.HealthPassing); err != nil {
@@ -236,12 +233,12 @@ func (l *lease) open(ctx context.Context, client *client) error {
 
 // write makes the record what the instance says, held by the session, in place of none or its own; with takeOver
 // also of another's.
-func (l *lease) write(ctx context.Context, client *client, record driver.Record, takeOver bool) error {
+func (l *lease) write(ctx context.Context, client *agent.Client, record driver.Record, takeOver bool) error {
 	err := changing(ctx, func() error {
 		if err := l.open(ctx, client); err != nil {
 			return err
 		}
-		entry, err := read(client, l.key, strong(ctx))
+		entry, err := read(client, l.key, agent.Strong(ctx))
 		if err != nil {
 			return err
 		}
@@ -290,22 +287,4 @@ func (l *lease) replace(entry *api.KVPair, record driver.Record) (api.KVTxnOps, 
 		operations = append(operations, &api.KVTxnOp{Verb: api.KVUnlock, Key: l.key, Session: entry.Session})
 	}
 	return append(operations, lock), nil
-}
-
-// atHome is an error when the URL names another datacenter than the agent's: a service can register at its agent
-// alone, and a session ends with the agent's node.
-func (b *backend) atHome(ctx context.Context, client *client) error {
-	if b.settings.datacenter == "" {
-		return nil
-	}
-	var self struct{ Config struct{ Datacenter string } }
-	if _, err := client.Raw().Query("/v1/agent/self", &self, strong(ctx)); err != nil {
-		return err
-	}
-	if home := self.Config.Datacenter; home != b.settings.datacenter {
-		return discovery.Mark(discovery.ErrUnsupported,
-			fmt.Errorf("the agent is of the datacenter %q: services, values with a TTL and elections are there, not in %q",
-				home, b.settings.datacenter))
-	}
-	return nil
 }

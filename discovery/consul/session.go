@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 )
 
 // The bounds of a session's TTL. A session ends at its TTL at the earliest, and at twice that at the latest.
@@ -40,26 +42,26 @@ func wholeSeconds(d time.Duration) string {
 }
 
 // renewSession reports whether there is such a session.
-func renewSession(ctx context.Context, client *client, id string) (bool, error) {
-	session, _, err := client.Session().Renew(id, writing(ctx))
+func renewSession(ctx context.Context, client *agent.Client, id string) (bool, error) {
+	session, _, err := client.Session().Renew(id, agent.Writing(ctx))
 	return session != nil, err
 }
 
 // endSession deletes a session with what it holds. That there is none is no error.
-func endSession(ctx context.Context, client *client, id string) error {
+func endSession(ctx context.Context, client *agent.Client, id string) error {
 	if id == "" {
 		return nil
 	}
-	_, err := client.Session().Destroy(id, writing(ctx))
-	if isStatus(err, http.StatusNotFound, "") {
+	_, err := client.Session().Destroy(id, agent.Writing(ctx))
+	if agent.IsStatus(err, http.StatusNotFound, "") {
 		return nil
 	}
 	return err
 }
 
 // endFormerSession is endSession for one that another made, if it was for the same.
-func endFormerSession(ctx context.Context, client *client, id, name string) error {
-	session, _, err := client.Session().Info(id, strong(ctx))
+func endFormerSession(ctx context.Context, client *agent.Client, id, name string) error {
+	session, _, err := client.Session().Info(id, agent.Strong(ctx))
 	if err != nil || session == nil || session.Name != name {
 		return err
 	}

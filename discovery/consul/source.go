@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
 )
@@ -27,7 +28,7 @@ const (
 
 // query asks for a part of Consul's state, at once or as a blocking query, as q says. take takes the answer over
 // and gives the items that are others than before.
-type query func(ctx context.Context, client *client, q *api.QueryOptions) (take func() []driver.Item, index uint64, err error)
+type query func(ctx context.Context, client *agent.Client, q *api.QueryOptions) (take func() []driver.Item, index uint64, err error)
 
 // answer is what came of a query.
 type answer struct {
@@ -97,9 +98,9 @@ func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, erro
 // read asks once. Whose record is there has a check that does not fail: asked in this order, nobody is taken for
 // failing by what the catalogue had before.
 func (s *source) read(ctx context.Context, indexes []uint64) (driver.Changes, error) {
-	err := do(ctx, s.backend, func(ctx context.Context, client *client) error {
+	err := agent.Do(ctx, s.backend.Agent, func(ctx context.Context, client *agent.Client) error {
 		for i, ask := range s.queries {
-			take, index, err := ask(ctx, client, s.backend.reading(ctx))
+			take, index, err := ask(ctx, client, s.backend.Reading(ctx))
 			if err != nil {
 				return err
 			}
@@ -165,7 +166,7 @@ func (s *source) Close() {
 // judge gives an error its kind. A query that some proxy ended after a while is a gap, and no outage until a
 // read fails, too.
 func (b *backend) judge(err error, took time.Duration) error {
-	err = driver.Explain(b, b.answered(err), took)
+	err = b.Explain(err, took)
 	if took > time.Second && errors.Is(err, discovery.ErrUnavailable) {
 		return driver.ErrGap
 	}
@@ -196,13 +197,13 @@ func (s *source) poll(ctx context.Context, ask query, index uint64) {
 
 // wait asks once. An answer that came early without a change is of before a snapshot was restored.
 func (s *source) wait(ctx context.Context, ask query, index uint64) (a answer, answered uint64) {
-	limit, client := s.backend.config.Timeout, s.backend.connection.calls
+	limit, client := s.backend.config.Timeout, s.backend.Calls
 	if index > 0 {
-		limit, client = limit+pollWait+pollWait/16, s.backend.connection.polls
+		limit, client = limit+pollWait+pollWait/16, s.backend.Polls
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	q := s.backend.reading(limited)
+	q := s.backend.Reading(limited)
 	q.WaitIndex, q.WaitTime = index, pollWait
 	start := time.Now()
 	a.take, answered, a.err = ask(limited, client, q)
@@ -244,7 +245,7 @@ func (s *source) difference(now map[string]driver.Item) []driver.Item {
 	return items
 }
 
-func (s *source) queryKey(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+func (s *source) queryKey(ctx context.Context, client *agent.Client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	entries, meta, err := client.KV().List(listed(s.key), q)
 	if err != nil {
 		return nil, 0, err
@@ -256,7 +257,7 @@ func (s *source) queryKey(ctx context.Context, client *client, q *api.QueryOptio
 		}
 	}
 	if len(now) == 0 && (q.WaitIndex == 0 || s.some.Load()) {
-		if _, err := read(client, s.key, s.backend.reading(ctx)); err != nil {
+		if _, err := read(client, s.key, s.backend.Reading(ctx)); err != nil {
 			return nil, 0, err // it may not be read
 		}
 	}
@@ -267,7 +268,7 @@ func (s *source) queryKey(ctx context.Context, client *client, q *api.QueryOptio
 }
 
 // queryTree asks for all values.
-func (s *source) queryTree(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+func (s *source) queryTree(ctx context.Context, client *agent.Client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	entries, index, err := s.entries(ctx, client, q)
 	return func() []driver.Item {
 		s.index = index
@@ -281,7 +282,7 @@ func (s *source) queryTree(ctx context.Context, client *client, q *api.QueryOpti
 	}, index, err
 }
 
-func (s *source) queryRecords(ctx context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+func (s *source) queryRecords(ctx context.Context, client *agent.Client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	entries, index, err := s.entries(ctx, client, q)
 	return func() []driver.Item {
 		s.index = index
@@ -295,7 +296,7 @@ func (s *source) queryRecords(ctx context.Context, client *client, q *api.QueryO
 }
 
 // entries asks for all that stands below the prefix.
-func (s *source) entries(ctx context.Context, client *client, q *api.QueryOptions) (api.KVPairs, uint64, error) {
+func (s *source) entries(ctx context.Context, client *agent.Client, q *api.QueryOptions) (api.KVPairs, uint64, error) {
 	entries, meta, err := client.KV().List(listed(s.prefix), q)
 	if err == nil && len(entries) == 0 && (q.WaitIndex == 0 || s.some.Load()) {
 		err = s.backend.mayRead(ctx, client, s.prefix)
@@ -310,7 +311,7 @@ func (s *source) entries(ctx context.Context, client *client, q *api.QueryOption
 // notable are the catalogue's entries that say more than a record: most do not.
 const notable = `Checks.Status != "passing" or Service.EnableTagOverride == true`
 
-func (s *source) queryHealth(_ context.Context, client *client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
+func (s *source) queryHealth(_ context.Context, client *agent.Client, q *api.QueryOptions) (func() []driver.Item, uint64, error) {
 	q.Filter = notable
 	entries, meta, err := client.Health().Service(catalogueName(s.name), "", false, q)
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/consul/internal/agent"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/internal/backoff"
 )
 
 var (
@@ -20,7 +22,7 @@ var (
 )
 
 // read gives the entry of one key, nil when there is none.
-func read(client *client, key string, q *api.QueryOptions) (*api.KVPair, error) {
+func read(client *agent.Client, key string, q *api.QueryOptions) (*api.KVPair, error) {
 	results, err := transact(client, q, &api.KVTxnOp{Verb: api.KVGet, Key: key})
 	switch {
 	case errors.Is(err, errNoKey), err == nil && len(results) == 0:
@@ -35,7 +37,7 @@ func read(client *client, key string, q *api.QueryOptions) (*api.KVPair, error) 
 
 // readable is the error of a token that may not read a key. Consul leaves out of its answers what the token may
 // not read, as if it were not there; only the condition of a transaction is refused by name.
-func readable(client *client, key string, q *api.QueryOptions) error {
+func readable(client *agent.Client, key string, q *api.QueryOptions) error {
 	_, err := transact(client, q, &api.KVTxnOp{Verb: api.KVCheckIndex, Key: key})
 	if errors.Is(err, errNoKey) || errors.Is(err, errChanged) {
 		return nil
@@ -45,15 +47,15 @@ func readable(client *client, key string, q *api.QueryOptions) error {
 
 // write does all of it or nothing. It matches errChanged when the store is not what the operations ask for, and
 // errNoSession when a session is not there.
-func write(ctx context.Context, client *client, operations ...*api.KVTxnOp) error {
-	_, err := transact(client, strong(ctx), operations...)
+func write(ctx context.Context, client *agent.Client, operations ...*api.KVTxnOp) error {
+	_, err := transact(client, agent.Strong(ctx), operations...)
 	if errors.Is(err, errNoKey) {
 		err = discovery.Mark(errChanged, err)
 	}
 	return err
 }
 
-func transact(client *client, q *api.QueryOptions, operations ...*api.KVTxnOp) (api.TxnResults, error) {
+func transact(client *agent.Client, q *api.QueryOptions, operations ...*api.KVTxnOp) (api.TxnResults, error) {
 	var all api.TxnOps
 	for _, operation := range operations {
 		all = append(all, &api.TxnOp{KV: operation})
@@ -76,8 +78,8 @@ func transact(client *client, q *api.QueryOptions, operations ...*api.KVTxnOp) (
 func refusal(why string) error {
 	kind := errChanged
 	switch {
-	case isDenial(0, why):
-		return answered(0, why)
+	case agent.IsDenial(0, why):
+		return agent.Answered(0, why)
 	case strings.HasSuffix(why, "doesn't exist"):
 		kind = errNoKey
 	case strings.Contains(why, "invalid session"):
@@ -89,36 +91,24 @@ func refusal(why string) error {
 // changing repeats what reads and then writes, for as long as the write is refused because of a change in
 // between.
 func changing(ctx context.Context, attempt func() error) error {
-	var rest pause
+	rest := soon
 	for {
 		err := attempt()
 		if !errors.Is(err, errChanged) {
 			return err
 		}
-		if rest.wait(ctx) != nil {
+		if rest.Wait(ctx) != nil {
 			return discovery.Mark(discovery.ErrUnavailable, err)
 		}
 	}
 }
 
-// pause is what lies between attempts at what should work soon.
-type pause struct{ next time.Duration }
-
-func (p *pause) wait(ctx context.Context) error {
-	p.next = min(max(2*p.next, 5*time.Millisecond), 200*time.Millisecond)
-	timer := time.NewTimer(p.next)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// soon is what lies between attempts at what should work soon.
+var soon = backoff.Delay{First: 5 * time.Millisecond, Most: 200 * time.Millisecond}
 
 // mayRead is the error of a token that may not read what begins with a prefix: what looks empty may be forbidden.
-func (b *backend) mayRead(ctx context.Context, client *client, prefix string) error {
-	return readable(client, prefix+"%", b.reading(ctx)) // no name is written like this
+func (b *backend) mayRead(ctx context.Context, client *agent.Client, prefix string) error {
+	return readable(client, prefix+"%", b.Reading(ctx)) // no name is written like this
 }
 
 // isKept reports whether a session holds an entry: what none holds is nobody's, however it came there.
@@ -136,10 +126,10 @@ func (b *backend) Ping(ctx context.Context) error {
 }
 
 func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item, error) {
-	return call(ctx, b, func(ctx context.Context, client *client) (driver.Item, error) {
-		q := b.reading(ctx)
+	return agent.Call(ctx, b.Agent, func(ctx context.Context, client *agent.Client) (driver.Item, error) {
+		q := b.Reading(ctx)
 		if latest {
-			q = strong(ctx)
+			q = agent.Strong(ctx)
 		}
 		entry, err := read(client, plain(key), q)
 		if err != nil || entry == nil {
@@ -150,8 +140,8 @@ func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item
 }
 
 func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
-	return call(ctx, b, func(ctx context.Context, client *client) ([]string, error) {
-		keys, _, err := client.KV().Keys(plain(prefix), "", b.reading(ctx))
+	return agent.Call(ctx, b.Agent, func(ctx context.Context, client *agent.Client) ([]string, error) {
+		keys, _, err := client.KV().Keys(plain(prefix), "", b.Reading(ctx))
 		if err == nil && len(keys) == 0 {
 			err = b.mayRead(ctx, client, plain(prefix))
 		}
@@ -167,9 +157,9 @@ func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Du
 		return discovery.Mark(discovery.ErrUnsupported, fmt.Errorf("a TTL of %s: Consul's sessions last %s at most", ttl, maxSession))
 	}
 	key = plain(key)
-	return do(ctx, b, func(ctx context.Context, client *client) error {
+	return agent.Do(ctx, b.Agent, func(ctx context.Context, client *agent.Client) error {
 		if ttl > 0 {
-			if err := b.atHome(ctx, client); err != nil {
+			if err := b.AtHome(ctx, client); err != nil {
 				return err
 			}
 			return putFor(ctx, client, key, value, ttl)
@@ -189,8 +179,8 @@ func replaceValue(key string, value []byte, session string) api.KVTxnOps {
 }
 
 // putFor writes a value under a session that nobody renews, and that depends on nothing else.
-func putFor(ctx context.Context, client *client, key string, value []byte, ttl time.Duration) error {
-	session, _, err := client.Session().CreateNoChecks(newSession(key, ttl), writing(ctx))
+func putFor(ctx context.Context, client *agent.Client, key string, value []byte, ttl time.Duration) error {
+	session, _, err := client.Session().CreateNoChecks(newSession(key, ttl), agent.Writing(ctx))
 	if err != nil {
 		return err
 	}
@@ -202,7 +192,7 @@ func putFor(ctx context.Context, client *client, key string, value []byte, ttl t
 }
 
 func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
-	return call(ctx, b, func(ctx context.Context, client *client) (bool, error) {
+	return agent.Call(ctx, b.Agent, func(ctx context.Context, client *agent.Client) (bool, error) {
 		err := write(ctx, client, &api.KVTxnOp{Verb: api.KVCAS, Key: plain(was.Key), Value: value, Index: uint64(was.Version[0])})
 		if errors.Is(err, errChanged) {
 			return false, nil
@@ -213,8 +203,8 @@ func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swap
 
 func (b *backend) Delete(ctx context.Context, key string) (found bool, err error) {
 	key = plain(key)
-	return call(ctx, b, func(ctx context.Context, client *client) (bool, error) {
-		_, err := transact(client, strong(ctx), &api.KVTxnOp{Verb: api.KVGet, Key: key}, &api.KVTxnOp{Verb: api.KVDelete, Key: key})
+	return agent.Call(ctx, b.Agent, func(ctx context.Context, client *agent.Client) (bool, error) {
+		_, err := transact(client, agent.Strong(ctx), &api.KVTxnOp{Verb: api.KVGet, Key: key}, &api.KVTxnOp{Verb: api.KVDelete, Key: key})
 		if errors.Is(err, errNoKey) {
 			return false, nil
 		}

@@ -9,7 +9,6 @@ package dns
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
@@ -43,13 +42,13 @@ var Engine = discovery.Engine{
 		return err
 	},
 	Check: check,
-	Open:  open,
+	Open:  driver.Opener(open),
 }
 
-func open(_ context.Context, config discovery.Config) (discovery.Registry, error) {
+func open(config discovery.Config) (*driver.Registry, error) {
 	b, err := newBackend(config)
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
 	return driver.Open(config, b.names, b, 0), nil
 }
@@ -107,9 +106,9 @@ func (b *backend) Hint(err error) string {
 func (b *backend) Follow(key string) driver.Source {
 	service := serviceOf(key)
 	if service == "" {
-		return &source{look: func(context.Context) (found, error) { return found{}, errValues }, key: key}
+		return followService(key, func(context.Context) (found, error) { return found{}, errValues })
 	}
-	return &source{look: func(ctx context.Context) (found, error) { return b.lookUp(ctx, service) }, key: key}
+	return followService(key, func(ctx context.Context) (found, error) { return b.lookUp(ctx, service) })
 }
 
 // List is that of driver.Store.
@@ -126,8 +125,4 @@ func (b *backend) List(ctx context.Context, key string) (driver.Changes, error) 
 func (b *backend) Decode(item driver.Item) (discovery.Instance, bool) {
 	in, ok := item.Note.(discovery.Instance)
 	return in, ok
-}
-
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }

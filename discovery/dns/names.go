@@ -28,10 +28,10 @@ type wanted struct {
 func newNames(config discovery.Config) (names, error) {
 	n := names{zone: strings.Trim(config.Prefix, ".")}
 	if n.zone != "" && !isName(n.zone) {
-		return n, invalid("zone %q is no name of DNS", config.Prefix)
+		return n, discovery.Invalidf("zone %q is no name of DNS", config.Prefix)
 	}
 	if config.User != "" || config.UserFile != "" || config.TokenFile != "" {
-		return n, invalid("DNS knows no users and tokens")
+		return n, discovery.Invalidf("DNS knows no users and tokens")
 	}
 	err := n.setPorts(config.Options["port"])
 	return n, err
@@ -49,7 +49,7 @@ func (n *names) setPorts(list string) error {
 			return err
 		}
 		if taken[p.name] {
-			return invalid("port %q stands there twice", p.name)
+			return discovery.Invalidf("port %q stands there twice", p.name)
 		}
 		taken[p.name] = true
 		n.ports = append(n.ports, p)
@@ -67,13 +67,13 @@ func parsePort(text string) (p wanted, err error) {
 		name, digits, numbered = discovery.DefaultPort, name, true
 	}
 	if p.name = name; !isLabel("_"+name) || !isLabel("_"+p.protocol) {
-		return p, invalid("port %q is none as http, dns/udp, postgresql=5432 or 5432", text)
+		return p, discovery.Invalidf("port %q is none as http, dns/udp, postgresql=5432 or 5432", text)
 	}
 	if !numbered {
 		return p, nil
 	}
 	if p.number, err = strconv.Atoi(digits); err != nil || p.number < 1 || p.number > 65535 {
-		return p, invalid("port %q: %q is no number between 1 and 65535", text, digits)
+		return p, discovery.Invalidf("port %q: %q is no number between 1 and 65535", text, digits)
 	}
 	return p, nil
 }
@@ -109,10 +109,10 @@ func (n names) numbered() map[string]discovery.Port {
 // ServicePrefix is that of layout.Layout.
 func (n names) ServicePrefix(service string) (string, error) {
 	if service == "" {
-		return "", invalid("the service has no name")
+		return "", discovery.Invalidf("the service has no name")
 	}
 	if !isName(service) || len(n.base(service)) > longestName {
-		return "", invalid("%q is no name of DNS: labels of letters, digits, - and _ with dots between them", service)
+		return "", discovery.Invalidf("%q is no name of DNS: labels of letters, digits, - and _ with dots between them", service)
 	}
 	return "/" + service + "/", nil
 }

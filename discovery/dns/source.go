@@ -33,34 +33,28 @@ func (f found) changes(key string) driver.Changes {
 	return c
 }
 
-// source looks a service up again when the TTL of what it found has ended.
-type source struct {
-	look func(context.Context) (found, error)
-	key  string
-	due  time.Time
-	seen bool // there was something once
+// followService looks a service up again when the TTL of what it found has ended.
+func followService(key string, look func(context.Context) (found, error)) driver.Source {
+	seen := false // there was something once
+	return driver.LookAgain(func(ctx context.Context) (driver.Changes, func(context.Context) error, error) {
+		f, err := look(ctx)
+		if err != nil {
+			return driver.Changes{}, nil, err
+		}
+		seen = seen || !f.absent
+		f.absent = !seen
+		due := time.Now().Add(min(max(f.ttl, minTTL), maxTTL))
+		return f.changes(key), func(ctx context.Context) error { return waitUntil(ctx, due) }, nil
+	})
 }
 
-func (s *source) Read(ctx context.Context) (driver.Changes, error) {
-	f, err := s.look(ctx)
-	if err != nil {
-		return driver.Changes{}, err
-	}
-	s.due = time.Now().Add(min(max(f.ttl, minTTL), maxTTL))
-	s.seen = s.seen || !f.absent
-	f.absent = !s.seen
-	return f.changes(s.key), nil
-}
-
-func (s *source) Next(ctx context.Context) (driver.Changes, error) {
-	timer := time.NewTimer(time.Until(s.due))
+func waitUntil(ctx context.Context, due time.Time) error {
+	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return s.Read(ctx)
+		return nil
 	case <-ctx.Done():
-		return driver.Changes{}, ctx.Err()
+		return ctx.Err()
 	}
 }
-
-func (s *source) Close() {}

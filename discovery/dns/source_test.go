@@ -22,10 +22,10 @@ func TestAskedAgainWhenTheTTLEnds(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var at []time.Time
-			s := &source{look: func(context.Context) (found, error) {
+			s := followService("/web/", func(context.Context) (found, error) {
 				at = append(at, time.Now())
 				return found{ttl: given}, nil
-			}}
+			})
 			_, err := s.Read(t.Context())
 			require.NoError(t, err)
 			for range 3 {
@@ -129,4 +129,4 @@ type fakeLooks struct {
 	look func(context.Context) (found, error)
 }
 
-func (f fakeLooks) Follow(key string) driver.Source { return &source{look: f.look, key: key} }
+func (f fakeLooks) Follow(key string) driver.Source { return followService(key, f.look) }

@@ -3,11 +3,11 @@
 // the users of the registry see of it:
 //
 //   - [Registry] is discovery.Registry, discovery.Values and discovery.Elector over a Backend;
-//   - [Register] keeps one announcement, a [Lease];
+//   - [Register] keeps one registration, a [Lease];
 //   - [Hub] follows each place once, by a [Source], for all who watch it;
 //   - [Campaign] makes an election of a [Lock];
-//   - [Exclusive] makes leases and locks where an engine keeps others out for some steps together;
-//   - [LeasePool] shares a server's leases among registrations;
+//   - [Exclusive] makes stores, leases and locks where an engine keeps others out for some steps together;
+//   - [LeasePool] shares a server's leases among registrations, and [MultiLease] keeps several records of one;
 //   - [Call] bounds a step in time and gives its error a kind.
 //
 // Errors of steps have their kind, one of package discovery's, and say why; what was tried, and on what, is added
@@ -58,9 +58,6 @@ type Store interface {
 	// List reads all items below a prefix, as a whole.
 	List(ctx context.Context, prefix string) (Changes, error)
 
-	// Keys lists the keys below a prefix.
-	Keys(ctx context.Context, prefix string) ([]string, error)
-
 	// Put writes a key that lasts for ttl, or for ever when ttl is 0.
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
 
@@ -96,7 +93,7 @@ type Refresher interface {
 }
 
 // Backend is an engine that keeps keys. What it can do beside, it says by further interfaces: Pinger, Fitter, Encoder,
-// Decoder, ServiceLister, WriteChecker.
+// RecordChecker, Decoder, KeyLister, ServiceLister, WriteChecker.
 type Backend interface {
 	Store
 
@@ -131,9 +128,20 @@ type Encoder interface {
 	Encode(in discovery.Instance) (key string, value []byte, ok bool, err error)
 }
 
+// RecordChecker is a Backend that cannot hold every record that its layout writes. CheckRecord looks at the key and the
+// value alone; one that cannot be written is ErrInvalid.
+type RecordChecker interface {
+	CheckRecord(key string, value []byte) error
+}
+
 // Decoder is a Backend that makes instances of items otherwise than its layout; ok is false for an item that is none.
 type Decoder interface {
 	Decode(item Item) (in discovery.Instance, ok bool)
+}
+
+// KeyLister is a Backend that lists the keys below a prefix, in any order, for less than reading all that stands there.
+type KeyLister interface {
+	Keys(ctx context.Context, prefix string) ([]string, error)
 }
 
 // ServiceLister is a Backend that lists the names of services, in any order, for less than reading all of them.

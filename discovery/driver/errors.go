@@ -9,7 +9,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// ErrLost is Renew's answer when the announcement is gone and must be made again.
+// ErrLost is Renew's answer when the record is gone and must be written again.
 var ErrLost = errors.New("the lease was lost")
 
 // ErrGap is Next's answer when changes may have been missed and the registry is otherwise healthy, as after a
@@ -19,11 +19,17 @@ var ErrGap = errors.New("changes may have been missed")
 // ErrNotLeading is what a leader's steps and writes end with when another leads, or nobody.
 var ErrNotLeading = discovery.Mark(discovery.ErrConflict, errors.New("this process leads no more"))
 
+// ErrClosed is the error of what was asked of a registry after its Close.
+var ErrClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))
+
+// LoginHint is what to do when the server denies access to a user that the URL names, or to none.
+const LoginHint = "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
+
 // IsGap reports whether a subscription broke by a gap alone.
 func IsGap(err error) bool { return errors.Is(err, ErrGap) }
 
-// isAny reports whether an error is of one of these kinds.
-func isAny(err error, kinds ...error) bool {
+// IsAny reports whether an error is of one of these kinds.
+func IsAny(err error, kinds ...error) bool {
 	for _, kind := range kinds {
 		if errors.Is(err, kind) {
 			return true
@@ -32,9 +38,15 @@ func isAny(err error, kinds ...error) bool {
 	return false
 }
 
+// HasKind reports whether an error is of a kind that users or this package know.
+func HasKind(err error) bool {
+	return IsAny(err, ErrLost, ErrGap, discovery.ErrNotFound, discovery.ErrConflict, discovery.ErrDenied,
+		discovery.ErrUnavailable, discovery.ErrInvalid, discovery.ErrUnsupported)
+}
+
 // permanent reports whether trying again cannot help a registration.
 func permanent(err error) bool {
-	return isAny(err, discovery.ErrConflict, discovery.ErrDenied, discovery.ErrInvalid, discovery.ErrUnsupported)
+	return IsAny(err, discovery.ErrConflict, discovery.ErrDenied, discovery.ErrInvalid, discovery.ErrUnsupported)
 }
 
 // Client is what Call asks about the errors of an engine's client.
@@ -58,8 +70,7 @@ func Call[T any](ctx context.Context, timeout time.Duration, client Client, step
 
 // Explain gives an error a kind. One that has a kind stays as it is, and so does nil.
 func Explain(client Client, err error, took time.Duration) error {
-	if err == nil || isAny(err, ErrLost, ErrGap, discovery.ErrNotFound, discovery.ErrConflict, discovery.ErrDenied,
-		discovery.ErrUnavailable, discovery.ErrInvalid, discovery.ErrUnsupported) {
+	if err == nil || HasKind(err) {
 		return err
 	}
 	took = took.Round(time.Millisecond)

@@ -3,6 +3,9 @@ package driver
 import (
 	"context"
 	"crypto/rand"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/envharness/envharness/discovery"
@@ -13,6 +16,9 @@ import (
 type Space interface {
 	// Read gives what stands at a key and whose it is; "" is nobody's.
 	Read(key string) (item Item, owner string, err error)
+
+	// List gives what stands at a key, or at all below one that ends with a slash.
+	List(key string) (Changes, error)
 
 	// Write makes a key that lasts for ttl, or for ever when ttl is 0.
 	Write(key string, value []byte, owner string, ttl time.Duration) error
@@ -25,11 +31,14 @@ type Space interface {
 
 	// Changes counts what was written and removed.
 	Changes() int64
+
+	// Wait gives what blocks until something may have changed since now. That is called by who has the space no more.
+	Wait() func(context.Context) error
 }
 
 // Exclusive is all single steps of an engine that can keep others out for some of them together: it calls f while
-// nobody else reads or writes, and ends within the registry's timeout. Of it are made four methods of a [Store], and
-// every Lease and Lock.
+// nobody else reads or writes, and ends within the registry's timeout. Of it are made a [Store], and every Lease and Lock
+// of a [Backend].
 type Exclusive func(ctx context.Context, f func(Space) error) error
 
 // Get is that of Store.
@@ -39,6 +48,31 @@ func (alone Exclusive) Get(ctx context.Context, key string, _ bool) (item Item, 
 		return err
 	})
 	return item, err
+}
+
+// List is that of Store.
+func (alone Exclusive) List(ctx context.Context, prefix string) (Changes, error) {
+	c, _, err := alone.look(ctx, prefix)
+	return c, err
+}
+
+// look reads all that stands at a place, and gives what blocks until something may have changed since.
+func (alone Exclusive) look(ctx context.Context, key string) (c Changes, wait func(context.Context) error, err error) {
+	err = alone(ctx, func(s Space) (err error) {
+		c, err = s.List(key)
+		if strings.HasSuffix(key, "/") {
+			c.Items = slices.DeleteFunc(c.Items, func(item Item) bool { return item.Gone }) // just now, perhaps
+		}
+		c.Whole, c.Revision = true, strconv.FormatInt(s.Changes(), 10)
+		wait = s.Wait()
+		return err
+	})
+	return c, wait, err
+}
+
+// Follow is that of Store.
+func (alone Exclusive) Follow(key string) Source {
+	return LookAgain(func(ctx context.Context) (Changes, func(context.Context) error, error) { return alone.look(ctx, key) })
 }
 
 // Put is that of Store.
@@ -68,6 +102,11 @@ func (alone Exclusive) Delete(ctx context.Context, key string) (found bool, err 
 	return found, err
 }
 
+// MayWrite is that of WriteChecker: who may keep others out may write.
+func (alone Exclusive) MayWrite(ctx context.Context, _ string) error {
+	return alone(ctx, func(Space) error { return nil })
+}
+
 // remove deletes a key, if it is there.
 func remove(s Space, key string) (found bool, err error) {
 	item, _, err := s.Read(key)
@@ -82,9 +121,9 @@ func (alone Exclusive) NewLease(_ discovery.Instance, ttl time.Duration) Lease {
 	return &owned{alone: alone, owner: rand.Text(), ttl: ttl}
 }
 
-// NewLock gives the lock of an election whose key hub follows.
-func (alone Exclusive) NewLock(hub *Hub, key string, ttl time.Duration) Lock {
-	return &ownedLock{owned{alone, rand.Text(), ttl, key}, hub}
+// NewLock is that of Backend.
+func (alone Exclusive) NewLock(key string, ttl time.Duration) Lock {
+	return &ownedLock{owned: owned{alone, rand.Text(), ttl, key}}
 }
 
 // owned is a lease whose record has its owner.
@@ -99,19 +138,14 @@ type owned struct {
 func (l *owned) do(ctx context.Context, f func(s Space, present Item, whose error) error) error {
 	return l.alone(ctx, func(s Space) error {
 		present, owner, err := s.Read(l.key)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case present.Gone:
-			return f(s, present, ErrLost)
-		case owner != l.owner:
-			return f(s, present, discovery.ErrConflict)
 		}
-		return f(s, present, nil)
+		return f(s, present, Own(!present.Gone, owner == l.owner))
 	})
 }
 
-func (l *owned) Announce(ctx context.Context, record Record, takeOver bool) (Grant, error) {
+func (l *owned) Register(ctx context.Context, record Record, takeOver bool) (Grant, error) {
 	l.key = record.Key
 	return Grant{TTL: l.ttl}, l.do(ctx, func(s Space, _ Item, whose error) error {
 		if whose == discovery.ErrConflict && !takeOver {
@@ -143,7 +177,7 @@ func (l *owned) Update(ctx context.Context, record Record) error {
 	})
 }
 
-func (l *owned) Withdraw(ctx context.Context) error {
+func (l *owned) Deregister(ctx context.Context) error {
 	return l.do(ctx, func(s Space, _ Item, whose error) error {
 		if whose != nil {
 			return nil
@@ -155,7 +189,7 @@ func (l *owned) Withdraw(ctx context.Context) error {
 // ownedLock is a key that the leader owns.
 type ownedLock struct {
 	owned
-	hub *Hub
+	hub *Hub // of the registry, which follows the key
 }
 
 func (l *ownedLock) Acquire(ctx context.Context) (grant Grant, err error) {
@@ -179,7 +213,7 @@ func (l *ownedLock) Renew(ctx context.Context) error {
 	return l.fenced(ctx, func(s Space) error { return s.Extend(l.key, l.ttl) })
 }
 
-func (l *ownedLock) Release(ctx context.Context) error { return l.Withdraw(ctx) }
+func (l *ownedLock) Release(ctx context.Context) error { return l.Deregister(ctx) }
 
 func (l *ownedLock) Put(ctx context.Context, key string, value []byte) error {
 	return l.fenced(ctx, func(s Space) error { return s.Write(key, value, "", 0) })

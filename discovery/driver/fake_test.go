@@ -30,7 +30,7 @@ type fake struct {
 
 	lease    *fakeLease
 	held     *fakeLock
-	holder   *fakeLock
+	owner    *fakeLock
 	released chan struct{}
 }
 
@@ -252,8 +252,8 @@ func (l *fakeLease) taken() []string {
 	return steps
 }
 
-func (l *fakeLease) Announce(_ context.Context, record Record, takeOver bool) (Grant, error) {
-	name := "announce"
+func (l *fakeLease) Register(_ context.Context, record Record, takeOver bool) (Grant, error) {
+	name := "register"
 	if takeOver {
 		name = "take over"
 	}
@@ -277,6 +277,6 @@ func (l *fakeLease) Update(ctx context.Context, record Record) error {
 	return err
 }
 
-func (l *fakeLease) Withdraw(context.Context) error { return l.step("withdraw") }
-func (l *fakeLease) Detach()                        { _ = l.step("detach") }
-func (l *fakeLease) Lost() <-chan struct{}          { return l.lost }
+func (l *fakeLease) Deregister(context.Context) error { return l.step("deregister") }
+func (l *fakeLease) Detach()                          { _ = l.step("detach") }
+func (l *fakeLease) Lost() <-chan struct{}            { return l.lost }

@@ -11,9 +11,6 @@ import (
 // errRefresh interrupts what waits, because somebody wants to know what is there now.
 var errRefresh = errors.New("somebody asks for the present state")
 
-// errClosed is what is left to say of what was ended.
-var errClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))
-
 // Follower follows a source through gaps and outages.
 type Follower struct {
 	source Source
@@ -30,7 +27,7 @@ type Follower struct {
 }
 
 // NewFollower makes a follower, which begins with Run. Both functions are called in Run's goroutine: apply with what
-// has changed, outage with why the registry cannot be asked, again at each try that fails. After an outage and after
+// has changed, outage with why the registry is unreachable, again at each try that fails. After an outage and after
 // a gap the changes are whole.
 func NewFollower(source Source, apply func(Changes), outage func(error)) *Follower {
 	return &Follower{
@@ -48,16 +45,16 @@ func (f *Follower) Run(ctx context.Context) {
 	defer close(f.over)
 	defer f.source.Close()
 	var backoff discovery.Backoff
-	gap := false // the last subscription broke by one, before it told anything
+	gap := false // the last subscription broke by one, before it had any change
 	for ctx.Err() == nil {
-		told, err := f.follow(ctx, backoff.Reset)
+		notified, err := f.follow(ctx, backoff.Reset)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errRefresh):
 			continue
-		case IsGap(err) && (told || !gap):
-			gap = !told
+		case IsGap(err) && (notified || !gap):
+			gap = !notified
 			continue
 		case !IsGap(err):
 			f.finish(f.number(), err)
@@ -68,7 +65,7 @@ func (f *Follower) Run(ctx context.Context) {
 }
 
 // follow reads all, and then takes over changes until the subscription breaks. It reports whether there were any.
-func (f *Follower) follow(ctx context.Context, healthy func()) (told bool, err error) {
+func (f *Follower) follow(ctx context.Context, healthy func()) (notified bool, err error) {
 	number := f.number()
 	whole, err := f.source.Read(ctx)
 	if err != nil {
@@ -80,13 +77,13 @@ func (f *Follower) follow(ctx context.Context, healthy func()) (told bool, err e
 	for {
 		changes, refreshed, err := f.next(ctx)
 		if err != nil {
-			return told, err
+			return notified, err
 		}
 		f.apply(changes)
 		if refreshed > 0 {
 			f.finish(refreshed, nil)
 		} else {
-			told = true
+			notified = true
 		}
 	}
 }
@@ -153,7 +150,7 @@ func (f *Follower) finish(number uint64, result error) {
 	f.finished = make(chan struct{})
 }
 
-// Disrupt tells a follower that waits for changes that the registry cannot be asked.
+// Disrupt tells a follower that waits for changes that the registry is unreachable.
 func (f *Follower) Disrupt(why error) {
 	f.lock.Lock()
 	defer f.lock.Unlock()
@@ -189,7 +186,7 @@ func (f *Follower) await(ctx context.Context, number uint64) error {
 		select {
 		case <-finished:
 		case <-f.over:
-			return errClosed
+			return ErrClosed
 		case <-ctx.Done():
 			return discovery.Mark(discovery.ErrUnavailable, ctx.Err())
 		}

@@ -46,7 +46,7 @@ func (h *Hub) acquire(key string) (w *sharedWatch, joined bool) {
 	}
 	w.watches++
 	if h.ping != nil {
-		h.heartbeat.Do(func() { h.group.Go(context.Background(), h.beat) })
+		h.heartbeat.Do(func() { h.group.Go(context.Background(), h.keepPinging) })
 	}
 	return w, joined
 }
@@ -60,8 +60,8 @@ func (h *Hub) release(w *sharedWatch) {
 	}
 }
 
-// beat notices an outage for all who watch.
-func (h *Hub) beat(ctx context.Context) {
+// keepPinging notices an outage for all who watch.
+func (h *Hub) keepPinging(ctx context.Context) {
 	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
 	for {

@@ -8,7 +8,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// Record is what announces an instance. It is made once for each change of the instance.
+// Record is what stands in the registry for an instance. It is made once for each change of the instance.
 type Record struct {
 	Key      string // stays what it is for as long as the registration lasts
 	Value    []byte
@@ -34,15 +34,15 @@ func (r Record) Of(in discovery.Instance) (Record, error) {
 	return r, err
 }
 
-// Lease is one announcement as an engine keeps it. Its methods are called one at a time, and end within the
+// Lease is one registration as an engine keeps it. Its methods are called one at a time, and end within the
 // registry's timeout.
 type Lease interface {
-	// Announce writes the record. With takeOver it is the newest Register and takes the ID from whoever
+	// Register writes the record. With takeOver it is the newest Register and takes the ID from whoever
 	// has it. Otherwise it writes only if there is no record or its own, else ErrConflict. It is called
-	// again after an error (the record may have been written), after ErrLost, and after Withdraw.
-	Announce(ctx context.Context, record Record, takeOver bool) (Grant, error)
+	// again after an error (the record may have been written), after ErrLost, and after Deregister.
+	Register(ctx context.Context, record Record, takeOver bool) (Grant, error)
 
-	// Renew extends the announcement by its TTL and makes sure that the record is still there and its own:
+	// Renew extends the registration by its TTL and makes sure that the record is still there and its own:
 	// ErrLost if it is gone, ErrConflict if another has taken it.
 	Renew(ctx context.Context, record Record) error
 
@@ -50,8 +50,20 @@ type Lease interface {
 	// [Record.Over] what it replaces.
 	Update(ctx context.Context, record Record) error
 
-	// Withdraw removes the record if it is its own. It follows an Announce that failed, too.
-	Withdraw(ctx context.Context) error
+	// Deregister removes the record if it is its own. It follows a Register that failed, too.
+	Deregister(ctx context.Context) error
+}
+
+// Own is what Renew and Update find of a record: nil for its own, ErrLost when there is none, ErrConflict when it is
+// another's.
+func Own(there, own bool) error {
+	switch {
+	case !there:
+		return ErrLost
+	case !own:
+		return discovery.ErrConflict
+	}
+	return nil
 }
 
 // LossNotifier is a Lease or a Lock that notices by itself that it was lost. Lost gives a channel that receives then;
@@ -61,7 +73,7 @@ type LossNotifier interface {
 }
 
 // Detacher is a Lease that something keeps alive beside Renew. Detach stops that, and leaves the record to its
-// TTL, or to who has taken it over; it is called once, instead of Withdraw.
+// TTL, or to who has taken it over; it is called once, instead of Deregister.
 type Detacher interface {
 	Detach()
 }
@@ -69,7 +81,7 @@ type Detacher interface {
 // Grant is what the engine gave.
 type Grant struct {
 	TTL   time.Duration
-	Token int64         // of a lock: greater than that of each earlier holder; 0 where the engine has none
+	Token int64         // of a lock: greater than that of each earlier owner; 0 where the engine has none
 	Every time.Duration // how often to renew; a third of the TTL when 0
 }
 

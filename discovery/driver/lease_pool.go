@@ -14,11 +14,11 @@ import (
 // them in one step, during which it answers nobody.
 const maxRecords = 1000
 
-// maxAnnouncing is how many registrations of a registry announce at once: with their lease all of them are lost.
-const maxAnnouncing = 64
+// maxRegistering is how many registrations of a registry are written at once: with their lease all of them are lost.
+const maxRegistering = 64
 
-// ServerLease is a lease of a server which carries many records, and which the engine keeps alive. Its methods may be
-// called by many goroutines.
+// ServerLease is a lease of a server which carries many records, and which the engine keeps alive. Its methods are
+// single steps, which may be called by many goroutines.
 type ServerLease interface {
 	TTL() time.Duration
 
@@ -27,6 +27,16 @@ type ServerLease interface {
 
 	// Keys lists the records that stand on it; ErrLost when the server knows no such lease.
 	Keys(ctx context.Context) ([]string, error)
+
+	// Carries reports whether a record that was read stands on it.
+	Carries(item Item) bool
+
+	// Put writes a record on it, whatever stands at the key, and gives the record as Swap compares it. ErrLost when
+	// the server knows no such lease.
+	Put(ctx context.Context, key string, value []byte) (written Item, err error)
+
+	// Swap is Put if what stands at the key still is as was; else it gives what stands there now.
+	Swap(ctx context.Context, was Item, value []byte) (now Item, swapped bool, err error)
 
 	// Remove deletes a record if it stands on it.
 	Remove(ctx context.Context, key string) error
@@ -41,28 +51,33 @@ type ServerLease interface {
 // LeasePool lets registrations of the same TTL share leases of a server, so that what it takes to keep them alive
 // grows with processes and not with instances.
 type LeasePool[L ServerLease] struct {
-	grant      func(ctx context.Context, ttl time.Duration) (L, error)
-	granting   turns
-	announcing turns
+	grant       func(ctx context.Context, ttl time.Duration) (L, error)
+	get         func(ctx context.Context, key string) (Item, error)
+	granting    turns
+	registering turns
 
 	lock   sync.Mutex // of all shared leases, too
-	leases map[time.Duration][]*SharedLease[L]
+	leases map[time.Duration][]*sharedLease[L]
 }
 
-// NewLeasePool makes a pool of the leases that grant asks a server for.
-func NewLeasePool[L ServerLease](grant func(ctx context.Context, ttl time.Duration) (L, error)) *LeasePool[L] {
+// NewLeasePool makes a pool of the leases that grant asks a server for; get reads a record for a write that depends on
+// it.
+func NewLeasePool[L ServerLease](
+	grant func(ctx context.Context, ttl time.Duration) (L, error), get func(ctx context.Context, key string) (Item, error),
+) *LeasePool[L] {
 	return &LeasePool[L]{
-		grant:      grant,
-		granting:   make(turns, 1),
-		announcing: make(turns, maxAnnouncing),
-		leases:     map[time.Duration][]*SharedLease[L]{},
+		grant:       grant,
+		get:         get,
+		granting:    make(turns, 1),
+		registering: make(turns, maxRegistering),
+		leases:      map[time.Duration][]*sharedLease[L]{},
 	}
 }
 
-// SharedLease is a lease with all that stands on it. No key stands on it twice, so that who has written a record is
+// sharedLease is a lease with all that stands on it. No key stands on it twice, so that who has written a record is
 // known by its lease: two registrations of one ID have two.
-type SharedLease[L ServerLease] struct {
-	Lease L
+type sharedLease[L ServerLease] struct {
+	lease L
 	pool  *LeasePool[L]
 
 	// Of the pool's lock.
@@ -75,9 +90,9 @@ type SharedLease[L ServerLease] struct {
 	listed  map[string]bool
 }
 
-// Take gives a lease of ttl for the record of a registration, which gives it back by one of the lease's methods
-// Withdraw and Leave. It asks for another when none has room.
-func (p *LeasePool[L]) Take(ctx context.Context, key string, ttl time.Duration) (*SharedLease[L], error) {
+// acquire gives a lease of ttl for the record of a registration, which gives it back by one of the lease's methods
+// deregister and detach. It asks for another when none has room.
+func (p *LeasePool[L]) acquire(ctx context.Context, key string, ttl time.Duration) (*sharedLease[L], error) {
 	if s := p.join(key, ttl); s != nil {
 		return s, nil
 	}
@@ -92,8 +107,8 @@ func (p *LeasePool[L]) Take(ctx context.Context, key string, ttl time.Duration) 
 	if err != nil {
 		return nil, err
 	}
-	s := &SharedLease[L]{
-		Lease:   lease,
+	s := &sharedLease[L]{
+		lease:   lease,
 		pool:    p,
 		records: map[string]time.Time{key: {}},
 		live:    1,
@@ -106,10 +121,10 @@ func (p *LeasePool[L]) Take(ctx context.Context, key string, ttl time.Duration) 
 }
 
 // join takes a lease that has room; nil when there is none.
-func (p *LeasePool[L]) join(key string, ttl time.Duration) *SharedLease[L] {
+func (p *LeasePool[L]) join(key string, ttl time.Duration) *sharedLease[L] {
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	p.leases[ttl] = slices.DeleteFunc(p.leases[ttl], (*SharedLease[L]).over)
+	p.leases[ttl] = slices.DeleteFunc(p.leases[ttl], (*sharedLease[L]).over)
 	for _, s := range p.leases[ttl] {
 		if _, taken := s.records[key]; taken || len(s.records) >= maxRecords {
 			continue
@@ -121,45 +136,40 @@ func (p *LeasePool[L]) join(key string, ttl time.Duration) *SharedLease[L] {
 	return nil
 }
 
-// Announcing waits for the turn of a registration to announce, which ends with done.
-func (p *LeasePool[L]) Announcing(ctx context.Context) (done func(), err error) {
-	return p.announcing.leave, p.announcing.enter(ctx)
-}
-
 // over reports whether nothing more is to be written on it.
-func (s *SharedLease[L]) over() bool {
+func (s *sharedLease[L]) over() bool {
 	select {
-	case <-s.Lease.Lost():
+	case <-s.lease.Lost():
 		return true
 	default:
 		return s.closed
 	}
 }
 
-// Carries reports whether the lease is there for the record of key.
-func (s *SharedLease[L]) Carries(key string) bool {
+// carries reports whether the lease is there for the record of key.
+func (s *sharedLease[L]) carries(key string) bool {
 	s.pool.lock.Lock()
 	defer s.pool.lock.Unlock()
 	left, known := s.records[key]
 	return known && left.IsZero() && !s.over()
 }
 
-// Lose tells that the server knows no such lease.
-func (s *SharedLease[L]) Lose() {
+// lose tells that the server knows no such lease.
+func (s *sharedLease[L]) lose() {
 	s.pool.lock.Lock()
 	defer s.pool.lock.Unlock()
 	s.closed = true
-	s.Lease.Detach()
+	s.lease.Detach()
 }
 
-// Has reports whether a record stood on the lease at most a sixth of the TTL ago. One question answers that for all,
+// has reports whether a record stood on the lease at most a sixth of the TTL ago. One question answers that for all,
 // and what nobody keeps any more is removed with it. ErrLost says that the lease is lost.
-func (s *SharedLease[L]) Has(ctx context.Context, key string) (bool, error) {
+func (s *sharedLease[L]) has(ctx context.Context, key string) (bool, error) {
 	if err := s.listing.enter(ctx); err != nil {
 		return false, err
 	}
 	defer s.listing.leave()
-	if s.asked.IsZero() || time.Since(s.asked) > s.Lease.TTL()/6 {
+	if s.asked.IsZero() || time.Since(s.asked) > s.lease.TTL()/6 {
 		if err := s.list(ctx); err != nil {
 			return false, err
 		}
@@ -167,9 +177,9 @@ func (s *SharedLease[L]) Has(ctx context.Context, key string) (bool, error) {
 	return s.listed[key], nil
 }
 
-func (s *SharedLease[L]) list(ctx context.Context) error {
+func (s *sharedLease[L]) list(ctx context.Context) error {
 	asked := time.Now()
-	keys, err := s.Lease.Keys(ctx)
+	keys, err := s.lease.Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -178,7 +188,7 @@ func (s *SharedLease[L]) list(ctx context.Context) error {
 		s.listed[key] = true
 	}
 	for _, key := range s.abandoned(keys) {
-		if s.Lease.Remove(ctx, key) != nil {
+		if s.lease.Remove(ctx, key) != nil {
 			break // the next time
 		}
 		s.forget(key)
@@ -189,10 +199,10 @@ func (s *SharedLease[L]) list(ctx context.Context) error {
 // abandoned gives the records that are to go, of those that stand there: left for their TTL, not removed when they
 // were withdrawn, or written by a call that had no answer. They stay known until they are gone, so nobody takes the
 // lease for such a key.
-func (s *SharedLease[L]) abandoned(keys []string) []string {
+func (s *sharedLease[L]) abandoned(keys []string) []string {
 	s.pool.lock.Lock()
 	defer s.pool.lock.Unlock()
-	next := time.Now().Add(s.Lease.TTL() / 3)
+	next := time.Now().Add(s.lease.TTL() / 3)
 	for key, left := range s.records {
 		if !left.IsZero() && left.Before(next) && !s.listed[key] {
 			delete(s.records, key)
@@ -213,26 +223,26 @@ func (s *SharedLease[L]) abandoned(keys []string) []string {
 }
 
 // forget makes room for a key again.
-func (s *SharedLease[L]) forget(key string) {
+func (s *sharedLease[L]) forget(key string) {
 	s.pool.lock.Lock()
 	defer s.pool.lock.Unlock()
 	delete(s.records, key)
 }
 
-// Withdraw removes a record, and with the last one the lease. It tries until ctx ends, and may be called again after
+// deregister removes a record, and with the last one the lease. It tries until ctx ends, and may be called again after
 // an error.
-func (s *SharedLease[L]) Withdraw(ctx context.Context, key string) error {
+func (s *sharedLease[L]) deregister(ctx context.Context, key string) error {
 	last, alone := s.part(key, time.Now())
 	if last {
-		defer s.Lease.Detach()
+		defer s.lease.Detach()
 	}
 	err := discovery.Retry(ctx, func(ctx context.Context) error {
 		if alone {
-			if err := s.Lease.Revoke(ctx); !errors.Is(err, discovery.ErrDenied) {
+			if err := s.lease.Revoke(ctx); !errors.Is(err, discovery.ErrDenied) {
 				return err
 			} // another's record may have been left on it
 		}
-		return s.Lease.Remove(ctx, key)
+		return s.lease.Remove(ctx, key)
 	})
 	if err == nil {
 		s.forget(key)
@@ -240,16 +250,16 @@ func (s *SharedLease[L]) Withdraw(ctx context.Context, key string) error {
 	return err
 }
 
-// Leave leaves a record to its TTL, or to who has taken it over.
-func (s *SharedLease[L]) Leave(key string) {
-	if last, _ := s.part(key, time.Now().Add(s.Lease.TTL())); last {
-		s.Lease.Detach()
+// detach leaves a record to its TTL, or to who has taken it over.
+func (s *sharedLease[L]) detach(key string) {
+	if last, _ := s.part(key, time.Now().Add(s.lease.TTL())); last {
+		s.lease.Detach()
 	}
 }
 
 // part ends a registration whose record has to be gone at a time. Last says that there are no others, so the lease is
 // not to be kept alive, and alone that it need not run out for records that were left.
-func (s *SharedLease[L]) part(key string, gone time.Time) (last, alone bool) {
+func (s *sharedLease[L]) part(key string, gone time.Time) (last, alone bool) {
 	s.pool.lock.Lock()
 	defer s.pool.lock.Unlock()
 	if left, known := s.records[key]; known && left.IsZero() {

@@ -20,11 +20,14 @@ type fakeServer struct {
 	lock   sync.Mutex
 	err    error // of every step but those of a lease that was told another
 	leases []*fakeServerLease
+	items  map[string]Item // by key; their version is the number of the write and of the lease
 	lists  int
+	gets   int
 }
 
 type fakeServerLease struct {
 	server  *fakeServer
+	number  int64
 	lost    chan struct{}
 	end     func()
 	records map[string]bool
@@ -33,8 +36,24 @@ type fakeServerLease struct {
 }
 
 func newFakePool() (*fakeServer, *LeasePool[*fakeServerLease]) {
-	s := &fakeServer{}
-	return s, NewLeasePool(s.grant)
+	s := &fakeServer{items: map[string]Item{}}
+	return s, NewLeasePool(s.grant, s.get)
+}
+
+func (s *fakeServer) get(_ context.Context, key string) (item Item, err error) {
+	err = s.step(func() {
+		s.gets++
+		item = s.item(key)
+	})
+	return item, err
+}
+
+// item gives what stands at a key.
+func (s *fakeServer) item(key string) Item {
+	if item, there := s.items[key]; there {
+		return item
+	}
+	return Item{Key: key, Gone: true}
 }
 
 func (s *fakeServer) step(do func()) error {
@@ -49,7 +68,7 @@ func (s *fakeServer) step(do func()) error {
 func (s *fakeServer) grant(context.Context, time.Duration) (l *fakeServerLease, err error) {
 	time.Sleep(time.Millisecond)
 	err = s.step(func() {
-		l = &fakeServerLease{server: s, lost: make(chan struct{}), records: map[string]bool{}}
+		l = &fakeServerLease{server: s, number: int64(len(s.leases)), lost: make(chan struct{}), records: map[string]bool{}}
 		l.end = sync.OnceFunc(func() { close(l.lost) })
 		s.leases = append(s.leases, l)
 	})
@@ -60,7 +79,23 @@ func (s *fakeServer) grant(context.Context, time.Duration) (l *fakeServerLease, 
 func (l *fakeServerLease) put(key string) {
 	l.server.lock.Lock()
 	defer l.server.lock.Unlock()
+	l.write(key, nil)
+}
+
+func (l *fakeServerLease) write(key string, value []byte) Item {
+	for _, other := range l.server.leases {
+		delete(other.records, key)
+	}
 	l.records[key] = true
+	item := Item{Key: key, Value: value, Version: Version{l.server.item(key).Version[0] + 1, l.number}}
+	l.server.items[key] = item
+	return item
+}
+
+// erase removes a record.
+func (l *fakeServerLease) erase(key string) {
+	delete(l.records, key)
+	delete(l.server.items, key)
 }
 
 // stands gives what stands on it.
@@ -94,26 +129,61 @@ func (l *fakeServerLease) Keys(context.Context) (keys []string, err error) {
 	return keys, err
 }
 
+func (l *fakeServerLease) Carries(item Item) bool { return !item.Gone && item.Version[1] == l.number }
+
+func (l *fakeServerLease) Put(_ context.Context, key string, value []byte) (written Item, err error) {
+	if l.gone {
+		return Item{}, ErrLost
+	}
+	err = l.server.step(func() { written = l.write(key, value) })
+	return written, err
+}
+
+func (l *fakeServerLease) Swap(_ context.Context, was Item, value []byte) (now Item, swapped bool, err error) {
+	if l.gone {
+		return Item{}, false, ErrLost
+	}
+	err = l.server.step(func() {
+		now = l.server.item(was.Key)
+		if swapped = now.Version == was.Version; swapped {
+			now = l.write(was.Key, value)
+		}
+	})
+	return now, swapped, err
+}
+
 func (l *fakeServerLease) Remove(_ context.Context, key string) error {
-	return l.server.step(func() { delete(l.records, key) })
+	return l.server.step(func() {
+		if l.records[key] {
+			l.erase(key)
+		}
+	})
 }
 
 func (l *fakeServerLease) Revoke(context.Context) error {
 	if l.denies != nil {
 		return l.denies
 	}
-	return l.server.step(func() { clear(l.records); l.gone = true })
+	return l.server.step(l.expire)
 }
 
-type fakeShared = *SharedLease[*fakeServerLease]
+// expire takes all that stands on it along.
+func (l *fakeServerLease) expire() {
+	for key := range l.records {
+		l.erase(key)
+	}
+	l.gone = true
+}
+
+type fakeShared = *sharedLease[*fakeServerLease]
 
 // put takes a lease for a key and writes the record.
 func put(t *testing.T, p *LeasePool[*fakeServerLease], key string) fakeShared {
 	t.Helper()
-	s, err := p.Take(t.Context(), key, 9*time.Second)
+	s, err := p.acquire(t.Context(), key, 9*time.Second)
 	require.NoError(t, err)
-	require.True(t, s.Carries(key))
-	s.Lease.put(key)
+	require.True(t, s.carries(key))
+	s.lease.put(key)
 	return s
 }
 
@@ -128,7 +198,7 @@ func TestSharesLeases(t *testing.T) {
 		registrations.Wait()
 		require.Len(t, server.leases, 2)
 		require.Len(t, server.leases[0].stands(), maxRecords)
-		_, err := pool.Take(t.Context(), "other", time.Minute)
+		_, err := pool.acquire(t.Context(), "other", time.Minute)
 		require.NoError(t, err)
 		require.Len(t, server.leases, 3)
 	})
@@ -145,7 +215,7 @@ func TestAsksOnceForAll(t *testing.T) {
 			renewals.Go(func() {
 				for range 10 {
 					time.Sleep(3 * time.Second)
-					has, err := s.Has(t.Context(), key)
+					has, err := s.has(t.Context(), key)
 					require.NoError(t, err)
 					require.True(t, has)
 				}
@@ -165,7 +235,7 @@ func TestOneKeyOnTwoLeases(t *testing.T) {
 		first, second := put(t, pool, "a"), put(t, pool, "a")
 		require.NotSame(t, first, second)
 		require.Same(t, first, put(t, pool, "b"))
-		require.NoError(t, first.Withdraw(t.Context(), "a"))
+		require.NoError(t, first.deregister(t.Context(), "a"))
 		require.Same(t, first, put(t, pool, "a"))
 	})
 }
@@ -176,12 +246,12 @@ func TestWithdrawsItsOwn(t *testing.T) {
 		server, pool := newFakePool()
 		s := put(t, pool, "a")
 		put(t, pool, "b")
-		require.NoError(t, s.Withdraw(t.Context(), "a"))
-		require.False(t, s.Carries("a"))
-		require.Equal(t, []string{"b"}, s.Lease.stands())
-		require.NoError(t, s.Withdraw(t.Context(), "b"))
-		require.True(t, s.Lease.gone)
-		require.False(t, s.Lease.isKept())
+		require.NoError(t, s.deregister(t.Context(), "a"))
+		require.False(t, s.carries("a"))
+		require.Equal(t, []string{"b"}, s.lease.stands())
+		require.NoError(t, s.deregister(t.Context(), "b"))
+		require.True(t, s.lease.gone)
+		require.False(t, s.lease.isKept())
 		put(t, pool, "c")
 		require.Len(t, server.leases, 2)
 	})
@@ -192,11 +262,11 @@ func TestWithdrawsWhenRevokingIsDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, pool := newFakePool()
 		s := put(t, pool, "a")
-		s.Lease.put("denied")
-		s.Lease.denies = discovery.ErrDenied
-		require.NoError(t, s.Withdraw(t.Context(), "a"))
-		require.Equal(t, []string{"denied"}, s.Lease.stands())
-		require.False(t, s.Lease.isKept())
+		s.lease.put("denied")
+		s.lease.denies = discovery.ErrDenied
+		require.NoError(t, s.deregister(t.Context(), "a"))
+		require.Equal(t, []string{"denied"}, s.lease.stands())
+		require.False(t, s.lease.isKept())
 	})
 }
 
@@ -210,18 +280,18 @@ func TestRemovesWhatIsAbandoned(t *testing.T) {
 		server.err = errAway
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		require.ErrorIs(t, s.Withdraw(ctx, "b"), discovery.ErrUnavailable)
+		require.ErrorIs(t, s.deregister(ctx, "b"), discovery.ErrUnavailable)
 		server.err = nil
 		require.NotSame(t, s, put(t, pool, "b"))
-		has, err := s.Has(t.Context(), "a")
+		has, err := s.has(t.Context(), "a")
 		require.NoError(t, err)
 		require.True(t, has)
-		require.Equal(t, []string{"a"}, s.Lease.stands())
-		s.Lease.put("late")
+		require.Equal(t, []string{"a"}, s.lease.stands())
+		s.lease.put("late")
 		time.Sleep(3 * time.Second)
-		_, err = s.Has(t.Context(), "a")
+		_, err = s.has(t.Context(), "a")
 		require.NoError(t, err)
-		require.Equal(t, []string{"a"}, s.Lease.stands())
+		require.Equal(t, []string{"a"}, s.lease.stands())
 		require.Same(t, s, put(t, pool, "b"))
 	})
 }
@@ -232,18 +302,18 @@ func TestLeavesToTheTTL(t *testing.T) {
 		_, pool := newFakePool()
 		s := put(t, pool, "a")
 		put(t, pool, "b")
-		s.Leave("b")
+		s.detach("b")
 		for _, stands := range [][]string{{"a", "b"}, {"a", "b"}, {"a"}} {
-			_, err := s.Has(t.Context(), "a")
+			_, err := s.has(t.Context(), "a")
 			require.NoError(t, err)
-			require.Equal(t, stands, s.Lease.stands())
+			require.Equal(t, stands, s.lease.stands())
 			time.Sleep(3 * time.Second)
 		}
 		put(t, pool, "b")
-		s.Leave("b")
-		require.NoError(t, s.Withdraw(t.Context(), "a"))
-		require.Equal(t, []string{"b"}, s.Lease.stands(), "the last one does not take it along")
-		require.False(t, s.Lease.isKept(), "it runs out")
+		s.detach("b")
+		require.NoError(t, s.deregister(t.Context(), "a"))
+		require.Equal(t, []string{"b"}, s.lease.stands(), "the last one does not take it along")
+		require.False(t, s.lease.isKept(), "it runs out")
 	})
 }
 
@@ -253,12 +323,12 @@ func TestLosesALease(t *testing.T) {
 		server, pool := newFakePool()
 		s := put(t, pool, "a")
 		put(t, pool, "b")
-		s.Lease.gone = true
-		_, err := s.Has(t.Context(), "a")
+		s.lease.gone = true
+		_, err := s.has(t.Context(), "a")
 		require.ErrorIs(t, err, ErrLost)
-		s.Lose()
-		require.False(t, s.Carries("a"))
-		require.False(t, s.Carries("b"))
+		s.lose()
+		require.False(t, s.carries("a"))
+		require.False(t, s.carries("b"))
 		require.Same(t, put(t, pool, "a"), put(t, pool, "b"))
 		require.Len(t, server.leases, 2)
 		server.leases[1].end() // as an engine's client finds out
@@ -272,29 +342,28 @@ func TestWaitsForALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, pool := newFakePool()
 		server.err = errAway
-		_, err := pool.Take(t.Context(), "a", time.Second)
+		_, err := pool.acquire(t.Context(), "a", time.Second)
 		require.ErrorIs(t, err, errAway)
 		require.NoError(t, pool.granting.enter(t.Context()))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = pool.Take(ctx, "a", time.Second)
+		_, err = pool.acquire(ctx, "a", time.Second)
 		require.ErrorIs(t, err, discovery.ErrUnavailable)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
 
-// Those that have lost their lease together do not all announce at once.
-func TestAnnouncesInTurns(t *testing.T) {
+// Those that have lost their lease together are not all written at once.
+func TestRegistersInTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, pool := newFakePool()
 		var lock sync.Mutex
 		most, now := 0, 0
 		var all sync.WaitGroup
-		for range 10 * maxAnnouncing {
+		for range 10 * maxRegistering {
 			all.Go(func() {
-				done, err := pool.Announcing(t.Context())
-				require.NoError(t, err)
-				defer done()
+				require.NoError(t, pool.registering.enter(t.Context()))
+				defer pool.registering.leave()
 				lock.Lock()
 				now++
 				most = max(most, now)
@@ -306,6 +375,6 @@ func TestAnnouncesInTurns(t *testing.T) {
 			})
 		}
 		all.Wait()
-		require.Equal(t, maxAnnouncing, most)
+		require.Equal(t, maxRegistering, most)
 	})
 }

@@ -53,11 +53,20 @@ func (r *Registry) Campaign(ctx context.Context, name string, ttl time.Duration)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.group.ctx, cancel)() // nobody is to lead who can do nothing
-	t, err := Campaign(ctx, r.group, r.backend.NewLock(key, ttl), name, r.Config.Log)
+	t, err := Campaign(ctx, r.group, r.newLock(key, ttl), name, r.Config.Log)
 	if err != nil {
 		return nil, r.Fail(op, name, err)
 	}
 	return leadership{Term: t, registry: r, name: name, key: value}, nil
+}
+
+// newLock gives a lock of the engine.
+func (r *Registry) newLock(key string, ttl time.Duration) Lock {
+	lock := r.backend.NewLock(key, ttl)
+	if owned, is := lock.(*ownedLock); is {
+		owned.hub = r.Hub
+	}
+	return lock
 }
 
 // leadership writes the value during a term.
@@ -122,13 +131,13 @@ func campaign(ctx context.Context, group *Group, t *Term, name string, log *slog
 		asked := time.Now()
 		grant, err := lock.Acquire(ctx)
 		if err == nil && group.ctx.Err() != nil {
-			err = errClosed
+			err = ErrClosed
 		} else if err == nil {
 			err = ctx.Err() // who does not want it any more
 		}
 		if err == nil {
 			t.grant, t.until = grant, asked.Add(grant.TTL)
-			group.Go(context.Background(), t.keep)
+			group.Go(context.Background(), t.retain)
 			return t, nil
 		}
 		if errors.Is(err, discovery.ErrConflict) && !t.once { // there is a leader
@@ -166,8 +175,8 @@ func (t *Term) giveUp() error {
 	return t.lock.Release(ctx)
 }
 
-// keep renews the lock until it is lost, or given up.
-func (t *Term) keep(ctx context.Context) {
+// retain renews the lock until it is lost, or given up.
+func (t *Term) retain(ctx context.Context) {
 	defer func() {
 		close(t.done)
 		if t.life.Err() == nil && !t.kept { // who has lost it stands in nobody's way
@@ -198,7 +207,7 @@ func (t *Term) keep(ctx context.Context) {
 		} else {
 			every.Reset(min(t.grant.every(), renewalRest))
 		}
-		if isAny(err, discovery.ErrConflict, discovery.ErrDenied) {
+		if IsAny(err, discovery.ErrConflict, discovery.ErrDenied) {
 			return
 		}
 	}

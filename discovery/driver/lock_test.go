@@ -11,7 +11,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// fakeLock is held by the fake's holder.
+// fakeLock is held by the fake's owner.
 type fakeLock struct {
 	*fake
 	ttl    time.Duration
@@ -32,8 +32,8 @@ func (l *fakeLock) Lost() <-chan struct{} { return l.lost }
 func (l *fakeLock) Acquire(context.Context) (Grant, error) {
 	conflict := false
 	err := l.locked(func() {
-		if conflict = l.holder != nil && l.holder != l; !conflict {
-			l.holder = l
+		if conflict = l.owner != nil && l.owner != l; !conflict {
+			l.owner = l
 		}
 	})
 	if conflict {
@@ -58,7 +58,7 @@ func (l *fakeLock) WaitReleased(ctx context.Context) error {
 func (l *fakeLock) own(do func()) error {
 	conflict := false
 	err := l.locked(func() {
-		if conflict = l.holder != l; !conflict {
+		if conflict = l.owner != l; !conflict {
 			do()
 		}
 	})
@@ -72,7 +72,7 @@ func (l *fakeLock) Renew(context.Context) error { return l.own(func() { l.renews
 
 func (l *fakeLock) Release(context.Context) error {
 	return l.locked(func() {
-		if l.holder == l {
+		if l.owner == l {
 			l.depose()
 		}
 	})
@@ -80,7 +80,7 @@ func (l *fakeLock) Release(context.Context) error {
 
 // depose makes that nobody leads.
 func (f *fake) depose() {
-	f.holder = nil
+	f.owner = nil
 	close(f.released)
 	f.released = make(chan struct{})
 }
@@ -237,12 +237,12 @@ func TestClosedRegistryLeadsNot(t *testing.T) {
 		require.Error(t, <-failed)
 		f.lock.Lock()
 		defer f.lock.Unlock()
-		require.Nil(t, f.holder)
+		require.Nil(t, f.owner)
 	})
 }
 
-// A holder that cannot renew ends a margin before another may hold the lock, and releases nothing until it is closed.
-func TestHolderEndsInTime(t *testing.T) {
+// An owner that cannot renew ends a margin before another may hold the lock, and releases nothing until it is closed.
+func TestOwnerEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		r := registryOf(t, f, 0)
@@ -258,11 +258,11 @@ func TestHolderEndsInTime(t *testing.T) {
 		f.setErr(nil)
 		time.Sleep(time.Minute)
 		f.lock.Lock()
-		require.NotNil(t, f.holder)
+		require.NotNil(t, f.owner)
 		f.lock.Unlock()
 		require.NoError(t, held.Close())
 		f.lock.Lock()
 		defer f.lock.Unlock()
-		require.Nil(t, f.holder)
+		require.Nil(t, f.owner)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// mostMargin bounds the time that a holder has for ending its work before another may have the lock.
+// mostMargin bounds the time that an owner has for ending its work before another may have the lock.
 const mostMargin = 2 * time.Second
 
 // marginOf is that time for a TTL.
@@ -15,21 +15,21 @@ func marginOf(ttl time.Duration) time.Duration { return min(ttl/4, mostMargin) }
 
 // Lock is that of discovery.Locker.
 func (r *Registry) Lock(ctx context.Context, name string, ttl time.Duration) (discovery.Held, error) {
-	return r.hold(ctx, name, ttl, false)
+	return r.acquireLock(ctx, name, ttl, false)
 }
 
 // TryLock is that of discovery.Locker.
 func (r *Registry) TryLock(ctx context.Context, name string, ttl time.Duration) (discovery.Held, error) {
-	return r.hold(ctx, name, ttl, true)
+	return r.acquireLock(ctx, name, ttl, true)
 }
 
-func (r *Registry) hold(ctx context.Context, name string, ttl time.Duration, once bool) (discovery.Held, error) {
+func (r *Registry) acquireLock(ctx context.Context, name string, ttl time.Duration, once bool) (discovery.Held, error) {
 	const op = "lock"
 	key, err := r.Layout.LockKey(name)
 	if err == nil {
 		ttl, err = discovery.ValidTTL(ttl)
 	}
-	if err == nil { // who cannot be asked at the beginning is no lock that is held by another
+	if err == nil { // a registry that is unreachable at the beginning is no lock that is held by another
 		_, err = r.backend.Get(ctx, key, false)
 	}
 	if err != nil {
@@ -38,14 +38,14 @@ func (r *Registry) hold(ctx context.Context, name string, ttl time.Duration, onc
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.group.ctx, cancel)()
-	t, err := campaign(ctx, r.group, &Term{lock: r.backend.NewLock(key, ttl), margin: marginOf, kept: true, once: once}, name, r.Config.Log)
+	t, err := campaign(ctx, r.group, &Term{lock: r.newLock(key, ttl), margin: marginOf, kept: true, once: once}, name, r.Config.Log)
 	if err != nil {
 		return nil, r.Fail(op, name, err)
 	}
 	return held{t, r, name}, nil
 }
 
-// held is a lock as its holder sees it.
+// held is a lock as its owner sees it.
 type held struct {
 	*Term
 	registry *Registry

@@ -11,8 +11,8 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// withdrawTimeout bounds the withdrawal, whose caller may be a process that was told to end.
-const withdrawTimeout = 2 * time.Second
+// deregisterTimeout bounds the deregistration, whose caller may be a process that was told to end.
+const deregisterTimeout = 2 * time.Second
 
 // Register keeps a lease in the group until ctx ends or the registration is closed. It implements the
 // contract of discovery.Registration.
@@ -47,19 +47,19 @@ type registration struct {
 	id, service string
 
 	// Of the goroutine that runs the registration.
-	record    Record // of Instance, when encoded
-	encoded   bool
-	wanted    bool // there is to be a record
-	announced bool // the lease is believed to stand
-	dirty     bool // what stands there is not the record
-	tried     bool // there may be something to withdraw
-	taken     bool // the ID was taken once, so it is not taken over again
-	offered   bool // our own credentials were written once
-	every     time.Duration
-	patience  time.Duration // of the last write of a change that failed
-	due       time.Time     // of the next renewal
-	backoff   discovery.Backoff
-	helpers   sync.WaitGroup
+	record     Record // of Instance, when encoded
+	encoded    bool
+	wanted     bool // there is to be a record
+	registered bool // the lease is believed to stand
+	dirty      bool // what stands there is not the record
+	tried      bool // there may be something to deregister
+	taken      bool // the ID was taken once, so it is not taken over again
+	offered    bool // our own credentials were written once
+	every      time.Duration
+	patience   time.Duration // of the last write of a change that failed
+	due        time.Time     // of the next renewal
+	backoff    discovery.Backoff
+	helpers    sync.WaitGroup
 
 	updates chan update
 	shared  chan discovery.Credentials // from the store
@@ -67,13 +67,13 @@ type registration struct {
 	ready   chan struct{}
 	done    chan struct{}
 
-	lock        sync.Mutex
-	ttl         time.Duration
-	credentials discovery.Credentials
-	last        error // why it is not ready yet
-	err         error // why it ended
-	left        bool  // the announcement is not to be withdrawn
-	withdrawal  error
+	lock           sync.Mutex
+	ttl            time.Duration
+	credentials    discovery.Credentials
+	last           error // why it is not ready yet
+	err            error // why it ended
+	left           bool  // the record is not to be removed
+	deregistration error
 }
 
 type update struct {
@@ -122,7 +122,7 @@ func (r *registration) WaitReady(ctx context.Context) error {
 		if err := r.Err(); err != nil {
 			return err
 		}
-		return r.wrap(errors.New("it was closed before it was announced"))
+		return r.wrap(errors.New("it was closed before it was registered"))
 	case <-ctx.Done():
 		r.lock.Lock()
 		defer r.lock.Unlock()
@@ -168,7 +168,7 @@ func (r *registration) ended() error {
 func (r *registration) Close() error {
 	r.end()
 	<-r.done
-	return r.withdrawal
+	return r.deregistration
 }
 
 func (r *registration) Leave() {
@@ -185,22 +185,22 @@ func (r *registration) wrap(err error) error {
 
 // run is the registration's life.
 func (r *registration) run(ctx context.Context) {
-	err := r.keep(ctx)
+	err := r.retain(ctx)
 	if err == nil && r.caller.Err() != nil {
 		err = r.wrap(context.Cause(r.caller))
 	}
 	r.end()
-	withdrawal := r.release(err)
+	deregistration := r.release(err)
 	r.helpers.Wait()
 	r.lock.Lock()
-	r.err, r.withdrawal = err, withdrawal
+	r.err, r.deregistration = err, deregistration
 	r.lock.Unlock()
 	close(r.changes)
 	close(r.done)
 }
 
-// keep announces and renews until ctx ends, which gives nil, or nothing more can be done.
-func (r *registration) keep(ctx context.Context) error {
+// retain registers and renews until ctx ends, which gives nil, or nothing more can be done.
+func (r *registration) retain(ctx context.Context) error {
 	var lost <-chan struct{}
 	if l, ok := r.lease.(LossNotifier); ok {
 		lost = l.Lost()
@@ -216,7 +216,7 @@ func (r *registration) keep(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		case <-lost:
-			r.announced = false
+			r.registered = false
 		case c := <-r.shared:
 			if !r.adopt(c) {
 				continue
@@ -254,7 +254,7 @@ func (r *registration) keep(ctx context.Context) error {
 // business of theirs.
 func (r *registration) answers(u update, err error) bool {
 	switch {
-	case err == nil || r.announced && !r.dirty:
+	case err == nil || r.registered && !r.dirty:
 		u.result <- nil
 	case !time.Now().Before(u.until):
 		u.result <- err
@@ -282,20 +282,20 @@ func (r *registration) step(ctx context.Context) error {
 		return r.wrap(err)
 	}
 	if !r.wanted {
-		return r.warn("withdraw", r.hide(ctx))
+		return r.warn("deregister", r.hide(ctx))
 	}
-	if r.announced {
+	if r.registered {
 		err := r.maintain(ctx)
 		if !errors.Is(err, ErrLost) {
 			return r.warn("renew", err)
 		}
-		r.Log.Warn("the announcement was lost, announcing again", "service", r.service, "id", r.id)
-		r.announced = false
+		r.Log.Warn("the registration was lost, registering again", "service", r.service, "id", r.id)
+		r.registered = false
 	}
-	return r.warn("announce", r.announce(ctx))
+	return r.warn("register", r.register(ctx))
 }
 
-// encode makes the record of what is to be announced.
+// encode makes the record of what is to be registered.
 func (r *registration) encode() error {
 	if r.encoded {
 		return nil
@@ -322,12 +322,12 @@ func (r *registration) hide(ctx context.Context) error {
 	if err := r.share(ctx); err != nil {
 		return err
 	}
-	if r.announced || r.tried {
-		if err := r.lease.Withdraw(ctx); err != nil {
-			return r.fail("withdraw", r.service, err)
+	if r.registered || r.tried {
+		if err := r.lease.Deregister(ctx); err != nil {
+			return r.fail("deregister", r.service, err)
 		}
 	}
-	r.announced, r.tried, r.dirty = false, false, false
+	r.registered, r.tried, r.dirty = false, false, false
 	r.taken = true // who registers the ID meanwhile is newer
 	r.due = time.Now().Add(r.TTL() / 3)
 	r.becomeReady()
@@ -378,7 +378,7 @@ func (r *registration) update(ctx context.Context) error {
 	return nil
 }
 
-func (r *registration) announce(ctx context.Context) error {
+func (r *registration) register(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	if err := r.share(ctx); err != nil {
@@ -389,11 +389,11 @@ func (r *registration) announce(ctx context.Context) error {
 	}
 	r.tried = true
 	now := time.Now()
-	grant, err := r.lease.Announce(ctx, r.record, !r.taken)
+	grant, err := r.lease.Register(ctx, r.record, !r.taken)
 	if err != nil {
 		return r.wrap(err)
 	}
-	r.taken, r.announced, r.dirty = true, true, false
+	r.taken, r.registered, r.dirty = true, true, false
 	r.every = grant.every()
 	r.due = now.Add(r.every)
 	r.lock.Lock()
@@ -403,7 +403,7 @@ func (r *registration) announce(ctx context.Context) error {
 	return nil
 }
 
-// becomeReady tells of the first announcement. Only then are the credentials followed: what others shared
+// becomeReady tells of the first registration. Only then are the credentials followed: what others shared
 // before ours does not count.
 func (r *registration) becomeReady() {
 	select {
@@ -417,13 +417,13 @@ func (r *registration) becomeReady() {
 	}
 }
 
-// release lets go of the announcement, one way or the other.
+// release lets go of the record, one way or the other.
 func (r *registration) release(end error) error {
 	r.lock.Lock()
 	left := r.left
 	r.lock.Unlock()
-	if !left && !errors.Is(end, discovery.ErrConflict) { // then the announcement is another's
-		return r.withdraw()
+	if !left && !errors.Is(end, discovery.ErrConflict) { // then the record is another's
+		return r.deregister()
 	}
 	if l, ok := r.lease.(Detacher); ok {
 		l.Detach()
@@ -431,19 +431,19 @@ func (r *registration) release(end error) error {
 	return nil
 }
 
-func (r *registration) withdraw() error {
+func (r *registration) deregister() error {
 	if !r.tried {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), withdrawTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), deregisterTimeout)
 	defer cancel()
-	if err := r.lease.Withdraw(ctx); err != nil {
-		return fmt.Errorf("the entry stays until its TTL of %s runs out: %w", r.TTL(), r.fail("withdraw", r.service, err))
+	if err := r.lease.Deregister(ctx); err != nil {
+		return fmt.Errorf("the entry stays until its TTL of %s runs out: %w", r.TTL(), r.fail("deregister", r.service, err))
 	}
 	return nil
 }
 
-// change sets what to announce from now on. The credentials stay those that are shared.
+// change sets what to register from now on. The credentials stay those that are shared.
 func (r *registration) change(in discovery.Instance) {
 	if r.Registering.Credentials != nil {
 		in.User, in.Password = r.Instance.User, r.Instance.Password
@@ -454,7 +454,7 @@ func (r *registration) change(in discovery.Instance) {
 	r.lock.Unlock()
 }
 
-// share offers our credentials at the first announcement and takes over those in force later.
+// share offers our credentials at the first registration and takes over those in force later.
 func (r *registration) share(ctx context.Context) error {
 	if r.Registering.Credentials == nil {
 		return nil

@@ -34,7 +34,7 @@ func TestRenewsAtAThird(t *testing.T) {
 		time.Sleep(9*time.Second + time.Millisecond)
 		require.Equal(t, []string{"renew", "renew", "renew"}, f.lease.taken())
 		require.NoError(t, registration.Close())
-		require.Equal(t, []string{"withdraw"}, f.lease.taken())
+		require.Equal(t, []string{"deregister"}, f.lease.taken())
 		require.NoError(t, registration.Err())
 		require.Error(t, registration.Update(t.Context(), web("a")))
 	})
@@ -112,10 +112,10 @@ func TestAnnouncesAgainWhenLost(t *testing.T) {
 		registration := registered(t, registryOf(t, f, 0), f)
 		f.lease.answer("renew", ErrLost)
 		time.Sleep(3*time.Second + time.Millisecond)
-		require.Equal(t, []string{"renew", "announce"}, f.lease.taken(), "the ID is not taken over again")
+		require.Equal(t, []string{"renew", "register"}, f.lease.taken(), "the ID is not taken over again")
 		f.lease.lost <- struct{}{}
 		synctest.Wait()
-		require.Equal(t, []string{"announce"}, f.lease.taken())
+		require.Equal(t, []string{"register"}, f.lease.taken())
 		require.NoError(t, registration.Err())
 	})
 }
@@ -128,7 +128,7 @@ func TestEndsWithAConflict(t *testing.T) {
 		<-registration.Done()
 		require.ErrorIs(t, registration.Err(), discovery.ErrConflict)
 		require.ErrorContains(t, registration.Err(), `cannot renew "web"`)
-		require.Equal(t, []string{"renew", "detach"}, f.lease.taken(), "what is another's is not withdrawn")
+		require.Equal(t, []string{"renew", "detach"}, f.lease.taken(), "what is another's is not removed")
 		require.NoError(t, registration.Close())
 	})
 }
@@ -155,7 +155,7 @@ func TestTriesAgainWhileAway(t *testing.T) {
 		require.NoError(t, registration.WaitReady(t.Context()))
 		f.lease.taken()
 
-		f.lease.answer("withdraw", errAway)
+		f.lease.answer("deregister", errAway)
 		err = registration.Close()
 		require.ErrorIs(t, err, discovery.ErrUnavailable)
 		require.ErrorContains(t, err, "until its TTL of 9s")
@@ -183,7 +183,7 @@ func TestContextsEndWithdraws(t *testing.T) {
 		cancel()
 		<-registration.Done()
 		require.ErrorIs(t, registration.Err(), context.Canceled)
-		require.Equal(t, []string{"take over", "withdraw"}, f.lease.taken())
+		require.Equal(t, []string{"take over", "deregister"}, f.lease.taken())
 	})
 }
 
@@ -244,7 +244,7 @@ func TestEncodesOnceAChange(t *testing.T) {
 	})
 }
 
-// While there is to be no record it is withdrawn, and not renewed.
+// While there is to be no record it is deregistered, and not renewed.
 func TestHidesWhatDoesNotPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -258,9 +258,9 @@ func TestHidesWhatDoesNotPass(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Empty(t, f.lease.taken())
 		require.NoError(t, registration.Update(t.Context(), web("a")))
-		require.Equal(t, []string{"announce"}, f.lease.taken(), "who registered meanwhile is newer")
+		require.Equal(t, []string{"register"}, f.lease.taken(), "who registered meanwhile is newer")
 		require.NoError(t, registration.Update(t.Context(), in))
-		require.Equal(t, []string{"withdraw"}, f.lease.taken())
+		require.Equal(t, []string{"deregister"}, f.lease.taken())
 		time.Sleep(time.Minute)
 		require.Empty(t, f.lease.taken())
 		require.NoError(t, registration.Close())

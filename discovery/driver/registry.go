@@ -50,6 +50,29 @@ func Open(config discovery.Config, keys layout.Layout, backend Backend, pace tim
 	return r
 }
 
+// ReadFiles reads the files that a URL names, of TLS and of the user, for the errors of which nobody is to wait until
+// the first call.
+func ReadFiles(config discovery.Config, defaultPort int) error {
+	for _, address := range config.Addresses(defaultPort) {
+		if _, err := config.TLSConfig(address); err != nil {
+			return err
+		}
+	}
+	_, err := config.Login()
+	return err
+}
+
+// Opener makes the Open of a [discovery.Engine] from its open.
+func Opener[R discovery.Registry](open func(discovery.Config) (R, error)) func(context.Context, discovery.Config) (discovery.Registry, error) {
+	return func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
+		r, err := open(config)
+		if err != nil {
+			return nil, OpenFailed(config, err)
+		}
+		return r, nil
+	}
+}
+
 // OpenFailed is the error of an engine's Open.
 func OpenFailed(config discovery.Config, err error) error {
 	return &discovery.Error{Op: "open registry", Engine: config.String(), Err: err}
@@ -70,7 +93,7 @@ func (r *Registry) Register(ctx context.Context, in discovery.Instance, ttl time
 	if discovery.NewRegisterOptions(options).SyncCredentials {
 		what.Credentials = credentials{r}
 	}
-	return r.Keep(ctx, r.backend.NewLease(what.Instance, what.TTL), what), nil
+	return r.Retain(ctx, r.backend.NewLease(what.Instance, what.TTL), what), nil
 }
 
 // Accept checks what Register was given: the instance is normalized and has its ID, the TTL is one.
@@ -97,8 +120,8 @@ func (r *Registry) Accept(in discovery.Instance, ttl time.Duration) (Registering
 	return what, r.Fail("register", in.Service, err)
 }
 
-// Keep keeps a lease until ctx ends, or it is closed, or the registry is.
-func (r *Registry) Keep(ctx context.Context, lease Lease, what Registering) discovery.Registration {
+// Retain keeps a lease until ctx ends, or it is closed, or the registry is.
+func (r *Registry) Retain(ctx context.Context, lease Lease, what Registering) discovery.Registration {
 	return Register(ctx, r.group, lease, what)
 }
 
@@ -110,7 +133,11 @@ func (r *Registry) fit(in discovery.Instance) (discovery.Instance, error) {
 	if fitter, can := r.backend.(Fitter); can {
 		return fitter.Fit(in)
 	}
-	return layout.Fit(r.Layout, r.Config.Log)(in)
+	in, err := layout.Fit(r.Layout, r.Config.Log)(in)
+	if _, can := r.backend.(RecordChecker); can && err == nil {
+		_, _, _, err = r.encode(in)
+	}
+	return in, err
 }
 
 // encode gives an instance's record; ok is false while it is to have none.
@@ -122,7 +149,11 @@ func (r *Registry) encode(in discovery.Instance) (key string, value []byte, ok b
 	if err != nil || len(records) == 0 {
 		return "", nil, false, err
 	}
-	return records[0].Key, records[0].Value, true, nil
+	key, value = records[0].Key, records[0].Value
+	if checker, can := r.backend.(RecordChecker); can {
+		err = checker.CheckRecord(key, value)
+	}
+	return key, value, true, err
 }
 
 // decode reads an item into where its instance is to be.
@@ -232,7 +263,7 @@ func Check[R interface {
 	return func(ctx context.Context, config discovery.Config) error {
 		r, err := open(config)
 		if err != nil {
-			return err
+			return OpenFailed(config, err)
 		}
 		defer r.Close()
 		_, err = r.List(ctx)

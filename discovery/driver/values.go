@@ -88,7 +88,7 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 
 // List is that of discovery.Values.
 func (r *Registry) List(ctx context.Context) ([]string, error) {
-	keys, err := r.backend.Keys(ctx, r.Layout.ValuesPrefix())
+	keys, err := r.keys(ctx, r.Layout.ValuesPrefix())
 	if err != nil {
 		return nil, r.Fail("list values", "", err)
 	}
@@ -105,6 +105,18 @@ func (r *Registry) List(ctx context.Context) ([]string, error) {
 	skip.warn()
 	slices.Sort(names)
 	return names, nil
+}
+
+func (r *Registry) keys(ctx context.Context, prefix string) ([]string, error) {
+	if lister, can := r.backend.(KeyLister); can {
+		return lister.Keys(ctx, prefix)
+	}
+	all, err := r.backend.List(ctx, prefix)
+	var keys []string
+	for _, item := range all.Items {
+		keys = append(keys, item.Key)
+	}
+	return keys, err
 }
 
 // GetAll is that of discovery.AllValues.

@@ -2,110 +2,25 @@ package etcd
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/etcd/internal/cluster"
 )
 
 // backend is one opening of a cluster: the single steps that package driver takes.
 type backend struct {
-	config     discovery.Config
-	connection *connection
-	registry   *driver.Registry
-	leases     *driver.LeasePool[*session]
-	nowhere    string // a key that nothing stands at
-}
-
-func (b *backend) Close() error { return b.connection.close() }
-
-// call asks the cluster within the registry's time and gives its error a kind.
-func call[T any](ctx context.Context, b *backend, ask func(context.Context, *clientv3.Client) (T, error)) (T, error) {
-	return driver.Call(ctx, b.config.Timeout, b, func(ctx context.Context) (answer T, err error) {
-		ctx, done := b.connection.dials.Expect(ctx)
-		defer done()
-		client, err := b.connection.get()
-		if err != nil {
-			return answer, err
-		}
-		answer, err = ask(ctx, client)
-		return answer, driver.Refused(ctx, b.answered(err))
-	})
-}
-
-// answered tells an error that etcd answers with from one of having no answer.
-func (b *backend) answered(err error) error {
-	if kind := b.KindOf(err); kind == discovery.ErrUnavailable && errors.As(err, new(rpctypes.EtcdError)) {
-		return discovery.Mark(kind, fmt.Errorf("etcd answers: %w", err))
-	}
-	return err
-}
-
-func (b *backend) Hint(err error) string {
-	switch {
-	case errors.Is(err, discovery.ErrDenied):
-		return "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
-	case errors.Is(err, rpctypes.ErrNoSpace):
-		return "its store is full: free space with etcdctl compact and defrag, then etcdctl alarm disarm; or give it more by --quota-backend-bytes"
-	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrLeaderChanged), errors.Is(err, rpctypes.ErrTimeout):
-		return "see whether the cluster has a quorum: etcdctl --endpoints " + b.config.Addresses(defaultPort)[0] + " endpoint status --cluster"
-	case errors.Is(err, discovery.ErrUnavailable) && b.connection.dials.Hint() != "":
-		return b.connection.dials.Hint()
-	case errors.Is(err, discovery.ErrUnavailable):
-		return "see whether etcd runs there: etcdctl --endpoints " + b.config.Addresses(defaultPort)[0] + " endpoint health"
-	}
-	return ""
-}
-
-func (b *backend) Report() string { return b.connection.dials.Report() }
-
-func (b *backend) KindOf(err error) error {
-	var known rpctypes.EtcdError
-	switch code := codeOf(err); {
-	case code == codes.DeadlineExceeded:
-		return context.DeadlineExceeded
-	case isDenial(err), code == codes.PermissionDenied, code == codes.Unauthenticated:
-		return discovery.ErrDenied
-	case errors.Is(err, rpctypes.ErrRequestTooLarge):
-		return discovery.ErrInvalid
-	case errors.As(err, &known), code != codes.OK:
-		return discovery.ErrUnavailable
-	}
-	return nil
-}
-
-// codeOf gives the gRPC code; OK when err is of another kind.
-func codeOf(err error) codes.Code {
-	var known rpctypes.EtcdError
-	if errors.As(err, &known) {
-		return known.Code()
-	}
-	if s, ok := status.FromError(err); ok {
-		return s.Code()
-	}
-	return codes.OK
-}
-
-func isDenial(err error) bool {
-	for _, denial := range []error{
-		rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound,
-		rpctypes.ErrInvalidAuthToken, rpctypes.ErrInvalidAuthMgmt,
-	} {
-		if errors.Is(err, denial) {
-			return true
-		}
-	}
-	return false
+	*cluster.Client
+	config   discovery.Config
+	registry *driver.Registry
+	leases   *driver.LeasePool[*session]
+	nowhere  string // a key that nothing stands at
 }
 
 // reading adds to a read's options what the URL says of reads.
@@ -123,7 +38,7 @@ func (b *backend) Ping(ctx context.Context) error {
 }
 
 func (b *backend) get(ctx context.Context, key string, options []clientv3.OpOption) (*clientv3.GetResponse, error) {
-	return call(ctx, b, func(ctx context.Context, client *clientv3.Client) (*clientv3.GetResponse, error) {
+	return cluster.Call(ctx, b.Client, func(ctx context.Context, client *clientv3.Client) (*clientv3.GetResponse, error) {
 		return client.Get(ctx, key, options...)
 	})
 }
@@ -134,10 +49,18 @@ func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item
 		options = nil
 	}
 	response, err := b.get(ctx, key, options)
-	if err != nil || len(response.Kvs) == 0 {
-		return driver.Item{Key: key, Gone: true}, err
+	if err != nil {
+		return driver.Item{}, err
 	}
-	return itemOf(key, response.Kvs[0]), nil
+	return itemAt(key, response.Kvs), nil
+}
+
+// itemAt gives what was read of one key.
+func itemAt(key string, kvs []*mvccpb.KeyValue) driver.Item {
+	if len(kvs) == 0 {
+		return driver.Item{Key: key, Gone: true}
+	}
+	return itemOf(key, kvs[0])
 }
 
 // itemOf takes an item's version from all numbers of its key. The revisions alone do not identify what stands there,
@@ -149,6 +72,12 @@ func itemOf(key string, kv *mvccpb.KeyValue) driver.Item {
 		Version: driver.Version{kv.ModRevision, kv.CreateRevision, kv.Version, kv.Lease},
 	}
 }
+
+// modified is the revision of an item's last change; 0 when there is none.
+func modified(item driver.Item) int64 { return item.Version[0] }
+
+// leaseOf is the lease that an item stands on.
+func leaseOf(item driver.Item) clientv3.LeaseID { return clientv3.LeaseID(item.Version[3]) }
 
 func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, error) {
 	response, err := b.get(ctx, prefix, b.reading(clientv3.WithPrefix()))
@@ -198,13 +127,13 @@ func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
 }
 
 func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	_, err := call(ctx, b, func(ctx context.Context, client *clientv3.Client) (any, error) {
-		if ttl == 0 {
-			return client.Put(ctx, key, string(value))
+	return cluster.Do(ctx, b.Client, func(ctx context.Context, client *clientv3.Client) error {
+		if ttl > 0 {
+			return putLeased(ctx, client, key, value, ttl)
 		}
-		return nil, putLeased(ctx, client, key, value, ttl)
+		_, err := client.Put(ctx, key, string(value))
+		return err
 	})
-	return err
 }
 
 // putLeased writes a value on a lease of its own. A value that is written again and again leaves no lease behind:
@@ -235,10 +164,9 @@ func revokeUnused(ctx context.Context, client *clientv3.Client, id clientv3.Leas
 }
 
 func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
-	seen := was.Version[0] // 0: there is none
-	return call(ctx, b, func(ctx context.Context, client *clientv3.Client) (bool, error) {
+	return cluster.Call(ctx, b.Client, func(ctx context.Context, client *clientv3.Client) (bool, error) {
 		response, err := client.Txn(ctx).
-			If(clientv3.Compare(clientv3.ModRevision(was.Key), "=", seen)).
+			If(clientv3.Compare(clientv3.ModRevision(was.Key), "=", modified(was))).
 			Then(clientv3.OpPut(was.Key, string(value))).
 			Commit()
 		return err == nil && response.Succeeded, err
@@ -246,7 +174,7 @@ func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swap
 }
 
 func (b *backend) Delete(ctx context.Context, key string) (found bool, err error) {
-	return call(ctx, b, func(ctx context.Context, client *clientv3.Client) (bool, error) {
+	return cluster.Call(ctx, b.Client, func(ctx context.Context, client *clientv3.Client) (bool, error) {
 		response, err := client.Delete(ctx, key)
 		return err == nil && response.Deleted > 0, err
 	})

@@ -10,11 +10,9 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/etcd/internal/cluster"
 	"github.com/envharness/envharness/discovery/layout"
 )
-
-// defaultPort is where etcd listens.
-const defaultPort = 2379
 
 // Engine is etcd:// and etcds://.
 var Engine = discovery.Engine{
@@ -31,28 +29,20 @@ var Engine = discovery.Engine{
 	},
 	Layouts: []string{"native", "skydns", "plain"},
 	Check:   driver.Check(open),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return open(config)
-	},
+	Open:    driver.Opener(open),
 }
 
 func open(config discovery.Config) (*driver.Registry, error) {
 	keys, err := layout.New(config.Layout, config.Prefix, config.Hostname())
 	if err == nil {
-		for _, address := range config.Addresses(defaultPort) {
-			if _, err = config.TLSConfig(address); err != nil { // for its early errors
-				break
-			}
-		}
-	}
-	if err == nil {
-		_, err = config.Login()
+		err = driver.ReadFiles(config, cluster.DefaultPort)
 	}
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
-	b := &backend{config: config, connection: newConnection(config), nowhere: keys.ServicesPrefix()}
-	b.leases = driver.NewLeasePool(b.newSession)
+	b := &backend{config: config, Client: cluster.New(config), nowhere: keys.ServicesPrefix()}
+	latest := func(ctx context.Context, key string) (driver.Item, error) { return b.Get(ctx, key, true) }
+	b.leases = driver.NewLeasePool(b.newSession, latest)
 	b.registry = driver.Open(config, keys, b, 0)
 	return b.registry, nil
 }

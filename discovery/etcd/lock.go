@@ -11,6 +11,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/etcd/internal/cluster"
 )
 
 // lock is etcd's own recipe of an election: of all keys below one, each on a session, the oldest has it.
@@ -36,7 +37,7 @@ func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
 	if err := l.open(ctx); err != nil {
 		return driver.Grant{}, err
 	}
-	return call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (driver.Grant, error) {
+	return cluster.Call(ctx, l.backend.Client, func(ctx context.Context, client *clientv3.Client) (driver.Grant, error) {
 		if err := l.stand(ctx, client); err != nil {
 			return driver.Grant{}, err
 		}
@@ -113,8 +114,9 @@ func (l *lock) WaitReleased(ctx context.Context) error {
 
 // Renew makes sure of the lease itself: the client may keep it alive no more while the key still stands.
 func (l *lock) Renew(ctx context.Context) error {
-	_, err := call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
-		return client.KeepAliveOnce(ctx, l.session.id)
+	err := cluster.Do(ctx, l.backend.Client, func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.KeepAliveOnce(ctx, l.session.id)
+		return err
 	})
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return driver.ErrNotLeading
@@ -143,7 +145,7 @@ func (l *lock) Delete(ctx context.Context, key string) error {
 
 // fenced does something if this process leads at that moment.
 func (l *lock) fenced(ctx context.Context, operations ...clientv3.Op) error {
-	_, err := call(ctx, l.backend, func(ctx context.Context, client *clientv3.Client) (any, error) {
+	return cluster.Do(ctx, l.backend.Client, func(ctx context.Context, client *clientv3.Client) error {
 		response, err := client.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.created)).
 			Then(operations...).
@@ -151,7 +153,6 @@ func (l *lock) fenced(ctx context.Context, operations ...clientv3.Op) error {
 		if err == nil && !response.Succeeded {
 			err = driver.ErrNotLeading
 		}
-		return nil, err
+		return err
 	})
-	return err
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/etcd/internal/cluster"
 )
 
 // maxBatch is how many changes are given at once, at most about.
@@ -45,13 +46,13 @@ const loginKey = "envharness-login"
 // life is the context of a watch.
 func (b *backend) life() (context.Context, context.CancelFunc) {
 	ctx := clientv3.WithRequireLeader(context.Background())
-	ctx = metadata.AppendToOutgoingContext(ctx, loginKey, strconv.Itoa(b.connection.login.number()))
+	ctx = metadata.AppendToOutgoingContext(ctx, loginKey, strconv.Itoa(b.Logins()))
 	return context.WithCancel(ctx)
 }
 
 func (s *source) Read(ctx context.Context) (driver.Changes, error) {
 	s.Close()
-	response, err := call(ctx, s.backend, func(ctx context.Context, client *clientv3.Client) (*clientv3.GetResponse, error) {
+	response, err := cluster.Call(ctx, s.backend.Client, func(ctx context.Context, client *clientv3.Client) (*clientv3.GetResponse, error) {
 		response, err := client.Get(ctx, s.key, s.backend.reading(s.options...)...)
 		if err != nil {
 			return nil, err
@@ -117,10 +118,10 @@ func (s *source) judge(response clientv3.WatchResponse, ok bool) error {
 	switch err := response.Err(); {
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return driver.ErrGap
-	case codeOf(err) == codes.Aborted && time.Since(s.since) > time.Second:
+	case cluster.CodeOf(err) == codes.Aborted && time.Since(s.since) > time.Second:
 		return driver.ErrGap // its connection broke: no outage until a read fails, too
 	case err != nil:
-		return driver.Explain(s.backend, s.backend.answered(err), 0)
+		return s.backend.Explain(err)
 	}
 	return nil
 }

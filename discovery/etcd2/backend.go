@@ -112,15 +112,6 @@ func wholeOf(response *client.Response) driver.Changes {
 	return c
 }
 
-func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
-	all, err := b.List(ctx, prefix)
-	var keys []string
-	for _, item := range all.Items {
-		keys = append(keys, item.Key)
-	}
-	return keys, err
-}
-
 func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	return do(ctx, b, func(ctx context.Context, keys client.KeysAPI) error {
 		_, err := keys.Set(ctx, key, encodeValue(value), &client.SetOptions{TTL: seconds(ttl)})

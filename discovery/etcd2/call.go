@@ -110,7 +110,7 @@ func inOneLine(all []error) error {
 func (b *backend) Hint(err error) string {
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
-		return "give user and password in the URL, by ?user-file= or in " + discovery.UserVariable + " and " + discovery.PasswordVariable
+		return driver.LoginHint
 	case errors.Is(err, client.ErrInvalidJSON):
 		return "this is no v2 keys API: etcd has it up to 3.5, when started with --enable-v2; etcd:// speaks v3"
 	case errors.Is(err, discovery.ErrUnavailable) && b.connection.hint() != "":
@@ -136,9 +136,4 @@ func refused(err error, codes ...int) bool {
 		}
 	}
 	return false
-}
-
-// invalid makes an error that matches discovery.ErrInvalid.
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }

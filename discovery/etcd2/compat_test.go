@@ -357,10 +357,10 @@ func TestContainerPilot(t *testing.T) {
 	require.JSONEq(t, `{"id":"app-host1","name":"app","address":"10.0.0.5","port":8000,"tags":null}`, written.Node.Value)
 	require.Nil(t, written.Node.Expiration)
 	for range 5 { // heartbeats
-		beat := event(t, events)
-		require.Equal(t, "update", beat.Action)
-		require.Equal(t, directory, beat.Node.Key)
-		require.Equal(t, 3, beat.Node.TTL)
+		renewal := event(t, events)
+		require.Equal(t, "update", renewal.Action)
+		require.Equal(t, directory, renewal.Node.Key)
+		require.Equal(t, 3, renewal.Node.TTL)
 	}
 	require.Equal(t, written.Node.Value, old.get(t, directory).Node.Nodes[0].Value)
 

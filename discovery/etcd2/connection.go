@@ -3,7 +3,6 @@ package etcd2
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -41,7 +40,7 @@ func newMember(config discovery.Config, address string, secure bool, tlsConfig f
 		t.DialContext, t.DialTLSContext = dial, dial
 		c, err := client.New(client.Config{Endpoints: []string{scheme + address}, Transport: &transport{t, config}})
 		if err != nil {
-			return nil, invalid("%q is no address", address)
+			return nil, discovery.Invalidf("%q is no address", address)
 		}
 		return client.NewKeysAPI(c), nil
 	}
@@ -77,8 +76,6 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return t.Transport.RoundTrip(request)
 }
 
-var errClosed = errors.New("the registry is closed")
-
 // connection is the cluster: calls and long polls go to one of its members, until that fails.
 type connection struct {
 	members []*member
@@ -103,7 +100,7 @@ func (c *connection) member() (*member, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	if c.closed {
-		return nil, discovery.Mark(discovery.ErrUnavailable, errClosed)
+		return nil, driver.ErrClosed
 	}
 	return c.members[c.current], nil
 }
@@ -155,7 +152,7 @@ func (c *connection) close() {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	c.closed = true
-	c.end(errClosed)
+	c.end(driver.ErrClosed)
 	for _, m := range c.members {
 		m.close()
 	}

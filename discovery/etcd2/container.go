@@ -11,7 +11,7 @@ import (
 )
 
 // container is a registration's part in totem's record of its container. The record has a TTL, which every
-// service of the container prolongs.
+// service of the container renews.
 type container struct {
 	layout   layout.Totem
 	ttl      time.Duration

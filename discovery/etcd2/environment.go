@@ -80,7 +80,7 @@ func parseEndpoint(text string) (address string, secure bool, err error) {
 	host = strings.Trim(host, "[]")
 	number, err := strconv.Atoi(port)
 	if err != nil || number < 1 || number > 65535 || host == "" || strings.ContainsAny(host, "/@?#% ") || scheme != "http" && scheme != "https" {
-		return "", false, invalid("one of ETCD_HOSTS, ETCD_HOST and ETCD_1_PORT_2379_TCP_* is no list of addresses as http://10.0.0.1:2379")
+		return "", false, discovery.Invalidf("one of ETCD_HOSTS, ETCD_HOST and ETCD_1_PORT_2379_TCP_* is no list of addresses as http://10.0.0.1:2379")
 	}
 	return net.JoinHostPort(host, port), scheme == "https", nil
 }
@@ -110,16 +110,16 @@ func tlsInMemory(ca, cert, key string) (func(host string) (*tls.Config, error), 
 	for i, text := range []string{ca, cert, key} {
 		var err error
 		if pem[i], err = base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err != nil {
-			return nil, invalid("ETCD_CACERT, ETCD_TLS_CERT or ETCD_TLS_KEY is no base64, as ETCD_TLS_INMEMORY=true says")
+			return nil, discovery.Invalidf("ETCD_CACERT, ETCD_TLS_CERT or ETCD_TLS_KEY is no base64, as ETCD_TLS_INMEMORY=true says")
 		}
 	}
 	authorities := x509.NewCertPool()
 	if !authorities.AppendCertsFromPEM(pem[0]) {
-		return nil, invalid("ETCD_CACERT has no PEM certificate in it")
+		return nil, discovery.Invalidf("ETCD_CACERT has no PEM certificate in it")
 	}
 	pair, err := tls.X509KeyPair(pem[1], pem[2])
 	if err != nil {
-		return nil, invalid("ETCD_TLS_CERT and ETCD_TLS_KEY: %w", err)
+		return nil, discovery.Invalidf("ETCD_TLS_CERT and ETCD_TLS_KEY: %w", err)
 	}
 	return func(host string) (*tls.Config, error) {
 		return &tls.Config{

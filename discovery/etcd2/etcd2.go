@@ -41,9 +41,7 @@ var Engine = discovery.Engine{
 	Layouts:  []string{"native", "scalingo", "totem", "containerpilot"},
 	Validate: validate,
 	Check:    driver.Check(open),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return open(config)
-	},
+	Open:     driver.Opener(open),
 }
 
 // validate refuses prefixes that the server would read as others.
@@ -53,7 +51,7 @@ func validate(config discovery.Config) error {
 	}
 	for segment := range strings.SplitSeq(config.Prefix, "/") {
 		if segment == "" || segment == "." || segment == ".." || !utf8.ValidString(segment) {
-			return invalid("%q is no prefix of keys", config.Prefix)
+			return discovery.Invalidf("%q is no prefix of keys", config.Prefix)
 		}
 	}
 	return nil
@@ -75,7 +73,7 @@ func open(config discovery.Config) (*registry, error) {
 		_, err = config.Login()
 	}
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
 	b := &backend{config: config, layout: keys, connection: newConnection(members)}
 	b.registry = driver.Open(config, keys, b, pace)
@@ -96,11 +94,11 @@ func (r *registry) Register(ctx context.Context, in discovery.Instance, ttl time
 	case is && in.Public:
 		what.Credentials = service
 	case is && share:
-		return nil, r.Fail("register", in.Service, invalid("in the layout scalingo only public instances share credentials: register it as public"))
+		return nil, r.Fail("register", in.Service, discovery.Invalidf("in the layout scalingo only public instances share credentials: register it as public"))
 	case share:
 		what.Credentials = r.SharedCredentials()
 	}
-	return r.Keep(ctx, l, what), nil
+	return r.Retain(ctx, l, what), nil
 }
 
 func (r *registry) Instances(ctx context.Context, service string, q discovery.Query) (discovery.Snapshot, error) {

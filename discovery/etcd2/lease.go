@@ -30,10 +30,10 @@ type lease struct {
 // time, and again after an error; what they did then may have been carried out. Errors are those of
 // driver.Lease.
 type writer interface {
-	announce(ctx context.Context, keys client.KeysAPI, key, value string, takeOver bool) error
+	register(ctx context.Context, keys client.KeysAPI, key, value string, takeOver bool) error
 	renew(ctx context.Context, keys client.KeysAPI, key, value string) error
 	update(ctx context.Context, keys client.KeysAPI, key string, rewrite func(was string) (string, error)) error
-	withdraw(ctx context.Context, keys client.KeysAPI, key string) error
+	deregister(ctx context.Context, keys client.KeysAPI, key string) error
 }
 
 // companion is a registration's part in a record that others have a part in, too.
@@ -68,7 +68,7 @@ func (b *backend) NewLease(in discovery.Instance, ttl time.Duration) driver.Leas
 	return b.newLease(in, ttl)
 }
 
-func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *lease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	l.record = record
 	return l.grant, do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
 		if l.beside != nil {
@@ -76,7 +76,7 @@ func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver boo
 				return err
 			}
 		}
-		return l.writer.announce(ctx, keys, record.Key, string(record.Value), takeOver)
+		return l.writer.register(ctx, keys, record.Key, string(record.Value), takeOver)
 	})
 }
 
@@ -103,9 +103,9 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 	})
 }
 
-func (l *lease) Withdraw(ctx context.Context) error {
+func (l *lease) Deregister(ctx context.Context) error {
 	return do(ctx, l.backend, func(ctx context.Context, keys client.KeysAPI) error {
-		if err := l.writer.withdraw(ctx, keys, l.record.Key); err != nil || l.beside == nil {
+		if err := l.writer.deregister(ctx, keys, l.record.Key); err != nil || l.beside == nil {
 			return err
 		}
 		return l.beside.leave(ctx, keys, l.record.Instance)

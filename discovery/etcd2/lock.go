@@ -10,7 +10,7 @@ import (
 	"github.com/envharness/envharness/discovery/driver"
 )
 
-// lock is a key with a TTL that holds its holder's token.
+// lock is a key with a TTL that holds its owner's token.
 type lock struct {
 	*backend
 	key   string
@@ -44,7 +44,7 @@ func (l *lock) Renew(ctx context.Context) error {
 	return err
 }
 
-// refresh prolongs the key if it is ours; else the error matches ErrConflict.
+// refresh extends the key if it is ours; else the error matches ErrConflict.
 func (l *lock) refresh(ctx context.Context, keys client.KeysAPI) (*client.Response, error) {
 	response, err := keys.Set(ctx, l.key, "", &client.SetOptions{Refresh: true, TTL: l.ttl, PrevValue: l.token})
 	if refused(err, client.ErrorCodeTestFailed, client.ErrorCodeKeyNotFound) {

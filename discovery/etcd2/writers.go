@@ -33,13 +33,11 @@ func (c *claim) took(node *client.Node) {
 // read gives the record if it is the own: ErrLost or ErrConflict otherwise.
 func (c *claim) read(ctx context.Context, keys client.KeysAPI, key string) (*client.Node, error) {
 	node, err := own(ctx, keys, key)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = driver.Own(node != nil, node != nil && c.owns(node))
+	}
+	if err != nil {
 		return nil, err
-	case node == nil:
-		return nil, driver.ErrLost
-	case !c.owns(node):
-		return nil, discovery.ErrConflict
 	}
 	c.took(node)
 	return node, nil
@@ -55,7 +53,7 @@ type file struct {
 	plain bool
 }
 
-func (f *file) announce(ctx context.Context, keys client.KeysAPI, key, value string, takeOver bool) error {
+func (f *file) register(ctx context.Context, keys client.KeysAPI, key, value string, takeOver bool) error {
 	f.pending = value
 	if takeOver {
 		response, err := keys.Set(ctx, key, value, &client.SetOptions{TTL: f.ttl})
@@ -123,7 +121,7 @@ func (f *file) update(ctx context.Context, keys client.KeysAPI, key string, rewr
 	}
 }
 
-func (f *file) withdraw(ctx context.Context, keys client.KeysAPI, key string) error {
+func (f *file) deregister(ctx context.Context, keys client.KeysAPI, key string) error {
 	unsure := f.plain || f.pending != "" || f.created == 0
 	for {
 		if unsure {
@@ -155,7 +153,7 @@ func (f *file) withdraw(ctx context.Context, keys client.KeysAPI, key string) er
 // a new one for each registration.
 type rewritten struct{ ttl time.Duration }
 
-func (w *rewritten) announce(ctx context.Context, keys client.KeysAPI, key, value string, _ bool) error {
+func (w *rewritten) register(ctx context.Context, keys client.KeysAPI, key, value string, _ bool) error {
 	return w.renew(ctx, keys, key, value)
 }
 
@@ -172,7 +170,7 @@ func (w *rewritten) update(ctx context.Context, keys client.KeysAPI, key string,
 	return w.renew(ctx, keys, key, value)
 }
 
-func (w *rewritten) withdraw(ctx context.Context, keys client.KeysAPI, key string) error {
+func (w *rewritten) deregister(ctx context.Context, keys client.KeysAPI, key string) error {
 	_, err := keys.Delete(ctx, key, nil)
 	if refused(err, client.ErrorCodeKeyNotFound) {
 		return nil
@@ -187,7 +185,7 @@ type directory struct {
 	ttl time.Duration
 }
 
-func (d *directory) announce(ctx context.Context, keys client.KeysAPI, key, value string, takeOver bool) error {
+func (d *directory) register(ctx context.Context, keys client.KeysAPI, key, value string, takeOver bool) error {
 	if !takeOver {
 		if _, err := d.read(ctx, keys, key); err != nil && err != driver.ErrLost {
 			return err
@@ -251,7 +249,7 @@ func (d *directory) update(ctx context.Context, keys client.KeysAPI, key string,
 	return d.refresh(ctx, keys, key)
 }
 
-func (d *directory) withdraw(ctx context.Context, keys client.KeysAPI, key string) error {
+func (d *directory) deregister(ctx context.Context, keys client.KeysAPI, key string) error {
 	_, err := d.read(ctx, keys, key)
 	if err == driver.ErrLost || err == discovery.ErrConflict {
 		return nil

@@ -30,7 +30,7 @@ func (c ContainerPilot) ServicePrefix(service string) (string, error) {
 		return "", err
 	}
 	if c.reserved(c.root, service) {
-		return "", invalid("a service cannot be called %q here: values, credentials, elections and locks stand there", service)
+		return "", discovery.Invalidf("a service cannot be called %q here: values, credentials, elections and locks stand there", service)
 	}
 	return c.root + service + "/", nil
 }
@@ -76,7 +76,7 @@ func (c ContainerPilot) Encode(in discovery.Instance) ([]Record, error) {
 	}
 	number, err := json.Marshal(port.Number)
 	if err != nil {
-		return nil, invalid("port %d: %w", port.Number, err)
+		return nil, discovery.Invalidf("port %d: %w", port.Number, err)
 	}
 	value, err := marshal(containerPilotService{
 		ID:      in.ID,
@@ -97,7 +97,7 @@ func (c ContainerPilot) Decode(key string, value []byte) (discovery.Instance, er
 	case len(segments) > 0 && c.reserved(c.root, segments[0]), len(segments) == 3 && segments[2] != containerPilotRecord:
 		return discovery.Instance{}, ErrForeign
 	case len(segments) != 3:
-		return discovery.Instance{}, invalid("not NAME/ID/%s", containerPilotRecord)
+		return discovery.Instance{}, discovery.Invalidf("not NAME/ID/%s", containerPilotRecord)
 	}
 	var record containerPilotService
 	if err := decodeObject(value, &record); err != nil {
@@ -115,7 +115,7 @@ func (c ContainerPilot) Decode(key string, value []byte) (discovery.Instance, er
 	if len(record.Port) > 0 {
 		port, err := discovery.ParsePort(record.Port)
 		if err != nil {
-			return discovery.Instance{}, invalid("port: %w", err)
+			return discovery.Instance{}, discovery.Invalidf("port: %w", err)
 		}
 		in.Ports = onlyPortRead(port)
 	}

@@ -3,6 +3,8 @@ package layout
 import (
 	"fmt"
 	"strings"
+
+	"github.com/envharness/envharness/discovery"
 )
 
 // Escape writes any text as one segment of a key: all but [A-Za-z0-9._-], and a leading dot, as %XX.
@@ -37,11 +39,11 @@ func Unescape(segment string) (string, error) {
 			continue
 		}
 		if i+2 >= len(segment) {
-			return "", invalid("%q ends within an escape", segment)
+			return "", discovery.Invalidf("%q ends within an escape", segment)
 		}
 		high, low := unhex(segment[i+1]), unhex(segment[i+2])
 		if high < 0 || low < 0 {
-			return "", invalid("%q has a wrong escape", segment)
+			return "", discovery.Invalidf("%q has a wrong escape", segment)
 		}
 		b.WriteByte(byte(high<<4 | low))
 		i += 2
@@ -49,7 +51,7 @@ func Unescape(segment string) (string, error) {
 	if name := b.String(); name != "" && Escape(name) == segment {
 		return name, nil
 	}
-	return "", invalid("%q is not how a name is written", segment)
+	return "", discovery.Invalidf("%q is not how a name is written", segment)
 }
 
 // isPlain reports whether Escape leaves a name, which is not empty, as it is.
@@ -74,7 +76,7 @@ func (k Keys) escape(name string) string {
 // unescape reads what escape wrote, and nothing else.
 func (k Keys) unescape(segment string) (string, error) {
 	if k.hides && strings.HasPrefix(segment, "_") {
-		return "", invalid("%q is not how a name is written", segment)
+		return "", discovery.Invalidf("%q is not how a name is written", segment)
 	}
 	if inner, found := strings.CutPrefix(segment, hidden); found && k.hides {
 		segment = "_" + inner

@@ -39,7 +39,7 @@ func (k Keys) ValueKey(name string) (string, error) {
 func (k Keys) ValueName(key string) (string, error) {
 	segments := cut(key, k.ValuesPrefix())
 	if len(segments) != 1 {
-		return "", invalid("%q is no key of a value", key)
+		return "", discovery.Invalidf("%q is no key of a value", key)
 	}
 	name, err := k.unescape(segments[0])
 	if err != nil {
@@ -51,7 +51,7 @@ func (k Keys) ValueName(key string) (string, error) {
 // CredentialsKey is where the instances of a service share credentials, as JSON of discovery.Credentials.
 func (k Keys) CredentialsKey(service string) (string, error) {
 	if service == "" {
-		return "", invalid("the service has no name")
+		return "", discovery.Invalidf("the service has no name")
 	}
 	return k.prefix + "/credentials/" + k.escape(service), nil
 }

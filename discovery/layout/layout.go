@@ -4,7 +4,6 @@ package layout
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -74,7 +73,7 @@ func New(name, prefix, hostname string) (Layout, error) {
 	case "skydns":
 		return NewSkyDNS(prefix, hostname)
 	}
-	return nil, invalid("there is no layout %q", name)
+	return nil, discovery.Invalidf("there is no layout %q", name)
 }
 
 // NewV2 is New for etcd v2, which hides keys that begin with _.
@@ -142,11 +141,6 @@ func Services(l Layout, log *slog.Logger, records []Record) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// invalid makes an error that matches discovery.ErrInvalid.
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }
 
 // cut takes the prefix off a key and splits what is left at its slashes; nil without the prefix.

@@ -31,7 +31,7 @@ func NewLighthouse(prefix, hostname string) Lighthouse {
 // ValidNode reports, as ErrInvalid, a name that no node of ZooKeeper can have.
 func ValidNode(name string) error {
 	if name == "" || name == "." || name == ".." || !utf8.ValidString(name) || strings.ContainsFunc(name, notOfNode) {
-		return invalid("no node can be called %q: no /, ., .. or control characters, and UTF-8 only", name)
+		return discovery.Invalidf("no node can be called %q: no /, ., .. or control characters, and UTF-8 only", name)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (l Lighthouse) ServicePrefix(service string) (string, error) {
 		return "", err
 	}
 	if l.reserved(l.root, service) {
-		return "", invalid("a service cannot be called %q here: values, credentials and elections stand there", service)
+		return "", discovery.Invalidf("a service cannot be called %q here: values, credentials and elections stand there", service)
 	}
 	return l.root + service + "/", nil
 }
@@ -126,7 +126,7 @@ func (l Lighthouse) Encode(in discovery.Instance) ([]Record, error) {
 	}
 	name, _, ok := nameAndPort(in.ID)
 	if !ok {
-		return nil, invalid("the ID %q is not FQDN:PORT", in.ID)
+		return nil, discovery.Invalidf("the ID %q is not FQDN:PORT", in.ID)
 	}
 	if in.State != discovery.Passing {
 		return nil, nil
@@ -174,7 +174,7 @@ func (l Lighthouse) Decode(key string, value []byte) (discovery.Instance, error)
 	case len(segments) > 0 && l.reserved(l.root, segments[0]):
 		return discovery.Instance{}, ErrForeign
 	case len(segments) != 2:
-		return discovery.Instance{}, invalid("not SERVICE/FQDN:PORT")
+		return discovery.Instance{}, discovery.Invalidf("not SERVICE/FQDN:PORT")
 	}
 	var record lighthouseNode
 	if err := decodeObject(value, &record); err != nil {
@@ -185,11 +185,11 @@ func (l Lighthouse) Decode(key string, value []byte) (discovery.Instance, error)
 		in.Host = record.Host
 	}
 	if len(record.Port) == 0 {
-		return discovery.Instance{}, invalid("there is no port")
+		return discovery.Instance{}, discovery.Invalidf("there is no port")
 	}
 	port, err := discovery.ParsePort(record.Port)
 	if err != nil {
-		return discovery.Instance{}, invalid("port: %w", err)
+		return discovery.Instance{}, discovery.Invalidf("port: %w", err)
 	}
 	in.Ports = onlyPortRead(port)
 	in.Metadata, err = readMetadata(record.Metadata)
@@ -203,14 +203,14 @@ func readMetadata(text string) (map[string]string, error) {
 	}
 	var all map[string]json.RawMessage
 	if err := unmarshal([]byte(text), &all); err != nil {
-		return nil, invalid("metadata: %w", err)
+		return nil, discovery.Invalidf("metadata: %w", err)
 	}
 	var metadata map[string]string
 	for name, raw := range all {
 		value := string(raw)
 		if bytes.HasPrefix(raw, []byte(`"`)) {
 			if err := unmarshal(raw, &value); err != nil {
-				return nil, invalid("metadata: %w", err)
+				return nil, discovery.Invalidf("metadata: %w", err)
 			}
 		}
 		if metadata == nil {

@@ -22,7 +22,7 @@ func (n native) ServicesPrefix() string { return n.prefix + "/services/" }
 
 func (n native) ServicePrefix(service string) (string, error) {
 	if service == "" {
-		return "", invalid("the service has no name")
+		return "", discovery.Invalidf("the service has no name")
 	}
 	return n.ServicesPrefix() + n.escape(service) + "/", nil
 }
@@ -40,11 +40,11 @@ func (n native) Encode(in discovery.Instance) ([]Record, error) {
 		return nil, err
 	}
 	if in.ID == "" {
-		return nil, invalid("the instance of %q has no ID", in.Service)
+		return nil, discovery.Invalidf("the instance of %q has no ID", in.Service)
 	}
 	value, err := json.Marshal(in)
 	if err != nil {
-		return nil, invalid("the instance makes no JSON: %w", err)
+		return nil, discovery.Invalidf("the instance makes no JSON: %w", err)
 	}
 	return []Record{{Key: prefix + n.escape(in.ID), Value: value}}, nil
 }
@@ -59,7 +59,7 @@ func (n native) decodeInto(in *discovery.Instance, key string, value []byte) err
 	rest, below := strings.CutPrefix(key, n.ServicesPrefix())
 	first, second, deeper := strings.Cut(rest, "/")
 	if !below || !deeper || strings.Contains(second, "/") {
-		return invalid("not SERVICE/ID")
+		return discovery.Invalidf("not SERVICE/ID")
 	}
 	service, err := n.unescape(first)
 	if err != nil {
@@ -70,7 +70,7 @@ func (n native) decodeInto(in *discovery.Instance, key string, value []byte) err
 		return err
 	}
 	if err := n.records.ReadInto(in, service, id, value); err != nil {
-		return invalid("%w", err)
+		return discovery.Invalidf("%w", err)
 	}
 	return nil
 }

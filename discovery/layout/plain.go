@@ -15,9 +15,9 @@ func plainSegments(names ...string) error {
 	for _, name := range names {
 		switch {
 		case name == "":
-			return invalid("a name is empty")
+			return discovery.Invalidf("a name is empty")
 		case name == "." || name == "..", name[0] == '_', strings.ContainsAny(name, "/\x00"), !utf8.ValidString(name):
-			return invalid("this layout cannot write the name %q: no /, ., .., NUL or leading _, and UTF-8 only", name)
+			return discovery.Invalidf("this layout cannot write the name %q: no /, ., .., NUL or leading _, and UTF-8 only", name)
 		}
 	}
 	return nil
@@ -37,10 +37,10 @@ func underPrefix(prefix, fallback string) string {
 // onlyPort is the port of an instance in a layout that writes one, without its name.
 func onlyPort(in discovery.Instance) (discovery.Port, error) {
 	if in.Host == "" {
-		return discovery.Port{}, invalid("this layout needs the host of instance %q", in.ID)
+		return discovery.Port{}, discovery.Invalidf("this layout needs the host of instance %q", in.ID)
 	}
 	if len(in.Ports) != 1 {
-		return discovery.Port{}, invalid("this layout writes one port an instance, %q has %d: register it once a port", in.ID, len(in.Ports))
+		return discovery.Port{}, discovery.Invalidf("this layout writes one port an instance, %q has %d: register it once a port", in.ID, len(in.Ports))
 	}
 	var port discovery.Port
 	for _, port = range in.Ports {
@@ -51,7 +51,7 @@ func onlyPort(in discovery.Instance) (discovery.Port, error) {
 // onlyTCP refuses a port whose protocol a layout has no place for: readers would take it for tcp.
 func onlyTCP(port discovery.Port) error {
 	if port.Protocol != "tcp" && port.Protocol != "" {
-		return invalid("this layout cannot write that port %d is %s: its readers take every port for tcp", port.Number, port.Protocol)
+		return discovery.Invalidf("this layout cannot write that port %d is %s: its readers take every port for tcp", port.Number, port.Protocol)
 	}
 	return nil
 }
@@ -65,12 +65,12 @@ func onlyPortRead(port discovery.Port) map[string]discovery.Port {
 func marshal(record any, texts ...string) ([]byte, error) {
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
-			return nil, invalid("a field of the instance is not UTF-8, and JSON holds nothing else")
+			return nil, discovery.Invalidf("a field of the instance is not UTF-8, and JSON holds nothing else")
 		}
 	}
 	value, err := json.Marshal(record)
 	if err != nil {
-		return nil, invalid("the instance makes no JSON: %w", err)
+		return nil, discovery.Invalidf("the instance makes no JSON: %w", err)
 	}
 	return value, nil
 }
@@ -84,9 +84,9 @@ func unmarshal(value []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrongType):
-		return invalid("field %q is not a %s", wrongType.Field, wrongType.Type)
+		return discovery.Invalidf("field %q is not a %s", wrongType.Field, wrongType.Type)
 	case errors.As(err, &syntax):
-		return invalid("no JSON at byte %d", syntax.Offset)
+		return discovery.Invalidf("no JSON at byte %d", syntax.Offset)
 	}
 	return discovery.Mark(discovery.ErrInvalid, err)
 }

@@ -115,7 +115,7 @@ func (s Scalingo) Encode(in discovery.Instance) ([]Record, error) {
 func (s Scalingo) Decode(key string, value []byte) (discovery.Instance, error) {
 	segments := cut(key, s.ServicesPrefix())
 	if len(segments) != 2 {
-		return discovery.Instance{}, invalid("not SERVICE/UUID")
+		return discovery.Instance{}, discovery.Invalidf("not SERVICE/UUID")
 	}
 	var host scalingoHost
 	if err := decodeObject(value, &host); err != nil {
@@ -214,7 +214,7 @@ func (p scalingoPorts) read() (map[string]discovery.Port, error) {
 	for name, raw := range p {
 		port, err := discovery.ParsePort(raw)
 		if err != nil {
-			return nil, invalid("port %q: %w", name, err)
+			return nil, discovery.Invalidf("port %q: %w", name, err)
 		}
 		ports[name] = port
 	}
@@ -229,7 +229,7 @@ func (p scalingoPorts) names(others scalingoPorts) []string {
 // decodeObject reads a JSON object; null is none.
 func decodeObject(value []byte, into any) error {
 	if bytes.Equal(bytes.TrimSpace(value), []byte("null")) {
-		return invalid("null instead of an object")
+		return discovery.Invalidf("null instead of an object")
 	}
 	return unmarshal(value, into)
 }

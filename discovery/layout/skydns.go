@@ -50,7 +50,7 @@ func NewSkyDNS(prefix, hostname string) (SkyDNS, error) {
 	labels := strings.Split(zone, ".")
 	for _, label := range labels {
 		if err := validLabel(label); err != nil {
-			return SkyDNS{}, invalid("the layout skydns is for a zone, as in etcd://HOST/cluster.local?layout=skydns: %w", err)
+			return SkyDNS{}, discovery.Invalidf("the layout skydns is for a zone, as in etcd://HOST/cluster.local?layout=skydns: %w", err)
 		}
 	}
 	slices.Reverse(labels)
@@ -60,7 +60,7 @@ func NewSkyDNS(prefix, hostname string) (SkyDNS, error) {
 // validLabel reports a name that CoreDNS does not find: it asks in lower case, and takes any for all.
 func validLabel(name string) error {
 	if name == "" || name == "any" || len(name) > longestLabel || name[0] == '_' || strings.ContainsFunc(name, notOfLabel) {
-		return invalid("%q is no label of DNS as CoreDNS asks for it: a-z, 0-9, - and _, no _ first, 63 at most, and not any", name)
+		return discovery.Invalidf("%q is no label of DNS as CoreDNS asks for it: a-z, 0-9, - and _, no _ first, 63 at most, and not any", name)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (s SkyDNS) ServicePrefix(service string) (string, error) {
 		return "", err
 	}
 	if service == "dns" {
-		return "", invalid("a service cannot be called dns here: CoreDNS has the records of the zone itself there")
+		return "", discovery.Invalidf("a service cannot be called dns here: CoreDNS has the records of the zone itself there")
 	}
 	return s.root + service + "/", nil
 }
@@ -164,11 +164,11 @@ func isTCP(port discovery.Port) bool { return port.Protocol == "tcp" || port.Pro
 func (s SkyDNS) validHost(in discovery.Instance) error {
 	switch address, err := netip.ParseAddr(in.Host); {
 	case in.Host == "":
-		return invalid("this layout needs the host of instance %q", in.ID)
+		return discovery.Invalidf("this layout needs the host of instance %q", in.ID)
 	case err == nil && address.Zone() != "":
-		return invalid("host %q has a zone, which DNS cannot answer with", in.Host)
+		return discovery.Invalidf("host %q has a zone, which DNS cannot answer with", in.Host)
 	case len(s.name(in)) > longestName:
-		return invalid("the name %s of the instance is longer than %d bytes", s.name(in), longestName)
+		return discovery.Invalidf("the name %s of the instance is longer than %d bytes", s.name(in), longestName)
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (s SkyDNS) encodePort(in discovery.Instance, name string, port discovery.Po
 	place := "_" + protocol + "/_" + name
 	for _, label := range []string{protocol, name} {
 		if err := validLabel(label); err != nil || len(label) == longestLabel {
-			return Record{}, invalid("port %q with protocol %q: DNS has no such name of a port", name, protocol)
+			return Record{}, discovery.Invalidf("port %q with protocol %q: DNS has no such name of a port", name, protocol)
 		}
 	}
 	value, err := marshal(struct {
@@ -243,20 +243,20 @@ func (s SkyDNS) WithTTL(in discovery.Instance, seconds int64) discovery.Instance
 func (s SkyDNS) Decode(key string, value []byte) (in discovery.Instance, err error) {
 	segments := cut(key, s.root)
 	if len(segments) == 0 {
-		return in, invalid("not SERVICE/ID")
+		return in, discovery.Invalidf("not SERVICE/ID")
 	}
 	if len(segments) != 2 || segments[0] == "dns" {
 		return in, ErrForeign
 	}
 	if err := in.UnmarshalJSON(value); err != nil {
-		return in, invalid("%w", err)
+		return in, discovery.Invalidf("%w", err)
 	}
 	in.Service, in.ID, in.State = segments[0], segments[1], discovery.Passing
 	if string(in.Unknown[skydnsMail]) == "true" || in.Host == "" && in.Unknown[skydnsText] != nil {
 		return in, ErrForeign
 	}
 	if in.Host == "" {
-		return in, invalid("there is no host")
+		return in, discovery.Invalidf("there is no host")
 	}
 	err = s.readPort(&in)
 	return in, err
@@ -271,7 +271,7 @@ func (s SkyDNS) readPort(in *discovery.Instance) error {
 	}
 	port, err := discovery.ParsePort(raw)
 	if err != nil {
-		return invalid("port: %w", err)
+		return discovery.Invalidf("port: %w", err)
 	}
 	if port.Number != 0 {
 		in.Ports = onlyPortRead(port)

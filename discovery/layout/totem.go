@@ -73,7 +73,7 @@ func (t Totem) place(in discovery.Instance) (realm, host, container string, err 
 	}
 	colon := strings.LastIndex(in.ID, ":")
 	if colon < 0 {
-		return "", "", "", invalid("the ID %q is not HOST:CONTAINER", in.ID)
+		return "", "", "", discovery.Invalidf("the ID %q is not HOST:CONTAINER", in.ID)
 	}
 	host, container = in.ID[:colon], in.ID[colon+1:]
 	return realm, host, container, plainSegments(realm, host, container)
@@ -111,10 +111,10 @@ func (t Totem) Encode(in discovery.Instance) ([]Record, error) {
 func (t Totem) Decode(key string, value []byte) (discovery.Instance, error) {
 	segments := cut(key, t.ServicesPrefix())
 	if len(segments) != 4 {
-		return discovery.Instance{}, invalid("not NAME/REALM/HOST/CONTAINER")
+		return discovery.Instance{}, discovery.Invalidf("not NAME/REALM/HOST/CONTAINER")
 	}
 	if strings.Contains(segments[3], ":") {
-		return discovery.Instance{}, invalid("a container has no : in its name")
+		return discovery.Instance{}, discovery.Invalidf("a container has no : in its name")
 	}
 	host, port, err := parseLocation(string(value))
 	if err != nil {
@@ -138,10 +138,10 @@ func parseLocation(text string) (host string, port discovery.Port, err error) {
 	}
 	host, number, err := net.SplitHostPort(strings.TrimRight(address, "/"))
 	if err != nil || host == "" || protocol == "" || strings.ContainsAny(host+protocol, " \t\r\n/@\x00") {
-		return "", port, invalid("not an address as tcp://10.0.0.5:80")
+		return "", port, discovery.Invalidf("not an address as tcp://10.0.0.5:80")
 	}
 	if port.Number, err = strconv.Atoi(number); err != nil {
-		return "", port, invalid("the address has no number for its port")
+		return "", port, discovery.Invalidf("the address has no number for its port")
 	}
 	port.Protocol = protocol
 	return host, port, nil

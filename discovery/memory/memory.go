@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
@@ -29,7 +28,7 @@ var Engine = discovery.Engine{
 	Layouts:  []string{"native"},
 	Validate: validate,
 	Check:    func(context.Context, discovery.Config) error { return nil },
-	Open:     open,
+	Open:     driver.Opener(open),
 }
 
 func validate(config discovery.Config) error {
@@ -59,23 +58,13 @@ func storeOf(config discovery.Config) *store {
 	return stores.byName[name]
 }
 
-func open(_ context.Context, config discovery.Config) (discovery.Registry, error) {
+func open(config discovery.Config) (*driver.Registry, error) {
 	s := storeOf(config)
-	b := &backend{Exclusive: s.alone, store: s}
-	b.registry = driver.Open(config, layout.Native(""), b, 0)
-	return b.registry, nil
+	return driver.Open(config, layout.Native(""), &backend{s.alone}, 0), nil
 }
 
 // backend is one opening of a store.
-type backend struct {
-	driver.Exclusive
-	*store
-	registry *driver.Registry
-}
+type backend struct{ driver.Exclusive }
 
 func (b *backend) Hint(error) string { return "" }
 func (b *backend) Close() error      { return nil }
-
-func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
-	return b.Exclusive.NewLock(b.registry.Hub, key, ttl)
-}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,8 +37,8 @@ func newStore() *store {
 	return &store{entries: map[string]*entry{}, known: map[string]bool{}, changed: make(chan struct{})}
 }
 
-// do runs f under the lock, if the store can be reached.
-func (s *store) do(ctx context.Context, f func() error) error {
+// alone runs f under the lock, if the store can be reached.
+func (s *store) alone(ctx context.Context, f func(driver.Space) error) error {
 	if err := ctx.Err(); err != nil {
 		return discovery.Mark(discovery.ErrUnavailable, err)
 	}
@@ -48,11 +47,7 @@ func (s *store) do(ctx context.Context, f func() error) error {
 	if s.away {
 		return discovery.Mark(discovery.ErrUnavailable, errors.New("the memory is unreachable"))
 	}
-	return f()
-}
-
-func (s *store) alone(ctx context.Context, f func(driver.Space) error) error {
-	return s.do(ctx, func() error { return f(s) })
+	return f(s)
 }
 
 // setAway makes the store unreachable, or reachable again, to everyone.
@@ -68,7 +63,7 @@ func (s *store) tell() {
 	s.changed = make(chan struct{})
 }
 
-// Read is that of driver.Space, and so are Write, Extend, Remove and Changes.
+// Read is that of driver.Space, as all that follows is.
 func (s *store) Read(key string) (driver.Item, string, error) {
 	e := s.entries[key]
 	if e == nil {
@@ -123,13 +118,11 @@ func (s *store) stop(key string) {
 
 func (s *store) Changes() int64 { return s.revision }
 
-// list gives a key, or all below a prefix.
-func (s *store) list(key string) driver.Changes {
-	c := driver.Changes{Whole: true, Revision: strconv.FormatInt(s.revision, 10)}
+func (s *store) List(key string) (c driver.Changes, err error) {
 	if !strings.HasSuffix(key, "/") {
-		item, _, _ := s.Read(key)
+		item, _, err := s.Read(key)
 		c.Items = []driver.Item{item}
-		return c
+		return c, err
 	}
 	for _, one := range slices.Sorted(maps.Keys(s.entries)) {
 		if strings.HasPrefix(one, key) {
@@ -138,54 +131,17 @@ func (s *store) list(key string) driver.Changes {
 		}
 	}
 	c.Never = !s.known[key]
-	return c
+	return c, nil
 }
 
-func (s *store) List(ctx context.Context, prefix string) (c driver.Changes, err error) {
-	err = s.do(ctx, func() error {
-		c = s.list(prefix)
-		return nil
-	})
-	return c, err
-}
-
-func (s *store) Keys(ctx context.Context, prefix string) (keys []string, err error) {
-	err = s.do(ctx, func() error {
-		for key := range s.entries {
-			if strings.HasPrefix(key, prefix) {
-				keys = append(keys, key)
-			}
+func (s *store) Wait() func(context.Context) error {
+	changed := s.changed
+	return func(ctx context.Context) error {
+		select {
+		case <-changed:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return nil
-	})
-	return keys, err
-}
-
-func (s *store) Follow(key string) driver.Source { return &source{store: s, key: key} }
-
-// source looks at a place again when anything has changed.
-type source struct {
-	*store
-	key     string
-	changed <-chan struct{}
-}
-
-func (s *source) Read(ctx context.Context) (c driver.Changes, err error) {
-	err = s.do(ctx, func() error {
-		s.changed = s.store.changed
-		c = s.list(s.key)
-		return nil
-	})
-	return c, err
-}
-
-func (s *source) Next(ctx context.Context) (driver.Changes, error) {
-	select {
-	case <-s.changed:
-		return s.Read(ctx)
-	case <-ctx.Done():
-		return driver.Changes{}, ctx.Err()
 	}
 }
-
-func (s *source) Close() {}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/zookeeper/internal/ensemble"
 )
 
 // lease is one registration: an ephemeral node on a session of its own. Its session alone makes that node
@@ -17,10 +18,10 @@ import (
 type lease struct {
 	backend *backend
 	ttl     time.Duration
-	granted time.Duration // as of the last session
-	session *session      // nil: none
-	key     string        // of the node
-	former  []int64       // sessions that are lost here, but perhaps not yet at the server
+	granted time.Duration     // as of the last session
+	session *ensemble.Session // nil: none
+	key     string            // of the node
+	former  []int64           // sessions that are lost here, but perhaps not yet at the server
 	lost    chan struct{}
 }
 
@@ -32,8 +33,8 @@ func (b *backend) NewLease(_ discovery.Instance, ttl time.Duration) driver.Lease
 func (l *lease) Lost() <-chan struct{} { return l.lost }
 
 // current gives the session, and driver.ErrLost when there is none any more.
-func (l *lease) current(context.Context) (*session, error) {
-	if l.session == nil || l.session.isOver() {
+func (l *lease) current(context.Context) (*ensemble.Session, error) {
+	if l.session == nil || l.session.IsOver() {
 		return nil, driver.ErrLost
 	}
 	return l.session, nil
@@ -41,38 +42,30 @@ func (l *lease) current(context.Context) (*session, error) {
 
 // room is what a session must be able to send: the record, and what is around it.
 func room(record driver.Record) int {
-	return leastRoom + 2*len(record.Key) + len(record.Value)
+	return ensemble.LeastRoom + 2*len(record.Key) + len(record.Value)
 }
 
 // open gives a session that has room for the record, begun if need be.
-func (l *lease) open(ctx context.Context, record driver.Record) (*session, error) {
-	if l.session != nil && !l.session.isOver() && l.session.room < room(record) {
+func (l *lease) open(ctx context.Context, record driver.Record) (*ensemble.Session, error) {
+	if l.session != nil && !l.session.IsOver() && l.session.Room() < room(record) {
 		if err := l.release(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if l.session == nil || l.session.isOver() {
+	if l.session == nil || l.session.IsOver() {
 		l.drop()
-		s, err := l.backend.begin(l.ttl, false, 2*room(record))
+		s, err := l.backend.Begin(l.ttl, 2*room(record))
 		if err != nil {
 			return nil, err
 		}
 		l.session = s
-		go l.watch(s)
+		go s.NotifyLoss(l.lost)
 	}
-	if err := l.session.await(ctx); err != nil {
+	if err := l.session.Await(ctx); err != nil {
 		return nil, err
 	}
-	_, l.granted = l.session.identity()
+	_, l.granted = l.session.Identity()
 	return l.session, nil
-}
-
-// watch tells when a session is lost.
-func (l *lease) watch(s *session) {
-	<-s.ended
-	if !errors.Is(s.why, errClosed) {
-		wake(l.lost)
-	}
 }
 
 // drop forgets a session that is over.
@@ -80,7 +73,7 @@ func (l *lease) drop() {
 	if l.session == nil {
 		return
 	}
-	if id, _ := l.session.identity(); id != 0 {
+	if id, _ := l.session.Identity(); id != 0 {
 		l.former = append(l.former, id)
 	}
 	l.session = nil
@@ -88,18 +81,18 @@ func (l *lease) drop() {
 
 // owns reports whether a node is this registration's.
 func (l *lease) owns(stat *zk.Stat) bool {
-	id, _ := l.session.identity()
+	id, _ := l.session.Identity()
 	return stat.EphemeralOwner == id && id != 0
 }
 
-func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
+func (l *lease) Register(ctx context.Context, record driver.Record, takeOver bool) (driver.Grant, error) {
 	record, err := l.backend.located(ctx, record)
 	if err != nil {
 		return driver.Grant{}, err
 	}
 	l.key = record.Key
-	open := func(ctx context.Context) (*session, error) { return l.open(ctx, record) }
-	err = do(ctx, l.backend, open, func(ctx context.Context, s *session) error {
+	open := func(ctx context.Context) (*ensemble.Session, error) { return l.open(ctx, record) }
+	err = ensemble.Do(ctx, l.backend.Ensemble, open, func(ctx context.Context, s *ensemble.Session) error {
 		return l.place(ctx, s, record, takeOver)
 	})
 	return driver.Grant{TTL: l.granted}, err
@@ -109,28 +102,28 @@ func (l *lease) Announce(ctx context.Context, record driver.Record, takeOver boo
 var errFormer = discovery.Mark(discovery.ErrUnavailable, errors.New("the node of the lost session is still there"))
 
 // place makes the node, or makes it what it should be.
-func (l *lease) place(ctx context.Context, s *session, record driver.Record, takeOver bool) error {
+func (l *lease) place(ctx context.Context, s *ensemble.Session, record driver.Record, takeOver bool) error {
 	for {
-		_, err := s.create(ctx, record.Key, record.Value, zk.FlagEphemeral)
+		_, err := s.Create(ctx, record.Key, record.Value, zk.FlagEphemeral)
 		if !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
-		stat, err := s.stat(ctx, record.Key)
+		stat, err := s.Stat(ctx, record.Key)
 		switch {
 		case err != nil:
 			return err
 		case stat == nil:
 			continue
 		case l.owns(stat):
-			_, err = s.set(ctx, record.Key, record.Value, stat.Version)
+			_, err = s.Set(ctx, record.Key, record.Value, stat.Version)
 		case takeOver:
-			_, err = s.replace(ctx, record.Key, record.Value, zk.FlagEphemeral, stat)
+			_, err = s.Replace(ctx, record.Key, record.Value, zk.FlagEphemeral, stat)
 		case slices.Contains(l.former, stat.EphemeralOwner):
 			return errFormer
 		default:
 			return discovery.ErrConflict
 		}
-		if !changed(err) {
+		if !ensemble.Changed(err) {
 			return err
 		}
 	}
@@ -138,23 +131,19 @@ func (l *lease) place(ctx context.Context, s *session, record driver.Record, tak
 
 // Renew looks after the node; the client keeps the session alive.
 func (l *lease) Renew(ctx context.Context, record driver.Record) error {
-	return do(ctx, l.backend, l.current, func(ctx context.Context, s *session) error {
-		stat, err := s.stat(ctx, record.Key)
+	return ensemble.Do(ctx, l.backend.Ensemble, l.current, func(ctx context.Context, s *ensemble.Session) error {
+		stat, err := s.Stat(ctx, record.Key)
 		return l.judge(stat, err)
 	})
 }
 
 // judge is ErrLost when the node is gone and ErrConflict when it is another's.
 func (l *lease) judge(stat *zk.Stat, err error) error {
-	switch {
-	case missing(err), err == nil && stat == nil:
-		return driver.ErrLost
-	case err != nil:
+	if ensemble.IgnoreMissing(err) != nil {
 		return err
-	case !l.owns(stat):
-		return discovery.ErrConflict
 	}
-	return nil
+	there := err == nil && stat != nil
+	return driver.Own(there, there && l.owns(stat))
 }
 
 // Update rewrites the node over the shared connection, which has room for what is read.
@@ -163,20 +152,20 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 	if err != nil {
 		return err
 	}
-	return do(ctx, l.backend, l.backend.connection.get, func(ctx context.Context, s *session) error {
+	return ensemble.Do(ctx, l.backend.Ensemble, l.backend.Shared, func(ctx context.Context, s *ensemble.Session) error {
 		for {
-			if err := s.sync(ctx); err != nil {
+			if err := s.Sync(ctx); err != nil {
 				return err
 			}
-			was, err := s.get(ctx, record.Key)
-			if err := l.judge(was.stat, err); err != nil {
+			was, err := s.Get(ctx, record.Key)
+			if err := l.judge(was.Stat, err); err != nil {
 				return err
 			}
-			value, err := record.Over(was.data)
+			value, err := record.Over(was.Data)
 			if err != nil {
 				return err
 			}
-			if _, err = s.set(ctx, record.Key, value, was.stat.Version); !changed(err) {
+			if _, err = s.Set(ctx, record.Key, value, was.Stat.Version); !ensemble.Changed(err) {
 				return err
 			}
 		}
@@ -187,49 +176,49 @@ func (l *lease) Update(ctx context.Context, record driver.Record) error {
 // time.
 func (l *lease) release(ctx context.Context) error {
 	s := l.session
-	if s == nil || s.isOver() {
+	if s == nil || s.IsOver() {
 		return nil
 	}
-	id, _ := s.identity()
+	id, _ := s.Identity()
 	if id == 0 { // it had not begun
-		s.abandon()
+		s.Abandon()
 		l.session = nil
 		return nil
 	}
-	s.reconnectNow() // a server may be there again, and ctx ends soon
-	err := do(ctx, l.backend, l.current, l.remove)
+	s.ReconnectNow() // a server may be there again, and ctx ends soon
+	err := ensemble.Do(ctx, l.backend.Ensemble, l.current, l.remove)
 	if err != nil && !errors.Is(err, driver.ErrLost) {
-		s.abandon()
+		s.Abandon()
 		l.drop()
 		return err
 	}
-	s.close()
+	s.Close()
 	l.session = nil
 	return nil
 }
 
 // remove removes the node if it is there and the own. The end of the session would do that, too, but the
 // library does not tell whether the server has heard of it.
-func (l *lease) remove(ctx context.Context, s *session) error {
-	stat, err := s.stat(ctx, l.key)
+func (l *lease) remove(ctx context.Context, s *ensemble.Session) error {
+	stat, err := s.Stat(ctx, l.key)
 	if err := l.judge(stat, err); err != nil {
 		if errors.Is(err, driver.ErrLost) || errors.Is(err, discovery.ErrConflict) {
 			return nil
 		}
 		return err
 	}
-	if err := s.delete(ctx, l.key, stat.Version); !changed(err) {
+	if err := s.Delete(ctx, l.key, stat.Version); !ensemble.Changed(err) {
 		return err
 	}
 	return nil
 }
 
-// Withdraw ends the session, and with it the node if it is still there.
-func (l *lease) Withdraw(ctx context.Context) error { return l.release(ctx) }
+// Deregister ends the session, and with it the node if it is still there.
+func (l *lease) Deregister(ctx context.Context) error { return l.release(ctx) }
 
 // Detach ends the session here alone.
 func (l *lease) Detach() {
 	if l.session != nil {
-		l.session.abandon()
+		l.session.Abandon()
 	}
 }

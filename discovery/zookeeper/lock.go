@@ -14,6 +14,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/zookeeper/internal/ensemble"
 )
 
 // lock is an ephemeral node with a number in the election's node, on a session of its own. The lowest has it, and
@@ -22,10 +23,10 @@ type lock struct {
 	backend   *backend
 	directory string
 	ttl       time.Duration
-	session   *session      // nil: none
-	mark      string        // begins the node's name, so that it is known and never comes again
-	node      string        // its name
-	lost      chan struct{} // receives when a session is over
+	session   *ensemble.Session // nil: none
+	mark      string            // begins the node's name, so that it is known and never comes again
+	node      string            // its name
+	lost      chan struct{}     // receives when a session is over
 }
 
 func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
@@ -36,44 +37,41 @@ func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
 func (l *lock) Lost() <-chan struct{} { return l.lost }
 
 func (l *lock) Acquire(ctx context.Context) (driver.Grant, error) {
-	if l.session == nil || l.session.isOver() {
-		s, err := l.backend.begin(l.ttl, false, leastRoom+4*len(l.directory))
+	if l.session == nil || l.session.IsOver() {
+		s, err := l.backend.Begin(l.ttl, ensemble.LeastRoom+4*len(l.directory))
 		if err != nil {
 			return driver.Grant{}, err
 		}
 		l.session, l.mark = s, rand.Text()+"-"
-		go func() {
-			<-s.ended
-			wake(l.lost)
-		}()
+		go s.NotifyLoss(l.lost)
 	}
-	err := do(ctx, l.backend, l.session.only, l.stand)
-	_, granted := l.session.identity()
+	err := ensemble.Do(ctx, l.backend.Ensemble, l.session.Only, l.stand)
+	_, granted := l.session.Identity()
 	return driver.Grant{TTL: granted, Token: l.token()}, lostMeansUnavailable(err)
 }
 
 // stand makes the node, once: a try that had no answer may have made it. It is ErrConflict unless that is the first.
-func (l *lock) stand(ctx context.Context, s *session) error {
-	if err := s.sync(ctx); err != nil {
+func (l *lock) stand(ctx context.Context, s *ensemble.Session) error {
+	if err := s.Sync(ctx); err != nil {
 		return err
 	}
-	line, err := l.line(ctx, s.children)
-	if err != nil && !missing(err) {
+	line, err := l.line(ctx, s.Children)
+	if err != nil && !ensemble.Missing(err) {
 		return err
 	}
 	if l.place(line) < 0 {
-		made, err := s.create(ctx, l.directory+"/"+l.mark, nil, zk.FlagEphemeral|zk.FlagSequence)
+		made, err := s.Create(ctx, l.directory+"/"+l.mark, nil, zk.FlagEphemeral|zk.FlagSequence)
 		if err != nil {
 			return err
 		}
 		l.node = made[strings.LastIndex(made, "/")+1:]
-		if line, err = l.line(ctx, s.children); err != nil {
+		if line, err = l.line(ctx, s.Children); err != nil {
 			return err
 		}
 	}
 	switch at := l.place(line); {
 	case at < 0:
-		return discovery.Mark(discovery.ErrUnavailable, errEnded) // or somebody removed it
+		return discovery.Mark(discovery.ErrUnavailable, ensemble.ErrEnded) // or somebody removed it
 	case at > 0:
 		return discovery.ErrConflict
 	default:
@@ -91,12 +89,12 @@ func lostMeansUnavailable(err error) error {
 }
 
 // line gives those who stand, first the one who leads. What others may have put beside them stands not.
-func (l *lock) line(ctx context.Context, children func(context.Context, string) (list, error)) ([]string, error) {
+func (l *lock) line(ctx context.Context, children func(context.Context, string) (ensemble.List, error)) ([]string, error) {
 	below, err := children(ctx, l.directory)
 	if err != nil {
 		return nil, err
 	}
-	line := slices.DeleteFunc(below.names, func(name string) bool { return number(name) == "" })
+	line := slices.DeleteFunc(below.Names, func(name string) bool { return number(name) == "" })
 	slices.SortFunc(line, func(a, b string) int { return cmp.Compare(number(a), number(b)) })
 	return line, nil
 }
@@ -126,20 +124,20 @@ func (l *lock) place(line []string) int {
 
 // WaitReleased blocks until what is before the own node has changed, or the connection that tells of it is lost.
 func (l *lock) WaitReleased(ctx context.Context) error {
-	shared, err := l.backend.connected(ctx, l.backend.config.Timeout)
+	shared, err := l.backend.Connected(ctx, l.backend.config.Timeout)
 	if err != nil {
 		return err
 	}
-	reader := shared.watches.reader()
-	defer reader.close()
-	err = do(ctx, l.backend, shared.only, func(ctx context.Context, s *session) error { return l.watchBefore(ctx, s, reader) })
+	reader := shared.Reader()
+	defer reader.Close()
+	err = ensemble.Do(ctx, l.backend.Ensemble, shared.Only, func(ctx context.Context, s *ensemble.Session) error { return l.watchBefore(ctx, s, reader) })
 	if err != nil {
 		return ignoreGap(err)
 	}
 	select {
-	case <-reader.wake:
-	case <-shared.ended:
-	case <-l.session.ended:
+	case <-reader.Changed():
+	case <-shared.Ended():
+	case <-l.session.Ended():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -153,31 +151,31 @@ func ignoreGap(err error) error {
 	return err
 }
 
-func (l *lock) watchBefore(ctx context.Context, s *session, reader *reader) error {
-	if err := s.sync(ctx); err != nil {
+func (l *lock) watchBefore(ctx context.Context, s *ensemble.Session, reader *ensemble.Reader) error {
+	if err := s.Sync(ctx); err != nil {
 		return err
 	}
-	line, err := l.line(ctx, s.children)
+	line, err := l.line(ctx, s.Children)
 	if err != nil {
 		return err
 	}
 	at := l.place(line)
 	if at <= 0 {
-		wake(reader.wake)
+		reader.Wake()
 		return nil
 	}
-	before := join(l.directory, line[at-1])
-	reader.add(before)
-	exists, err := s.existsWatched(ctx, before)
+	before := ensemble.Join(l.directory, line[at-1])
+	reader.Add(before)
+	exists, err := s.ExistsWatched(ctx, before)
 	if err == nil && !exists {
-		wake(reader.wake)
+		reader.Wake()
 	}
 	return err
 }
 
 func (l *lock) Renew(ctx context.Context) error {
-	err := do(ctx, l.backend, l.session.only, func(ctx context.Context, s *session) error {
-		stat, err := s.stat(ctx, join(l.directory, l.node))
+	err := ensemble.Do(ctx, l.backend.Ensemble, l.session.Only, func(ctx context.Context, s *ensemble.Session) error {
+		stat, err := s.Stat(ctx, ensemble.Join(l.directory, l.node))
 		if err == nil && stat == nil {
 			err = driver.ErrNotLeading
 		}
@@ -195,26 +193,26 @@ func (l *lock) Release(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if id, _ := l.session.identity(); id != 0 && l.node != "" {
-		l.session.reconnectNow()
-		err = do(ctx, l.backend, l.session.only, func(ctx context.Context, s *session) error {
-			return ignoreMissing(s.delete(ctx, join(l.directory, l.node), -1))
+	if id, _ := l.session.Identity(); id != 0 && l.node != "" {
+		l.session.ReconnectNow()
+		err = ensemble.Do(ctx, l.backend.Ensemble, l.session.Only, func(ctx context.Context, s *ensemble.Session) error {
+			return ensemble.IgnoreMissing(s.Delete(ctx, ensemble.Join(l.directory, l.node), -1))
 		})
 	}
-	l.session.close()
+	l.session.Close()
 	return ignoreGap(err) // it was lost before
 }
 
 // fence is that the own node still stands, which a server only lets be while its session lasts.
 func (l *lock) fence() *zk.CheckVersionRequest {
-	return &zk.CheckVersionRequest{Path: join(l.directory, l.node), Version: 0}
+	return &zk.CheckVersionRequest{Path: ensemble.Join(l.directory, l.node), Version: 0}
 }
 
 // change makes a change that is fenced.
-func (l *lock) change(ctx context.Context, step func(ctx context.Context, s *session) error) error {
-	return do(ctx, l.backend, l.backend.connection.get, func(ctx context.Context, s *session) error {
+func (l *lock) change(ctx context.Context, step func(ctx context.Context, s *ensemble.Session) error) error {
+	return ensemble.Do(ctx, l.backend.Ensemble, l.backend.Shared, func(ctx context.Context, s *ensemble.Session) error {
 		err := step(ctx, s)
-		if errors.Is(err, errFence) {
+		if errors.Is(err, ensemble.ErrFence) {
 			err = driver.ErrNotLeading
 		}
 		return err
@@ -222,17 +220,17 @@ func (l *lock) change(ctx context.Context, step func(ctx context.Context, s *ses
 }
 
 func (l *lock) Put(ctx context.Context, key string, value []byte) error {
-	return l.change(ctx, func(ctx context.Context, s *session) error { return s.write(ctx, key, value, l.fence()) })
+	return l.change(ctx, func(ctx context.Context, s *ensemble.Session) error { return s.Write(ctx, key, value, l.fence()) })
 }
 
 func (l *lock) Delete(ctx context.Context, key string) error {
-	return l.change(ctx, func(ctx context.Context, s *session) error {
-		_, at, err := s.together(ctx, l.fence(), &zk.DeleteRequest{Path: key, Version: -1})
+	return l.change(ctx, func(ctx context.Context, s *ensemble.Session) error {
+		_, at, err := s.Together(ctx, l.fence(), &zk.DeleteRequest{Path: key, Version: -1})
 		switch {
 		case err != nil && at == 0:
-			return errFence
+			return ensemble.ErrFence
 		case at == 1:
-			return ignoreMissing(err)
+			return ensemble.IgnoreMissing(err)
 		}
 		return err
 	})

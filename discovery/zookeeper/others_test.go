@@ -219,9 +219,9 @@ func TestLockedUnderWatch(t *testing.T) {
 	_, err = other.conn.SetACL("/p/services/web", zk.DigestACL(zk.PermAll, "web", "webpw"), -1)
 	require.NoError(t, err)
 	other.put(t, "/p/services/web/b", []byte(`{"host":"h2"}`))
-	shared, err := b.connected(t.Context(), patience)
+	shared, err := b.Connected(t.Context(), patience)
 	require.NoError(t, err)
-	id, _ := shared.identity()
+	id, _ := shared.Identity()
 	expire(t, server.Address, id)
 	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 		require.Equal(t, []string{"a"}, idsOf(s))
@@ -249,9 +249,9 @@ func TestNoGap(t *testing.T) {
 	require.NoError(t, err)
 	const rounds, changes, nodes = 15, 60, 5
 	for round := range rounds {
-		shared, err := b.connected(t.Context(), patience)
+		shared, err := b.Connected(t.Context(), patience)
 		require.NoError(t, err)
-		id, _ := shared.identity()
+		id, _ := shared.Identity()
 		expired := make(chan struct{})
 		go func() {
 			defer close(expired)
@@ -281,7 +281,7 @@ func TestNoGap(t *testing.T) {
 		require.NoError(t, err)
 		<-expired
 		if round%3 > 0 {
-			require.Eventually(t, shared.isOver, patience, time.Millisecond)
+			require.Eventually(t, shared.IsOver, patience, time.Millisecond)
 		}
 		registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 			got := map[string]string{}

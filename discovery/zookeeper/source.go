@@ -10,27 +10,11 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/discovery/zookeeper/internal/ensemble"
 )
 
 // grace is how long a watch whose connection was lost waits for another before it is an outage.
 const grace = discovery.ConnectTimeout
-
-// connected gives the shared session once it is connected, for which it waits no longer than limit.
-func (b *backend) connected(ctx context.Context, limit time.Duration) (*session, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (*session, error) {
-		return s, s.await(ctx)
-	})
-}
-
-// only opens this session, and none after it: what it watches would be lost.
-func (s *session) only(context.Context) (*session, error) {
-	if s.isOver() {
-		return nil, driver.ErrGap
-	}
-	return s, nil
-}
 
 // source follows a node, or all nodes below one, by watches of the shared session. A watch's event says that something
 // has changed, once; what it is, is read.
@@ -40,8 +24,8 @@ type source struct {
 	below   bool
 
 	limit   time.Duration // of waiting for a connection
-	session *session
-	reader  *reader
+	session *ensemble.Session
+	reader  *ensemble.Reader
 	pending map[string]bool // paths that have changed and were not read yet
 	nodes   map[string]bool // names below, and whether they must not be read
 	newest  int64           // change
@@ -55,19 +39,19 @@ func (b *backend) Follow(key string) driver.Source {
 func (s *source) Read(ctx context.Context) (driver.Changes, error) {
 	limit := s.limit
 	s.limit = s.backend.config.Timeout
-	shared, err := s.backend.connected(ctx, limit)
+	shared, err := s.backend.Connected(ctx, limit)
 	if err != nil {
 		return driver.Changes{}, err
 	}
 	s.Close()
-	s.session, s.reader = shared, shared.watches.reader()
+	s.session, s.reader = shared, shared.Reader()
 	s.pending = map[string]bool{}
-	s.reader.add(s.path)
+	s.reader.Add(s.path)
 	for name := range s.nodes {
-		s.reader.add(join(s.path, name))
+		s.reader.Add(ensemble.Join(s.path, name))
 	}
-	return call(ctx, s.backend, shared.only, func(ctx context.Context, _ *session) (driver.Changes, error) {
-		if err := shared.sync(ctx); err != nil {
+	return ensemble.Call(ctx, s.backend.Ensemble, shared.Only, func(ctx context.Context, _ *ensemble.Session) (driver.Changes, error) {
+		if err := shared.Sync(ctx); err != nil {
 			return driver.Changes{}, err
 		}
 		s.newest = 0 // the ensemble may have lost its data
@@ -80,8 +64,8 @@ func (s *source) Read(ctx context.Context) (driver.Changes, error) {
 func (s *source) Next(ctx context.Context) (driver.Changes, error) {
 	if len(s.pending) == 0 {
 		select {
-		case <-s.reader.wake:
-		case <-s.session.ended:
+		case <-s.reader.Changed():
+		case <-s.session.Ended():
 			s.limit = grace // another connection may be there at once
 			return driver.Changes{}, driver.ErrGap
 		case <-ctx.Done():
@@ -96,18 +80,18 @@ func (s *source) Refresh(ctx context.Context) (driver.Changes, error) { return s
 
 // take reads what has changed; with fresh until now.
 func (s *source) take(ctx context.Context, fresh bool) (driver.Changes, error) {
-	c, err := call(ctx, s.backend, s.session.only, func(ctx context.Context, shared *session) (driver.Changes, error) {
+	c, err := ensemble.Call(ctx, s.backend.Ensemble, s.session.Only, func(ctx context.Context, shared *ensemble.Session) (driver.Changes, error) {
 		if fresh {
-			if err := shared.sync(ctx); err != nil {
+			if err := shared.Sync(ctx); err != nil {
 				return driver.Changes{}, err
 			}
 		}
-		maps.Copy(s.pending, s.reader.take())
+		maps.Copy(s.pending, s.reader.Take())
 		return s.look(ctx, s.pending)
 	})
 	if err == nil {
 		clear(s.pending)
-	} else if s.session.isOver() && ctx.Err() == nil {
+	} else if s.session.IsOver() && ctx.Err() == nil {
 		s.limit, err = grace, driver.ErrGap
 	}
 	return c, err
@@ -125,7 +109,7 @@ func (s *source) look(ctx context.Context, changed map[string]bool) (driver.Chan
 	default:
 		var names []string
 		for name := range s.nodes {
-			if changed[join(s.path, name)] {
+			if changed[ensemble.Join(s.path, name)] {
 				names = append(names, name)
 			}
 		}
@@ -135,7 +119,7 @@ func (s *source) look(ctx context.Context, changed map[string]bool) (driver.Chan
 }
 
 func (s *source) lookAtOne(ctx context.Context) ([]driver.Item, error) {
-	n, found, err := orMissing(ctx, s.session, s.path, s.session.getWatched)
+	n, found, err := ensemble.OrMissing(ctx, s.session, s.path, s.session.GetWatched)
 	if err != nil || !found {
 		return []driver.Item{{Key: s.path, Gone: true}}, err
 	}
@@ -145,18 +129,18 @@ func (s *source) lookAtOne(ctx context.Context) ([]driver.Item, error) {
 // list reads which nodes there are, and those that are new, in changed, or were denied, on which no watch can be
 // set; all of them when changed is nil.
 func (s *source) list(ctx context.Context, changed map[string]bool) ([]driver.Item, error) {
-	below, found, err := orMissing(ctx, s.session, s.path, s.session.childrenWatched)
+	below, found, err := ensemble.OrMissing(ctx, s.session, s.path, s.session.ChildrenWatched)
 	if err != nil {
 		return nil, err
 	}
 	if s.exists = found; found {
-		s.newest = max(s.newest, below.stat.Pzxid)
+		s.newest = max(s.newest, below.Stat.Pzxid)
 	}
-	there := make(map[string]bool, len(below.names))
+	there := make(map[string]bool, len(below.Names))
 	var names []string
-	for _, name := range below.names {
+	for _, name := range below.Names {
 		there[name] = true
-		if refused, had := s.nodes[name]; !had || refused || changed == nil || changed[join(s.path, name)] {
+		if refused, had := s.nodes[name]; !had || refused || changed == nil || changed[ensemble.Join(s.path, name)] {
 			names = append(names, name)
 		}
 	}
@@ -173,9 +157,9 @@ func (s *source) list(ctx context.Context, changed map[string]bool) ([]driver.It
 // read reads nodes.
 func (s *source) read(ctx context.Context, names []string) ([]driver.Item, error) {
 	for _, name := range names {
-		s.reader.add(join(s.path, name))
+		s.reader.Add(ensemble.Join(s.path, name))
 	}
-	results, err := readEach(ctx, s.session, s.path, names, s.session.getWatched)
+	results, err := ensemble.ReadEach(ctx, s.session, s.path, names, s.session.GetWatched)
 	if err != nil {
 		return nil, err
 	}
@@ -200,34 +184,34 @@ func (s *source) allDenied() bool {
 }
 
 // replace takes over what was read of a node.
-func (s *source) replace(read result[node]) driver.Item {
-	path := join(s.path, read.name)
+func (s *source) replace(read ensemble.Result[ensemble.Node]) driver.Item {
+	path := ensemble.Join(s.path, read.Name)
 	switch {
-	case missing(read.err): // the list shows when it is there again
-		return s.forget(read.name)
-	case denied(read.err):
-		if !s.nodes[read.name] {
-			s.backend.warnDenied(path)
+	case ensemble.Missing(read.Err): // the list shows when it is there again
+		return s.forget(read.Name)
+	case ensemble.Denied(read.Err):
+		if !s.nodes[read.Name] {
+			s.backend.WarnDenied(path)
 		}
-		s.nodes[read.name] = true
+		s.nodes[read.Name] = true
 		return driver.Item{Key: path, Gone: true}
 	}
-	s.nodes[read.name] = false
-	s.newest = max(s.newest, read.value.stat.Mzxid)
-	return itemOf(path, read.value)
+	s.nodes[read.Name] = false
+	s.newest = max(s.newest, read.Value.Stat.Mzxid)
+	return itemOf(path, read.Value)
 }
 
 func (s *source) forget(name string) driver.Item {
-	path := join(s.path, name)
+	path := ensemble.Join(s.path, name)
 	delete(s.nodes, name)
-	s.reader.remove(path)
+	s.reader.Remove(path)
 	return driver.Item{Key: path, Gone: true}
 }
 
 // Close unsubscribes.
 func (s *source) Close() {
 	if s.reader != nil {
-		s.reader.close()
+		s.reader.Close()
 		s.reader = nil
 	}
 }

@@ -2,8 +2,7 @@ package zookeeper
 
 import (
 	"context"
-	"errors"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -11,35 +10,39 @@ import (
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/discovery/zookeeper/internal/ensemble"
 )
+
+// nodePath is a layout's prefix or key as a node.
+func nodePath(key string) string { return "/" + strings.Trim(key, "/") }
 
 // itemOf takes an item's version from all that its node says of it: the number of its last change alone does not
 // identify what stands there, when the ensemble has lost its data.
-func itemOf(key string, n node) driver.Item {
+func itemOf(key string, n ensemble.Node) driver.Item {
 	return driver.Item{
 		Key:     key,
-		Value:   n.data,
-		Version: driver.Version{n.stat.Mzxid, n.stat.Mtime, n.stat.EphemeralOwner, int64(n.stat.Version)},
-		Note:    n.stat,
+		Value:   n.Data,
+		Version: driver.Version{n.Stat.Mzxid, n.Stat.Mtime, n.Stat.EphemeralOwner, int64(n.Stat.Version)},
+		Note:    n.Stat,
 	}
 }
 
 // freshen makes the server that is asked as new as the leader, unless the URL lets it be.
-func (b *backend) freshen(ctx context.Context, s *session, latest bool) error {
+func (b *backend) freshen(ctx context.Context, s *ensemble.Session, latest bool) error {
 	if b.config.Stale && !latest {
 		return nil
 	}
-	return s.sync(ctx)
+	return s.Sync(ctx)
 }
 
 func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item, error) {
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (driver.Item, error) {
+	return ensemble.Call(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) (driver.Item, error) {
 		if err := b.freshen(ctx, s, latest); err != nil {
 			return driver.Item{}, err
 		}
-		n, err := s.get(ctx, key)
+		n, err := s.Get(ctx, key)
 		if err != nil {
-			return driver.Item{Key: key, Gone: true}, ignoreMissing(err)
+			return driver.Item{Key: key, Gone: true}, ensemble.IgnoreMissing(err)
 		}
 		return itemOf(key, n), nil
 	})
@@ -47,17 +50,17 @@ func (b *backend) Get(ctx context.Context, key string, latest bool) (driver.Item
 
 func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, error) {
 	directory := nodePath(prefix)
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (driver.Changes, error) {
+	return ensemble.Call(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) (driver.Changes, error) {
 		c := driver.Changes{Whole: true, Revision: revision(0)}
 		below, err := b.below(ctx, s, directory)
-		if c.Never = missing(err); err != nil {
-			return c, ignoreMissing(err)
+		if c.Never = ensemble.Missing(err); err != nil {
+			return c, ensemble.IgnoreMissing(err)
 		}
-		nodes, err := readAllowed(ctx, s, directory, below.names, s.get)
-		newest := below.stat.Pzxid
+		nodes, err := ensemble.ReadAllowed(ctx, s, directory, below.Names, s.Get)
+		newest := below.Stat.Pzxid
 		for _, one := range nodes {
-			newest = max(newest, one.value.stat.Mzxid)
-			c.Items = append(c.Items, itemOf(join(directory, one.name), one.value))
+			newest = max(newest, one.Value.Stat.Mzxid)
+			c.Items = append(c.Items, itemOf(ensemble.Join(directory, one.Name), one.Value))
 		}
 		c.Revision = revision(newest)
 		return c, err
@@ -65,40 +68,40 @@ func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, erro
 }
 
 // below lists what stands below a node.
-func (b *backend) below(ctx context.Context, s *session, directory string) (list, error) {
+func (b *backend) below(ctx context.Context, s *ensemble.Session, directory string) (ensemble.List, error) {
 	if err := b.freshen(ctx, s, false); err != nil {
-		return list{}, err
+		return ensemble.List{}, err
 	}
-	return s.children(ctx, directory)
+	return s.Children(ctx, directory)
 }
 
 func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
 	directory := nodePath(prefix)
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) ([]string, error) {
+	return ensemble.Call(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) ([]string, error) {
 		below, err := b.below(ctx, s, directory)
 		var keys []string
-		for _, name := range below.names {
-			keys = append(keys, join(directory, name))
+		for _, name := range below.Names {
+			keys = append(keys, ensemble.Join(directory, name))
 		}
-		return keys, ignoreMissing(err)
+		return keys, ensemble.IgnoreMissing(err)
 	})
 }
 
 // ListServices reads one instance of each service.
 func (b *backend) ListServices(ctx context.Context) ([]string, error) {
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) ([]string, error) {
+	return ensemble.Call(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) ([]string, error) {
 		root := nodePath(b.layout.ServicesPrefix())
 		services, err := b.below(ctx, s, root)
 		if err != nil {
-			return []string{}, ignoreMissing(err)
+			return []string{}, ensemble.IgnoreMissing(err)
 		}
-		found, err := readAllowed(ctx, s, root, services.names, func(ctx context.Context, directory string) (*layout.Record, error) {
+		found, err := ensemble.ReadAllowed(ctx, s, root, services.Names, func(ctx context.Context, directory string) (*layout.Record, error) {
 			return b.anyInstance(ctx, s, directory)
 		})
 		records := []layout.Record{}
 		for _, one := range found {
-			if one.value != nil {
-				records = append(records, *one.value)
+			if one.Value != nil {
+				records = append(records, *one.Value)
 			}
 		}
 		return layout.Services(b.layout, b.config.Log, records), err
@@ -106,24 +109,24 @@ func (b *backend) ListServices(ctx context.Context) ([]string, error) {
 }
 
 // anyInstance gives one record of an instance below a service's node, nil when it has none.
-func (b *backend) anyInstance(ctx context.Context, s *session, directory string) (*layout.Record, error) {
-	below, err := s.children(ctx, directory)
+func (b *backend) anyInstance(ctx context.Context, s *ensemble.Session, directory string) (*layout.Record, error) {
+	below, err := s.Children(ctx, directory)
 	if err != nil {
-		return nil, ignoreMissing(err)
+		return nil, ensemble.IgnoreMissing(err)
 	}
 	var refused error
-	for _, name := range below.names {
-		n, err := s.get(ctx, join(directory, name))
+	for _, name := range below.Names {
+		n, err := s.Get(ctx, ensemble.Join(directory, name))
 		switch {
-		case missing(err):
+		case ensemble.Missing(err):
 			continue
-		case denied(err):
+		case ensemble.Denied(err):
 			refused = err
 			continue
 		case err != nil:
 			return nil, err
 		}
-		record := layout.Record{Key: join(directory, name), Value: n.data}
+		record := layout.Record{Key: ensemble.Join(directory, name), Value: n.Data}
 		if _, err := b.layout.Decode(record.Key, record.Value); err == nil {
 			return &record, nil
 		}
@@ -135,18 +138,18 @@ func (b *backend) Put(ctx context.Context, key string, value []byte, ttl time.Du
 	if ttl > 0 {
 		return b.putFor(ctx, key, value, ttl)
 	}
-	return do(ctx, b, b.connection.get, func(ctx context.Context, s *session) error { return s.write(ctx, key, value) })
+	return ensemble.Do(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) error { return s.Write(ctx, key, value) })
 }
 
 func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swapped bool, err error) {
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (bool, error) {
+	return ensemble.Call(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) (bool, error) {
 		var err error
 		if was.Gone {
-			_, err = s.create(ctx, was.Key, value, zk.FlagPersistent)
+			_, err = s.Create(ctx, was.Key, value, zk.FlagPersistent)
 		} else {
-			_, err = s.set(ctx, was.Key, value, was.Note.(*zk.Stat).Version)
+			_, err = s.Set(ctx, was.Key, value, was.Note.(*zk.Stat).Version)
 		}
-		if changed(err) {
+		if ensemble.Changed(err) {
 			return false, nil
 		}
 		return err == nil, err
@@ -155,87 +158,41 @@ func (b *backend) Swap(ctx context.Context, was driver.Item, value []byte) (swap
 
 func (b *backend) Delete(ctx context.Context, key string) (found bool, err error) {
 	again := false
-	return call(ctx, b, b.connection.get, func(ctx context.Context, s *session) (bool, error) {
-		err := s.delete(ctx, key, -1)
-		if missing(err) {
+	return ensemble.Call(ctx, b.Ensemble, b.Shared, func(ctx context.Context, s *ensemble.Session) (bool, error) {
+		err := s.Delete(ctx, key, -1)
+		if ensemble.Missing(err) {
 			return again, nil // again: a try that had no answer did it
 		}
-		again = broken(err)
+		again = ensemble.Broken(err)
 		return err == nil, err
 	})
 }
 
-// errFence is that a condition of a write does not hold.
-var errFence = errors.New("the condition does not hold")
-
-// write makes a node hold data for ever, whoever had it before; with fences only if they hold.
-func (s *session) write(ctx context.Context, path string, data []byte, fences ...any) error {
-	for {
-		results, at, err := s.together(ctx, fenced(fences, &zk.SetDataRequest{Path: path, Data: data, Version: -1})...)
-		switch {
-		case err == nil && results[len(fences)].Stat.EphemeralOwner != 0: // it would go with its session
-			at, err = s.replace(ctx, path, data, zk.FlagPersistent, results[len(fences)].Stat, fences...)
-		case missing(err) && at == len(fences):
-			if err = s.makeParents(ctx, path); err == nil {
-				_, at, err = s.together(ctx, fenced(fences, s.creation(path, data, zk.FlagPersistent))...)
-			}
-		}
-		if err != nil && at >= 0 && at < len(fences) {
-			return errFence
-		}
-		if !changed(err) {
-			return err
-		}
-	}
-}
-
-func fenced(fences []any, operation any) []any { return append(slices.Clone(fences), operation) }
-
 // putFor writes a value on a session of its own, whose time-out is the last of its TTL: then the value
 // outlives this process by that.
 func (b *backend) putFor(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	s, err := b.begin(ttl, false, 2*(leastRoom+2*len(key)+len(value)))
+	s, err := b.Begin(ttl, 2*(ensemble.LeastRoom+2*len(key)+len(value)))
 	if err != nil {
 		return err
 	}
-	err = do(ctx, b, s.only, func(ctx context.Context, s *session) error { return s.place(ctx, key, value) })
+	err = ensemble.Do(ctx, b.Ensemble, s.Only, func(ctx context.Context, s *ensemble.Session) error { return s.Place(ctx, key, value) })
 	if err != nil {
-		s.close()
+		s.Close()
 		if driver.IsGap(err) {
-			err = discovery.Mark(discovery.ErrUnavailable, errEnded)
+			err = discovery.Mark(discovery.ErrUnavailable, ensemble.ErrEnded)
 		}
 		return err
 	}
-	_, granted := s.identity()
+	_, granted := s.Identity()
 	hold := time.NewTimer(ttl - granted)
 	b.registry.Go(context.Background(), func(ctx context.Context) {
 		defer hold.Stop()
 		select {
 		case <-hold.C:
-		case <-s.ended:
+		case <-s.Ended():
 		case <-ctx.Done():
 		}
-		s.abandon()
+		s.Abandon()
 	})
 	return nil
-}
-
-// place makes a node of this session, in the place of whatever is there.
-func (s *session) place(ctx context.Context, path string, data []byte) error {
-	for {
-		_, err := s.create(ctx, path, data, zk.FlagEphemeral)
-		if !errors.Is(err, zk.ErrNodeExists) {
-			return err
-		}
-		stat, err := s.stat(ctx, path)
-		if err == nil && stat == nil {
-			continue
-		}
-		if err == nil {
-			_, err = s.replace(ctx, path, data, zk.FlagEphemeral, stat)
-		}
-		if !changed(err) {
-			return err
-		}
-	}
 }

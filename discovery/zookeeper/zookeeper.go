@@ -8,20 +8,16 @@ package zookeeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/layout"
+	"github.com/envharness/envharness/discovery/zookeeper/internal/ensemble"
 )
-
-// defaultPort is where ZooKeeper listens.
-const defaultPort = 2181
 
 // Engine is zk:// and zks://.
 var Engine = discovery.Engine{
@@ -44,25 +40,23 @@ Every registration is a session and a connection of its own: mind the server's m
 	Layouts:  []string{"native", "lighthouse"},
 	Validate: validate,
 	Check:    driver.Check(openRegistry),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return openRegistry(config)
-	},
+	Open:     driver.Opener(openRegistry),
 }
 
 // validate refuses prefixes that no node can have.
 func validate(config discovery.Config) error {
 	if _, ok := accesses[config.Options["acl"]]; !ok {
-		return invalid("acl %q is none of creator, read, open", config.Options["acl"])
+		return discovery.Invalidf("acl %q is none of creator, read, open", config.Options["acl"])
 	}
 	if config.Prefix == "" {
 		return nil
 	}
 	for i, name := range strings.Split(config.Prefix, "/") {
 		if err := layout.ValidNode(name); err != nil {
-			return invalid("%q is no prefix: %w", config.Prefix, err)
+			return discovery.Invalidf("%q is no prefix: %w", config.Prefix, err)
 		}
 		if i == 0 && name == "zookeeper" {
-			return invalid("the prefix /zookeeper is the server's own")
+			return discovery.Invalidf("the prefix /zookeeper is the server's own")
 		}
 	}
 	return nil
@@ -70,23 +64,17 @@ func validate(config discovery.Config) error {
 
 // backend is one opening of an ensemble: the single steps that package driver takes.
 type backend struct {
-	registry   *driver.Registry
-	config     discovery.Config
-	layout     layout.Layout
-	access     access
-	lookup     func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	hosts      *hosts
-	connection *connection
-
-	lock     sync.Mutex // no session is begun once closed
-	closed   bool
-	sessions sync.WaitGroup
+	*ensemble.Ensemble
+	registry *driver.Registry
+	config   discovery.Config
+	layout   layout.Layout
+	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 func openRegistry(config discovery.Config) (*driver.Registry, error) {
 	b, err := open(config)
 	if err != nil {
-		return nil, driver.OpenFailed(config, err)
+		return nil, err
 	}
 	return b.registry, nil
 }
@@ -96,7 +84,7 @@ func open(config discovery.Config) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := config.TLSConfig(config.Addresses(defaultPort)[0]); err != nil { // for its early errors
+	if err := driver.ReadFiles(config, ensemble.DefaultPort); err != nil {
 		return nil, err
 	}
 	login, err := config.Login()
@@ -108,33 +96,13 @@ func open(config discovery.Config) (*backend, error) {
 		return nil, err
 	}
 	b := &backend{
-		config: config,
-		layout: keys,
-		access: access,
-		hosts:  newHosts(config),
-		lookup: net.DefaultResolver.LookupNetIP,
+		Ensemble: ensemble.New(config, access),
+		config:   config,
+		layout:   keys,
+		lookup:   net.DefaultResolver.LookupNetIP,
 	}
-	b.connection = &connection{backend: b}
 	b.registry = driver.Open(config, keys, b, 0)
 	return b, nil
-}
-
-func (b *backend) Close() error {
-	b.connection.close()
-	b.lock.Lock()
-	b.closed = true
-	b.lock.Unlock()
-	b.sessions.Wait()
-	return nil
-}
-
-// Fit gives an instance its ID, and refuses one that cannot be written.
-func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
-	in, err := layout.Fit(b.layout, b.config.Log)(in)
-	if err == nil {
-		_, _, _, err = b.Encode(in)
-	}
-	return in, err
 }
 
 // locate gives an instance the address that a record of lighthouse needs, where it has names alone.
@@ -160,20 +128,17 @@ func (b *backend) located(ctx context.Context, record driver.Record) (driver.Rec
 	return record.Of(in)
 }
 
-func (b *backend) Encode(in discovery.Instance) (key string, value []byte, ok bool, err error) {
-	records, err := b.layout.Encode(in)
-	if err != nil || len(records) == 0 {
-		return "", nil, false, err
+// maxRequest is what a server takes in one request, with some room for what is around the data: its
+// jute.maxbuffer is a megabyte, and a longer request costs the connection.
+const maxRequest = 1_000_000
+
+// CheckRecord is that of driver.RecordChecker.
+func (b *backend) CheckRecord(key string, value []byte) error {
+	if size := len(key) + len(value); size > maxRequest {
+		return discovery.Invalidf("the record has %d bytes, ZooKeeper takes %d at most", size, maxRequest)
 	}
-	return records[0].Key, records[0].Value, true, validSize(records[0].Key, records[0].Value)
+	return nil
 }
 
 // revision is ZooKeeper's count of changes as a snapshot shows it.
 func revision(zxid int64) string { return fmt.Sprintf("%#x", zxid) }
-
-// invalid makes an error that matches discovery.ErrInvalid.
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
-}
-
-var errClosed = discovery.Mark(discovery.ErrUnavailable, errors.New("the registry was closed"))

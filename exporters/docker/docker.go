@@ -84,7 +84,7 @@ const (
 	// ends its stream of events at once would be asked for everything ten times a second.
 	stableAfter = 10 * time.Second
 
-	// restAfterLoss is how long an announcement that was taken away or refused is not tried again.
+	// restAfterLoss is how long an entry that was taken away or refused is not tried again.
 	restAfterLoss = time.Minute
 )
 
@@ -101,7 +101,7 @@ type Exporter struct {
 
 	reconcileEvery, addressEvery time.Duration
 	dirty                        *dirty
-	announcer                    *announcer
+	publisher                    *publisher
 	said                         map[string]string // what was told of a container, by its ID
 	sweep                        sync.Once
 	helpers                      sync.WaitGroup
@@ -151,7 +151,7 @@ func New(config Config) (*Exporter, error) {
 		}
 		e.close = e.registry.Close
 	}
-	e.announcer = newAnnouncer(announcing{
+	e.publisher = newPublisher(publisherConfig{
 		registry: e.registry,
 		ttl:      config.TTL,
 		rest:     cmp.Or(config.restAfterLoss, restAfterLoss),
@@ -184,7 +184,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 		_ = backoff.Wait(ctx)
 	}
 	e.helpers.Wait()
-	e.announcer.leave()
+	e.publisher.detach()
 	return e.close()
 }
 
@@ -204,7 +204,7 @@ func (e *Exporter) follow(ctx context.Context, ready func()) error {
 		return err
 	}
 	ready()
-	e.sweep.Do(func() { e.helpers.Go(func() { e.withdrawLeftovers(ctx) }) })
+	e.sweep.Do(func() { e.helpers.Go(func() { e.deregisterLeftovers(ctx) }) })
 	tick := time.NewTicker(e.reconcileEvery)
 	defer tick.Stop()
 	addressTick := time.NewTicker(e.addressEvery)
@@ -251,7 +251,7 @@ func (e *Exporter) reconcile(ctx context.Context) error {
 		return err
 	}
 	e.dirty.add(running...)
-	e.dirty.add(e.announcer.containers()...)
+	e.dirty.add(e.publisher.containers()...)
 	return e.lookAtDirty(ctx)
 }
 
@@ -274,12 +274,12 @@ func (e *Exporter) lookAt(ctx context.Context, id string) error {
 		e.tell(id, shorten(id), []error{fmt.Errorf("cannot be read: %w", err)}, nil)
 		return nil
 	case !serves:
-		e.announcer.want(id, nil)
+		e.publisher.want(id, nil)
 		delete(e.said, id)
 		return nil
 	}
 	r := e.host.instances(c, e.addresses)
-	taken := e.announcer.want(c.id, r.instances)
+	taken := e.publisher.want(c.id, r.instances)
 	e.tell(c.id, c.name, append(r.complaints, taken...), r.notes)
 	return nil
 }
@@ -307,7 +307,7 @@ func (e *Exporter) tell(id, name string, complaints []error, notes []string) {
 // at any time.
 func (e *Exporter) Exported() []Exported {
 	all := []Exported{}
-	for id, instances := range e.announcer.announced() {
+	for id, instances := range e.publisher.wanted() {
 		for _, in := range instances {
 			for name, port := range in.Ports {
 				all = append(all, Exported{

@@ -146,7 +146,7 @@ func TestTakenOver(t *testing.T) {
 	at := func(ip string) string { return fmt.Sprintf("%s tcp://%s:%d", l.instanceID(id), ip, l.port(id)) }
 	l.announced(registry, "web", at("10.0.0.5"))
 	second := l.export(registry, func(c *Config) { c.HostIP, c.TTL = "10.0.0.6", 3*time.Second }).follows()
-	first.says("level=ERROR", "cannot announce", l.instanceID(id), "--host-id")
+	first.says("level=ERROR", "cannot register", l.instanceID(id), "--host-id")
 	l.announced(registry, "web", at("10.0.0.6"))
 	time.Sleep(time.Second) // ten rests
 	l.announced(registry, "web", at("10.0.0.6"))
@@ -168,7 +168,7 @@ func TestMissed(t *testing.T) {
 	l.announced(registry, "web", entry)
 	misled := func(service, container string, instances ...discovery.Instance) { // until that is seen, as a look may come between
 		l.eventually(func() error {
-			exporter.announcer.want(container, instances)
+			exporter.publisher.want(container, instances)
 			snapshot, err := registry.Instances(l.ctx, service, discovery.Query{})
 			if err == nil && len(snapshot.Instances) != len(instances) {
 				err = fmt.Errorf("announced are %v", snapshot.Instances)

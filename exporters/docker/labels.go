@@ -267,7 +267,7 @@ func parseTags(text string) ([]string, error) {
 // validKey keeps the exporter's own metadata from being said by containers: they tell whose an entry is.
 func validKey(key string) error {
 	if slices.Contains([]string{realmKey, hostKey, containerKey}, key) {
-		return fmt.Errorf("the metadata %q are the exporter's own", key)
+		return fmt.Errorf("the metadata key %q is the exporter's own", key)
 	}
 	return validText(key)
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/envharness/envharness/internal/failure"
 )
 
-// withdrawLeftovers removes what an exporter of this host left in the registry for containers that are no
+// deregisterLeftovers removes what an exporter of this host left in the registry for containers that are no
 // more: those of totem's discover, which have no TTL, would stay for ever. It tries until it has read the
-// registry once or ctx ends. All that is wanted must be known to the announcer already.
-func (e *Exporter) withdrawLeftovers(ctx context.Context) {
+// registry once or ctx ends. All that is wanted must be known to the publisher already.
+func (e *Exporter) deregisterLeftovers(ctx context.Context) {
 	err := discovery.Retry(ctx, func(ctx context.Context) error {
 		leftovers, err := e.leftovers(ctx)
 		for _, in := range leftovers {
-			e.announcer.withdraw(in)
+			e.publisher.deregister(in)
 		}
 		return err
 	})

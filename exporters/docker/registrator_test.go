@@ -164,8 +164,8 @@ func TestSameIDTwice(t *testing.T) {
 	l := &lab{T: t, id: "same-id", ctx: t.Context()}
 	registry := l.memory()
 	looked := make(chan string, 10)
-	a := newAnnouncer(announcing{registry: registry, rest: restAfterLoss, again: func(container string) { looked <- container }, log: discardLog})
-	defer a.leave()
+	a := newPublisher(publisherConfig{registry: registry, rest: restAfterLoss, again: func(container string) { looked <- container }, log: discardLog})
+	defer a.detach()
 	in := func(host string) []discovery.Instance {
 		return []discovery.Instance{{Service: "a", ID: "same", Host: host, Ports: map[string]discovery.Port{"default": {Number: 1, Protocol: "tcp"}}, Metadata: map[string]string{containerKey: host}}}
 	}

@@ -29,7 +29,7 @@ func (c *current) change(ctx context.Context, make func(*discovery.Instance)) {
 	make(&c.instance)
 	err := c.registration.Update(ctx, c.instance)
 	if err != nil && !errors.Is(err, context.Canceled) && ctx.Err() == nil {
-		c.log.Warn("cannot announce the change yet", "service", c.instance.Service, "state", c.instance.State, "host", c.instance.Host, "error", err)
+		c.log.Warn("cannot register the change yet", "service", c.instance.Service, "state", c.instance.State, "host", c.instance.Host, "error", err)
 	}
 }
 
@@ -61,7 +61,7 @@ func (c *current) followHost(ctx context.Context, find func() (string, error)) {
 		if err != nil || host == was {
 			continue
 		}
-		c.log.Warn("the address of this host has changed, announcing the new one", "service", c.instance.Service, "old", was, "new", host)
+		c.log.Warn("the address of this host has changed, registering the new one", "service", c.instance.Service, "old", was, "new", host)
 		was = host
 		c.change(ctx, func(in *discovery.Instance) { in.Host = host })
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/internal/address"
 )
 
@@ -72,30 +73,30 @@ func parseRule(rule string) (func([]link) netip.Addr, error) {
 	if text, ok := strings.CutPrefix(rule, "static:"); ok {
 		ip, err := netip.ParseAddr(text)
 		if err != nil {
-			return nil, invalid("interface %q: %q is no IP address", rule, text)
+			return nil, discovery.Invalidf("interface %q: %q is no IP address", rule, text)
 		}
 		return func([]link) netip.Addr { return ip }, nil
 	}
 	if strings.Contains(rule, "/") {
 		network, err := netip.ParsePrefix(rule)
 		if err != nil {
-			return nil, invalid("interface %q is no network as 10.0.0.0/8", rule)
+			return nil, discovery.Invalidf("interface %q is no network as 10.0.0.0/8", rule)
 		}
 		return anywhere(network), nil
 	}
 	name, family, hasFamily := strings.Cut(rule, ":")
 	if hasFamily && (family != "inet" && family != "inet6" || name == "") {
-		return nil, invalid("interface %q: behind the colon stands inet or inet6", rule)
+		return nil, discovery.Invalidf("interface %q: behind the colon stands inet or inet6", rule)
 	}
 	if open := strings.IndexByte(name, '['); open >= 0 && !hasFamily {
 		index, err := strconv.Atoi(strings.TrimSuffix(name[open+1:], "]"))
 		if err != nil || index < 0 || !strings.HasSuffix(name, "]") || open == 0 {
-			return nil, invalid("interface %q is not as eth0[1]", rule)
+			return nil, discovery.Invalidf("interface %q is not as eth0[1]", rule)
 		}
 		return numbered(name[:open], index), nil
 	}
 	if name == "" {
-		return nil, invalid("an interface has no name")
+		return nil, discovery.Invalidf("an interface has no name")
 	}
 	return ofFamily(name, family == "inet6"), nil
 }

@@ -80,7 +80,7 @@ func ParseProbe(target string) (Probe, error) {
 	case "exec":
 		return Exec(rest)
 	}
-	return nil, invalid("check %q is none of http://HOST:PORT/PATH, https://…, tcp://HOST:PORT, exec:PATH", target)
+	return nil, discovery.Invalidf("check %q is none of http://HOST:PORT/PATH, https://…, tcp://HOST:PORT, exec:PATH", target)
 }
 
 // HTTP is healthy when a GET is answered with a status from 200 to 399; redirects are not followed, and no proxy is
@@ -88,7 +88,7 @@ func ParseProbe(target string) (Probe, error) {
 func HTTP(target string) (Probe, error) {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, invalid("%q is no http://HOST:PORT/PATH", redactURL(target))
+		return nil, discovery.Invalidf("%q is no http://HOST:PORT/PATH", redactURL(target))
 	}
 	dial := discovery.Dial
 	if u.Scheme == "http" {
@@ -146,7 +146,7 @@ func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
 // TCP is healthy when HOST:PORT accepts a connection.
 func TCP(address string) (Probe, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return nil, invalid("%q is no HOST:PORT", address)
+		return nil, discovery.Invalidf("%q is no HOST:PORT", address)
 	}
 	return func(ctx context.Context) error {
 		conn, err := discovery.Dial(ctx, "tcp", address)
@@ -161,7 +161,7 @@ func TCP(address string) (Probe, error) {
 // over. The last line that it prints is part of the error.
 func Exec(path string, args ...string) (Probe, error) {
 	if path == "" {
-		return nil, invalid("a check by exec needs the PATH of a program")
+		return nil, discovery.Invalidf("a check by exec needs the PATH of a program")
 	}
 	return func(ctx context.Context) error {
 		cmd := exec.CommandContext(ctx, path, args...)
@@ -210,8 +210,4 @@ func redactURL(text string) string {
 	}
 	scheme, _, _ := strings.Cut(before, "://")
 	return scheme + "://xxxxx@" + after
-}
-
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }

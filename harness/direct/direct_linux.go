@@ -7,6 +7,7 @@ package direct
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -29,7 +30,7 @@ func Exec(command []string) {
 		defer defaultActions()()
 	}
 	file := lookUp(command[0], os.Getenv("PATH"))
-	if file == "" || !rootIsWithout("environment", "export") {
+	if file == "" || rootHas("environment", "export") {
 		return
 	}
 	child.ReapOrphans()
@@ -75,27 +76,9 @@ func lookUp(name, path string) string {
 	return ""
 }
 
-// rootIsWithout tells whether the root directory has none of some names. It lists the directory, because to look at a
-// name would ask the file system that is mounted there, which may not answer.
-func rootIsWithout(names ...string) bool {
-	root, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(root)
-	var buffer [4096]byte
-	for {
-		n, err := unix.ReadDirent(root, buffer[:])
-		if err != nil || n == 0 {
-			return err == nil
-		}
-		_, _, entries := unix.ParseDirent(buffer[:n], -1, nil)
-		for _, entry := range entries {
-			for _, name := range names {
-				if entry == name {
-					return false
-				}
-			}
-		}
-	}
+// rootHas tells whether the root directory has one of some names, or cannot be read. It lists the directory, because to
+// look at a name would ask the file system that is mounted there, which may not answer.
+func rootHas(names ...string) bool {
+	entries, err := os.ReadDir("/")
+	return err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return slices.Contains(names, e.Name()) })
 }

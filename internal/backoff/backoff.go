@@ -2,6 +2,7 @@
 package backoff
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -17,6 +18,18 @@ func (d *Delay) Next() time.Duration {
 	now := max(d.next, d.First)
 	d.next = min(2*now, max(d.Most, d.First))
 	return Spread(now)
+}
+
+// Wait blocks for Next, or until ctx ends, whose error it then returns.
+func (d *Delay) Wait(ctx context.Context) error {
+	timer := time.NewTimer(d.Next())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Reset starts from First again.

@@ -88,7 +88,7 @@ func (r *release) build(p platform) error {
 		}
 		packages = append(packages, "./cmd/"+program.name)
 	}
-	words := []string{"build", "-buildvcs=true", "-trimpath", "-tags", tags, "-ldflags", "-s -w -buildid=", "-o", filepath.Dir(r.binary(programs[0], p)) + "/"}
+	words := []string{"build", "-buildvcs=true", "-trimpath", "-tags", tags, "-ldflags", "-s -w -funcalign=16 -buildid=", "-o", filepath.Dir(r.binary(programs[0], p)) + "/"}
 	cmd := exec.Command("go", append(words, packages...)...)
 	cmd.Dir = r.source
 	cmd.Env = append(os.Environ(), "GOOS="+p.os, "GOARCH="+p.arch, p.variant, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOEXPERIMENT=", "GOFIPS140=off")

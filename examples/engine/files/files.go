@@ -12,7 +12,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"io/fs"
 	"os"
@@ -42,21 +41,15 @@ var Engine = discovery.Engine{
 	},
 	Layouts:  []string{"native"},
 	Validate: validate,
-	Check:    driver.Check(func(config discovery.Config) (*driver.Registry, error) { return open(config).registry, nil }),
-	Open: func(_ context.Context, config discovery.Config) (discovery.Registry, error) {
-		return open(config).registry, nil
-	},
+	Check:    driver.Check(open),
+	Open:     driver.Opener(open),
 }
 
 func validate(config discovery.Config) error {
 	if len(config.Hosts) > 0 || config.Prefix == "" {
-		return invalid("it is files:///DIRECTORY/PREFIX, with three slashes")
+		return discovery.Invalidf("it is files:///DIRECTORY/PREFIX, with three slashes")
 	}
 	return nil
-}
-
-func invalid(format string, args ...any) error {
-	return discovery.Mark(discovery.ErrInvalid, fmt.Errorf(format, args...))
 }
 
 const (
@@ -73,24 +66,22 @@ var seed = maphash.MakeSeed()
 // forever is the modification time of what has no TTL.
 var forever = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
+func open(config discovery.Config) (*driver.Registry, error) {
+	b := newBackend(config)
+	return driver.Open(config, layout.Native(path.Base(config.Prefix)), b, 0), nil
+}
+
 // backend is one opening of a directory: the single steps that package driver takes.
 type backend struct {
 	driver.Exclusive
-	config   discovery.Config
-	registry *driver.Registry
-	layout   layout.Layout
-	path     string        // of the prefix
-	gate     chan struct{} // the lock among the goroutines of this registry, in the order of their coming
+	timeout time.Duration
+	path    string        // of the prefix
+	gate    chan struct{} // the lock among the goroutines of this registry, in the order of their coming
 }
 
-func open(config discovery.Config) *backend {
-	keys := layout.Native(path.Base(config.Prefix))
-	b := &backend{config: config, layout: keys, path: "/" + config.Prefix, gate: make(chan struct{}, 1)}
-	b.Exclusive = func(ctx context.Context, f func(driver.Space) error) error {
-		_, err := locked(ctx, b, func(d *directory) (any, error) { return nil, f(d) })
-		return err
-	}
-	b.registry = driver.Open(config, keys, b, 0)
+func newBackend(config discovery.Config) *backend {
+	b := &backend{timeout: config.Timeout, path: "/" + config.Prefix, gate: make(chan struct{}, 1)}
+	b.Exclusive = b.alone
 	return b
 }
 
@@ -109,9 +100,22 @@ func (b *backend) KindOf(err error) error {
 	return nil
 }
 
-// locked calls f with the lock, which the kernel takes back from who dies.
-func locked[T any](ctx context.Context, b *backend, f func(*directory) (T, error)) (T, error) {
-	return driver.Call(ctx, b.config.Timeout, b, func(ctx context.Context) (none T, err error) {
+// CheckRecord is that of driver.RecordChecker.
+func (b *backend) CheckRecord(key string, _ []byte) error { return validKey(key) }
+
+// validKey refuses what no file can be called.
+func validKey(key string) error {
+	for name := range strings.SplitSeq(key, "/") {
+		if len(name) > maxName {
+			return discovery.Invalidf("a name has %d bytes, escaped; a file's has %d at most", len(name), maxName)
+		}
+	}
+	return nil
+}
+
+// alone calls f with the lock, which the kernel takes back from who dies.
+func (b *backend) alone(ctx context.Context, f func(driver.Space) error) error {
+	_, err := driver.Call(ctx, b.timeout, b, func(ctx context.Context) (none any, err error) {
 		select {
 		case b.gate <- struct{}{}:
 			defer func() { <-b.gate }()
@@ -133,23 +137,24 @@ func locked[T any](ctx context.Context, b *backend, f func(*directory) (T, error
 				return none, ctx.Err()
 			}
 		}
-		d := &directory{path: b.path, expires: forever}
+		d := &directory{backend: b, expires: forever}
 		if err == nil {
-			d.revision, err = b.revision()
+			d.revision, err = b.readRevision()
 		}
-		if err != nil {
-			return none, err
+		if err == nil {
+			err = f(d)
 		}
-		return f(d)
+		return none, err
 	})
+	return err
 }
 
 func tryLock(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// revision counts the changes. It is read without the lock, too.
-func (b *backend) revision() (int64, error) {
+// readRevision gives the count of changes. It is read without the lock, too.
+func (b *backend) readRevision() (int64, error) {
 	text, err := os.ReadFile(filepath.Join(b.path, revisionFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = os.Stat(b.path)
@@ -159,19 +164,20 @@ func (b *backend) revision() (int64, error) {
 	return revision, err
 }
 
-// directory is where the keys are files, for who has the lock.
-type directory struct {
-	path     string
-	revision int64
-	expires  time.Time // the first of what list and read have met
-}
-
 // file is the path of a key, which begins with the prefix.
-func (d *directory) file(key string) string {
-	return filepath.Join(filepath.Dir(d.path), filepath.FromSlash(key))
+func (b *backend) file(key string) string {
+	return filepath.Join(filepath.Dir(b.path), filepath.FromSlash(key))
 }
 
-// Write is that of driver.Space, and so are Read, Extend, Remove and Changes.
+// directory is where the keys are files, for who has the lock: a driver.Space.
+type directory struct {
+	*backend
+	revision int64
+	expires  time.Time // the first of what List and Read have met
+}
+
+func (d *directory) Changes() int64 { return d.revision }
+
 func (d *directory) Write(key string, value []byte, owner string, ttl time.Duration) error {
 	err := validKey(key)
 	if err == nil {
@@ -198,14 +204,11 @@ func (d *directory) Extend(key string, ttl time.Duration) error {
 	return os.Chtimes(d.file(key), end(ttl), end(ttl))
 }
 
-// validKey refuses what no file can be called.
-func validKey(key string) error {
-	for name := range strings.SplitSeq(key, "/") {
-		if len(name) > maxName {
-			return invalid("a name has %d bytes, escaped; a file's has %d at most", len(name), maxName)
-		}
+func (d *directory) Remove(key string) error {
+	if err := os.Remove(d.file(key)); err != nil {
+		return err
 	}
-	return nil
+	return d.count()
 }
 
 // count notes a change.
@@ -225,15 +228,6 @@ func (d *directory) write(path string, data []byte, expires time.Time) error {
 		err = os.Rename(unfinished, path)
 	}
 	return err
-}
-
-func (d *directory) Changes() int64 { return d.revision }
-
-func (d *directory) Remove(key string) error {
-	if err := os.Remove(d.file(key)); err != nil {
-		return err
-	}
-	return d.count()
 }
 
 // Read gives a file, and removes one whose time is over. Its version is what it holds.
@@ -260,8 +254,8 @@ func (d *directory) Read(key string) (driver.Item, string, error) {
 	return driver.Item{Key: key, Value: value, Version: driver.Version{int64(maphash.Bytes(seed, data))}}, owner, err
 }
 
-// list gives a key, or all files below one that ends with a slash.
-func (d *directory) list(key string) (c driver.Changes, err error) {
+// List gives a key, or all files below one that ends with a slash.
+func (d *directory) List(key string) (c driver.Changes, err error) {
 	if !strings.HasSuffix(key, "/") {
 		item, _, err := d.Read(key)
 		c.Items = []driver.Item{item}
@@ -276,97 +270,30 @@ func (d *directory) list(key string) (c driver.Changes, err error) {
 		if entry.IsDir() {
 			below += "/"
 		}
-		more, err := d.list(below)
+		more, err := d.List(below)
 		if err != nil {
 			return c, err
 		}
-		for _, item := range more.Items {
-			if !item.Gone {
-				c.Items = append(c.Items, item)
-			}
-		}
+		c.Items = append(c.Items, more.Items...)
 	}
 	return c, errors.Join(err, validKey(key))
 }
 
-func (d *directory) whole(key string) (driver.Changes, error) {
-	c, err := d.list(key)
-	c.Whole, c.Revision = true, strconv.FormatInt(d.revision, 10)
-	return c, err
-}
-
-// List is that of driver.Store, as Keys and Follow are; Exclusive has the others.
-func (b *backend) List(ctx context.Context, prefix string) (driver.Changes, error) {
-	return locked(ctx, b, func(d *directory) (driver.Changes, error) { return d.whole(prefix) })
-}
-
-func (b *backend) Keys(ctx context.Context, prefix string) ([]string, error) {
-	all, err := b.List(ctx, prefix)
-	var keys []string
-	for _, item := range all.Items {
-		keys = append(keys, item.Key)
-	}
-	return keys, err
-}
-
-// MayWrite takes the directory's lock, which is a file in it.
-func (b *backend) MayWrite(ctx context.Context, _ string) error {
-	_, err := locked(ctx, b, func(*directory) (struct{}, error) { return struct{}{}, nil })
-	return err
-}
-
-func (b *backend) Follow(key string) driver.Source { return &source{backend: b, key: key} }
-
-// source reads a place again when anything has changed, or the time of what it found is over.
-type source struct {
-	*backend
-	key      string
-	revision int64
-	expires  time.Time
-}
-
-func (s *source) Read(ctx context.Context) (driver.Changes, error) {
-	return locked(ctx, s.backend, func(d *directory) (driver.Changes, error) {
-		c, err := d.whole(s.key)
-		s.revision, s.expires = d.revision, d.expires
-		return c, err
-	})
-}
-
-func (s *source) Next(ctx context.Context) (driver.Changes, error) {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return driver.Changes{}, ctx.Err()
-		case now := <-ticker.C:
-			revision, err := s.backend.revision()
-			switch {
-			case err != nil:
-				return driver.Changes{}, driver.Explain(s.backend, err, 0)
-			case revision != s.revision, now.After(s.expires):
-				return s.Read(ctx)
+// Wait looks every now and then whether anything has changed, or the time of what was read is over.
+func (d *directory) Wait() func(context.Context) error {
+	return func(ctx context.Context) error {
+		ticker := time.NewTicker(lookEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case now := <-ticker.C:
+				revision, err := d.readRevision()
+				if err != nil || revision != d.revision || now.After(d.expires) {
+					return driver.Explain(d, err, 0)
+				}
 			}
 		}
 	}
-}
-
-func (s *source) Close() {}
-
-func (b *backend) NewLock(key string, ttl time.Duration) driver.Lock {
-	return b.Exclusive.NewLock(b.registry.Hub, key, ttl)
-}
-
-// Fit refuses an instance whose file could not be called so.
-func (b *backend) Fit(in discovery.Instance) (discovery.Instance, error) {
-	in, err := b.layout.Identify(in)
-	if err != nil {
-		return in, err
-	}
-	records, err := b.layout.Encode(in)
-	if err != nil {
-		return in, err
-	}
-	return in, validKey(records[0].Key)
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/discovery/engines"
+	"github.com/envharness/envharness/discovery/layout"
 	"github.com/envharness/envharness/discovery/registrytest"
 )
 
@@ -44,13 +46,11 @@ func TestConformance(t *testing.T) {
 		Compact: func(testing.TB) {}, // it never knows more than the present
 		Revoke: func(t testing.TB, prefix string) {
 			b := backendOf(t, url(near)(prefix))
-			_, err := locked(t.Context(), b, func(d *directory) (any, error) { return nil, b.revoke(d) })
-			require.NoError(t, err)
+			require.NoError(t, b.alone(t.Context(), b.revoke))
 		},
 		Malform: func(t testing.TB, prefix, service string) {
 			b := backendOf(t, url(near)(prefix))
-			_, err := locked(t.Context(), b, func(d *directory) (any, error) { return nil, b.malform(d, service) })
-			require.NoError(t, err)
+			require.NoError(t, b.alone(t.Context(), func(d driver.Space) error { return b.malform(d, service) }))
 		},
 		PlainNames:  true, // those that are too long for a file
 		DeniedURL:   deniedURL(t),
@@ -77,21 +77,23 @@ func TestOneLine(t *testing.T) {
 func backendOf(t testing.TB, url string) *backend {
 	_, config, err := discovery.NewEngines(Engine).Find(url)
 	require.NoError(t, err)
-	return open(config)
+	return newBackend(config)
 }
 
+func (b *backend) layout() layout.Layout { return layout.Native(filepath.Base(b.path)) }
+
 // revoke removes every registration, leader and lock.
-func (b *backend) revoke(d *directory) error {
-	election, err := b.layout.ElectionKey("X")
+func (b *backend) revoke(d driver.Space) error {
+	election, err := b.layout().ElectionKey("X")
 	if err != nil {
 		return err
 	}
-	lock, err := b.layout.LockKey("X")
+	lock, err := b.layout().LockKey("X")
 	if err != nil {
 		return err
 	}
-	for _, prefix := range []string{b.layout.ServicesPrefix(), filepath.Dir(election) + "/", filepath.Dir(lock) + "/"} {
-		files, err := d.list(prefix)
+	for _, prefix := range []string{b.layout().ServicesPrefix(), filepath.Dir(election) + "/", filepath.Dir(lock) + "/"} {
+		files, err := d.List(prefix)
 		if err != nil {
 			return err
 		}
@@ -105,8 +107,8 @@ func (b *backend) revoke(d *directory) error {
 }
 
 // malform writes what is no record.
-func (b *backend) malform(d *directory, service string) error {
-	prefix, err := b.layout.ServicePrefix(service)
+func (b *backend) malform(d driver.Space, service string) error {
+	prefix, err := b.layout().ServicePrefix(service)
 	if err != nil {
 		return err
 	}

@@ -6,21 +6,26 @@ import (
 	"sync"
 )
 
-// ahead are those that the harness needs beside COMMAND: for its loop, the reaper, the signals, COMMAND's notify
-// socket, the control socket, a probe, a withdrawal, and two that Go's runtime keeps for itself.
-const ahead = 12
+// ahead are those that every harness needs beside COMMAND: for its loop, the reaper, the signals, the control socket, a
+// withdrawal, a message that stderr does not take, and two that Go's runtime keeps for itself.
+const ahead = 8
 
 // Limit keeps Go from wanting as many threads as the machine has processors: the harness waits.
 func Limit() { runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0))) }
 
 // Make makes the threads that the harness will need, n of them beside those. At the container's pids limit
 // there are no more to be had, and Go's runtime ends a process that asks in vain. It keeps those that it has.
+//
+// They are idle when it returns: one that has still to let go of its goroutine is as good as none to the runtime, which
+// would make another in its place.
 func Make(n int) {
-	var made, over sync.WaitGroup
+	var made, over, idle sync.WaitGroup
 	over.Add(1)
 	for range ahead + n {
 		made.Add(1)
+		idle.Add(1)
 		go func() {
+			defer idle.Done()
 			runtime.LockOSThread() // one that is locked has a thread of its own
 			defer runtime.UnlockOSThread()
 			made.Done()
@@ -29,4 +34,5 @@ func Make(n int) {
 	}
 	made.Wait()
 	over.Done()
+	idle.Wait()
 }

@@ -31,7 +31,7 @@ func (r *refusing) Register(context.Context, discovery.Instance, time.Duration, 
 func TestWhatALayoutCannotWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, logs := &refusing{}, &safebuffer.Buffer{}
-		a := newAnnouncer(announcing{registry: registry, rest: time.Minute, again: func(string) {}, log: slog.New(slog.NewTextHandler(logs, nil))})
+		a := newPublisher(publisherConfig{registry: registry, rest: time.Minute, again: func(string) {}, log: slog.New(slog.NewTextHandler(logs, nil))})
 		in := discovery.Instance{Service: "a", ID: "x", Host: "one", Metadata: map[string]string{containerKey: "shop"}}
 		a.want("c", []discovery.Instance{in})
 		time.Sleep(time.Hour)
@@ -44,6 +44,6 @@ func TestWhatALayoutCannotWrite(t *testing.T) {
 		a.want("c", nil)
 		synctest.Wait()
 		require.Empty(t, a.containers())
-		a.leave()
+		a.detach()
 	})
 }

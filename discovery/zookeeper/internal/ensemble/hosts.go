@@ -1,4 +1,4 @@
-package zookeeper
+package ensemble
 
 import (
 	"context"
@@ -15,7 +15,7 @@ type hosts struct {
 }
 
 func newHosts(config discovery.Config) *hosts {
-	addresses := config.Addresses(defaultPort)
+	addresses := config.Addresses(DefaultPort)
 	return &hosts{driver.NewDials(config.Scheme, addresses), addresses}
 }
 

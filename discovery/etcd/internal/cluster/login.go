@@ -1,4 +1,4 @@
-package etcd
+package cluster
 
 import (
 	"context"
@@ -183,7 +183,7 @@ func authenticate(ctx context.Context, conn *grpc.ClientConn, credentials discov
 		switch {
 		case errors.Is(err, rpctypes.ErrAuthNotEnabled):
 			return "", nil
-		case codeOf(err) != codes.Unavailable || backoff.Wait(ctx) != nil:
+		case CodeOf(err) != codes.Unavailable || backoff.Wait(ctx) != nil:
 			return response.GetToken(), err
 		}
 	}

@@ -1,4 +1,4 @@
-package zookeeper
+package ensemble
 
 import (
 	"context"
@@ -13,7 +13,7 @@ type watches struct {
 	lock    sync.Mutex
 	events  uint64 // counts events
 	set     map[watch]bool
-	readers map[string]map[*reader]bool // by path
+	readers map[string]map[*Reader]bool // by path
 }
 
 // watch is one that the server keeps.
@@ -30,8 +30,8 @@ const (
 	ofChildren
 )
 
-// reader receives the changes of some paths. Who has it closes it.
-type reader struct {
+// Reader receives the changes of some paths. Who has it closes it.
+type Reader struct {
 	watches *watches
 	wake    chan struct{} // receives when a path has changed
 
@@ -41,7 +41,7 @@ type reader struct {
 }
 
 func newWatches() *watches {
-	return &watches{set: map[watch]bool{}, readers: map[string]map[*reader]bool{}}
+	return &watches{set: map[watch]bool{}, readers: map[string]map[*Reader]bool{}}
 }
 
 // deliver takes an event of the library.
@@ -87,7 +87,7 @@ func (w *watches) remember(kind watchKind, path string, events uint64) {
 // distrust forgets a watch on what must not be read: of its changes the server sends no event, and they use the
 // watch up.
 func (w *watches) distrust(kind watchKind, path string, err error) {
-	if !denied(err) {
+	if !Denied(err) {
 		return
 	}
 	w.lock.Lock()
@@ -95,25 +95,26 @@ func (w *watches) distrust(kind watchKind, path string, err error) {
 	delete(w.set, watch{kind, path})
 }
 
-func (w *watches) reader() *reader {
-	return &reader{watches: w, wake: make(chan struct{}, 1), paths: map[string]bool{}, changed: map[string]bool{}}
+// Reader gives a reader of no paths yet.
+func (s *Session) Reader() *Reader {
+	return &Reader{watches: s.watches, wake: make(chan struct{}, 1), paths: map[string]bool{}, changed: map[string]bool{}}
 }
 
-// add subscribes to a path: before the watch is set, so that nothing is missed.
-func (r *reader) add(path string) {
+// Add subscribes to a path: before the watch is set, so that nothing is missed.
+func (r *Reader) Add(path string) {
 	r.watches.lock.Lock()
 	defer r.watches.lock.Unlock()
 	r.paths[path] = true
 	all := r.watches.readers[path]
 	if all == nil {
-		all = map[*reader]bool{}
+		all = map[*Reader]bool{}
 		r.watches.readers[path] = all
 	}
 	all[r] = true
 }
 
-// remove unsubscribes from a path.
-func (r *reader) remove(path string) {
+// Remove unsubscribes from a path.
+func (r *Reader) Remove(path string) {
 	r.watches.lock.Lock()
 	defer r.watches.lock.Unlock()
 	delete(r.paths, path)
@@ -121,15 +122,15 @@ func (r *reader) remove(path string) {
 	r.detach(path)
 }
 
-func (r *reader) detach(path string) {
+func (r *Reader) detach(path string) {
 	all := r.watches.readers[path]
 	if delete(all, r); len(all) == 0 {
 		delete(r.watches.readers, path)
 	}
 }
 
-// take gives the paths that have changed since the last call.
-func (r *reader) take() map[string]bool {
+// Take gives the paths that have changed since the last call.
+func (r *Reader) Take() map[string]bool {
 	r.watches.lock.Lock()
 	defer r.watches.lock.Unlock()
 	changed := r.changed
@@ -137,7 +138,14 @@ func (r *reader) take() map[string]bool {
 	return changed
 }
 
-func (r *reader) close() {
+// Changed gives a channel that receives when a path has changed, or after Wake.
+func (r *Reader) Changed() <-chan struct{} { return r.wake }
+
+// Wake ends a wait for changes, now or later.
+func (r *Reader) Wake() { wake(r.wake) }
+
+// Close unsubscribes from all paths.
+func (r *Reader) Close() {
 	r.watches.lock.Lock()
 	defer r.watches.lock.Unlock()
 	for path := range r.paths {
@@ -153,47 +161,42 @@ func wake(waiting chan struct{}) {
 	}
 }
 
-// getWatched reads a node with a watch on it. That it is missing is not watched.
-func (s *session) getWatched(ctx context.Context, path string) (node, error) {
-	set, events := s.watches.isSet(ofData, path)
-	if set {
-		n, err := s.get(ctx, path)
-		s.watches.distrust(ofData, path, err)
-		return n, err
-	}
-	n, err := ask(ctx, s, func(c *zk.Conn) (node, error) {
+// GetWatched reads a node with a watch on it. That it is missing is not watched.
+func (s *Session) GetWatched(ctx context.Context, path string) (Node, error) {
+	return watched(ctx, s, watch{ofData, path}, s.Get, func(c *zk.Conn) (Node, error) {
 		data, stat, _, err := c.GetW(path)
-		return node{data, stat}, err
+		return Node{data, stat}, err
 	})
-	if err == nil {
-		s.watches.remember(ofData, path, events)
-	}
-	return n, err
 }
 
-// childrenWatched lists what is below a node with a watch on that. That it is missing is not watched.
-func (s *session) childrenWatched(ctx context.Context, path string) (list, error) {
-	set, events := s.watches.isSet(ofChildren, path)
-	if set {
-		l, err := s.children(ctx, path)
-		s.watches.distrust(ofChildren, path, err)
-		return l, err
-	}
-	l, err := ask(ctx, s, func(c *zk.Conn) (list, error) {
+// ChildrenWatched lists what is below a node with a watch on that. That it is missing is not watched.
+func (s *Session) ChildrenWatched(ctx context.Context, path string) (List, error) {
+	return watched(ctx, s, watch{ofChildren, path}, s.Children, func(c *zk.Conn) (List, error) {
 		names, stat, _, err := c.ChildrenW(path)
-		return list{names, stat}, err
+		return List{names, stat}, err
 	})
-	if err == nil {
-		s.watches.remember(ofChildren, path, events)
-	}
-	return l, err
 }
 
-// existsWatched looks whether there is a node, with a watch on its coming or going.
-func (s *session) existsWatched(ctx context.Context, path string) (bool, error) {
+// watched reads by get what the server keeps a watch on already, and else by getW, which sets it.
+func watched[T any](ctx context.Context, s *Session, w watch, get func(context.Context, string) (T, error), getW func(*zk.Conn) (T, error)) (T, error) {
+	set, events := s.watches.isSet(w.kind, w.path)
+	if set {
+		value, err := get(ctx, w.path)
+		s.watches.distrust(w.kind, w.path, err)
+		return value, err
+	}
+	value, err := ask(ctx, s, getW)
+	if err == nil {
+		s.watches.remember(w.kind, w.path, events)
+	}
+	return value, err
+}
+
+// ExistsWatched looks whether there is a node, with a watch on its coming or going.
+func (s *Session) ExistsWatched(ctx context.Context, path string) (bool, error) {
 	set, events := s.watches.isSet(ofCreation, path)
 	if set {
-		stat, err := s.stat(ctx, path)
+		stat, err := s.Stat(ctx, path)
 		return stat != nil, err
 	}
 	exists, err := ask(ctx, s, func(c *zk.Conn) (bool, error) {
@@ -208,15 +211,15 @@ func (s *session) existsWatched(ctx context.Context, path string) (bool, error) 
 	return exists, err
 }
 
-// orMissing reads by get, which does not watch for a node that is missing, and sees to that it is watched for
+// OrMissing reads by get, which does not watch for a node that is missing, and sees to that it is watched for
 // too. found is false when it is missing.
-func orMissing[T any](ctx context.Context, s *session, path string, get func(context.Context, string) (T, error)) (value T, found bool, err error) {
+func OrMissing[T any](ctx context.Context, s *Session, path string, get func(context.Context, string) (T, error)) (value T, found bool, err error) {
 	for {
 		value, err = get(ctx, path)
-		if !missing(err) {
+		if !Missing(err) {
 			return value, err == nil, err
 		}
-		exists, err := s.existsWatched(ctx, path)
+		exists, err := s.ExistsWatched(ctx, path)
 		if err != nil || !exists {
 			return value, false, err
 		}

@@ -1,4 +1,4 @@
-package consul
+package agent
 
 import (
 	"crypto/tls"
@@ -12,8 +12,8 @@ import (
 	"github.com/envharness/envharness/discovery"
 )
 
-// defaultPort is where an agent listens.
-const defaultPort = 8500
+// DefaultPort is where an agent listens.
+const DefaultPort = 8500
 
 // settings are where the agent is and how to speak to it: what the URL says and, where it says nothing, what
 // Consul's own variables say.
@@ -29,12 +29,12 @@ type settings struct {
 	datacenter, namespace, partition string
 }
 
-func newSettings(config discovery.Config) (settings, error) {
+func newSettings(config discovery.Config, datacenter string) (settings, error) {
 	getenv := config.Getenv
 	s := settings{
 		Config:     config,
 		network:    "tcp",
-		datacenter: config.Options[optionDatacenter],
+		datacenter: datacenter,
 		namespace:  getenv("CONSUL_NAMESPACE"),
 		partition:  getenv("CONSUL_PARTITION"),
 	}
@@ -67,7 +67,7 @@ func parseFlag(getenv func(string) string, name string, fallback bool) (bool, er
 	}
 	on, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, invalid("%s is %q, neither true nor false", name, text)
+		return false, discovery.Invalidf("%s is %q, neither true nor false", name, text)
 	}
 	return on, nil
 }
@@ -75,7 +75,7 @@ func parseFlag(getenv func(string) string, name string, fallback bool) (bool, er
 // setAddress takes the URL's host, else the variable, else the default.
 func (s *settings) setAddress(variable string) error {
 	if len(s.Hosts) > 0 || variable == "" {
-		s.address = s.Addresses(defaultPort)[0]
+		s.address = s.Addresses(DefaultPort)[0]
 		return nil
 	}
 	scheme, rest, found := strings.Cut(variable, "://")
@@ -90,17 +90,17 @@ func (s *settings) setAddress(variable string) error {
 		s.Secure = true
 	case "http":
 	default:
-		return invalid("CONSUL_HTTP_ADDR is neither HOST:PORT nor of http://, https:// or unix://")
+		return discovery.Invalidf("CONSUL_HTTP_ADDR is neither HOST:PORT nor of http://, https:// or unix://")
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	if host == "" || strings.ContainsAny(host, "@ ") {
-		return invalid("CONSUL_HTTP_ADDR names no host")
+		return discovery.Invalidf("CONSUL_HTTP_ADDR names no host")
 	}
 	if path = strings.Trim(path, "/"); path != "" {
 		s.pathPrefix = "/" + path
 	}
 	s.Hosts = []string{host}
-	s.address = s.Addresses(defaultPort)[0]
+	s.address = s.Addresses(DefaultPort)[0]
 	return nil
 }
 

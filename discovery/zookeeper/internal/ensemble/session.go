@@ -1,4 +1,4 @@
-package zookeeper
+package ensemble
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/driver"
 )
 
-// session is one session at the ensemble. It begins when it is first connected, outlives broken connections
+// Session is one session at the ensemble. It begins when it is first connected, outlives broken connections
 // unless it is fleeting, and ends when the server says that it has expired or when it is closed.
-type session struct {
-	backend  *backend
+type Session struct {
+	ensemble *Ensemble
 	asked    time.Duration // its time-out
 	fleeting bool          // it ends with its first connection
 	room     int           // for a request, in bytes
@@ -56,20 +57,24 @@ type session struct {
 	calls     sync.WaitGroup
 }
 
-// The library's buffers: what it reads and writes at a time. Registrations are many and need little.
+// The library's buffers: what it reads and writes at a time. Registrations are many and need little: LeastRoom is what
+// all is around their records takes.
 const (
 	sharedRoom = 3 << 19
-	leastRoom  = 4 << 10
+	LeastRoom  = 4 << 10
 )
 
-// begin starts a session. Who has it closes or abandons it.
-func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session, error) {
-	login, err := r.config.Login()
+// beginLocked begins a session, under the lock of the ensemble.
+func (e *Ensemble) beginLocked(asked time.Duration, fleeting bool, room int) (*Session, error) {
+	if e.closed {
+		return nil, driver.ErrClosed
+	}
+	login, err := e.config.Login()
 	if err != nil {
 		return nil, err
 	}
-	s := &session{
-		backend:    r,
+	s := &Session{
+		ensemble:   e,
 		asked:      asked,
 		fleeting:   fleeting,
 		room:       room,
@@ -82,22 +87,17 @@ func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session,
 		gone:       make(chan struct{}),
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.round = r.hosts.round(s.life)
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	if r.closed {
-		return nil, errClosed
-	}
+	s.round = e.hosts.round(s.life)
 	answers := room
 	if fleeting {
 		answers = 0 // any size: it reads what others wrote
 	}
 	s.lock.Lock() // the library's goroutines may be there before this one has noted them
 	defer s.lock.Unlock()
-	s.conn, s.events, err = zk.Connect(r.hosts.addresses, asked,
+	s.conn, s.events, err = zk.Connect(e.hosts.addresses, asked,
 		zk.WithDialer(s.dial),
 		zk.WithHostProvider(s.round),
-		zk.WithLogger(logger{r.config.Log}),
+		zk.WithLogger(logger{e.config.Log}),
 		zk.WithLogInfo(false),
 		zk.WithEventCallback(s.event),
 		zk.WithMaxConnBufferSize(room),
@@ -107,7 +107,7 @@ func (r *backend) begin(asked time.Duration, fleeting bool, room int) (*session,
 		s.stop()
 		return nil, err
 	}
-	r.sessions.Add(1)
+	e.sessions.Add(1)
 	return s, nil
 }
 
@@ -119,8 +119,8 @@ func (l logger) Printf(format string, args ...any) {
 }
 
 // dial connects to one server, for the library.
-func (s *session) dial(network, address string, _ time.Duration) (net.Conn, error) {
-	r := s.backend
+func (s *Session) dial(network, address string, _ time.Duration) (net.Conn, error) {
+	e := s.ensemble
 	if err := s.rest(); err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	s.lock.Lock()
 	s.giveUp = giveUp
 	s.lock.Unlock()
-	conn, err := r.hosts.Dial(try, network, address, r.config.TLSConfig)
+	conn, err := e.hosts.Dial(try, network, address, e.config.TLSConfig)
 	if s.life.Err() != nil {
 		if err == nil {
 			conn.Close()
@@ -141,10 +141,10 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 	}
 	k := &socket{
 		Conn:  conn,
-		limit: time.Now().Add(max(discovery.ConnectTimeout, r.config.Timeout/time.Duration(len(r.hosts.addresses)))),
+		limit: time.Now().Add(max(discovery.ConnectTimeout, e.config.Timeout/time.Duration(len(e.hosts.addresses)))),
 		noted: func(err error) { s.shook(address, err) },
 		heard: &s.heard,
-		young: s.refused >= len(r.hosts.addresses),
+		young: s.refused >= len(e.hosts.addresses),
 	}
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -157,8 +157,8 @@ func (s *session) dial(network, address string, _ time.Duration) (net.Conn, erro
 }
 
 // shook takes how a handshake went.
-func (s *session) shook(address string, err error) {
-	s.backend.hosts.Note(address, err)
+func (s *Session) shook(address string, err error) {
+	s.ensemble.hosts.Note(address, err)
 	if err == nil {
 		s.refused = 0
 	} else {
@@ -167,7 +167,7 @@ func (s *session) shook(address string, err error) {
 }
 
 // rest waits before another round of the servers. A session must not lose its life by that.
-func (s *session) rest() error {
+func (s *Session) rest() error {
 	if !s.round.isAnother() {
 		return nil
 	}
@@ -183,9 +183,9 @@ func (s *session) rest() error {
 	return s.life.Err()
 }
 
-// reconnectNow makes a session that has begun, but is not connected, try the next server at once, for who has no time
+// ReconnectNow makes a session that has begun, but is not connected, try the next server at once, for who has no time
 // to wait until a rest is over or a server that stands still is given up.
-func (s *session) reconnectNow() {
+func (s *Session) ReconnectNow() {
 	wake(s.dialNow)
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -196,7 +196,7 @@ func (s *session) reconnectNow() {
 }
 
 // reconnect makes a session that rests dial at once; the rests after that are as long as they would be.
-func (s *session) reconnect() {
+func (s *Session) reconnect() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if !s.connected {
@@ -205,13 +205,13 @@ func (s *session) reconnect() {
 }
 
 // isKept reports whether the session holds what is not to be lost: it is worth waiting for, whoever refuses it now.
-func (s *session) isKept() bool {
-	id, _ := s.identity()
+func (s *Session) isKept() bool {
+	id, _ := s.Identity()
 	return !s.fleeting && id != 0
 }
 
 // event takes an event of the library, in its own goroutines: it must not block.
-func (s *session) event(e zk.Event) {
+func (s *Session) event(e zk.Event) {
 	if e.Type != zk.EventSession {
 		s.watches.deliver(e)
 		return
@@ -227,7 +227,7 @@ func (s *session) event(e zk.Event) {
 	}
 }
 
-func (s *session) connect() {
+func (s *Session) connect() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.over {
@@ -241,7 +241,7 @@ func (s *session) connect() {
 	s.calls.Go(s.firstLogin)
 }
 
-func (s *session) disconnect() {
+func (s *Session) disconnect() {
 	s.lock.Lock()
 	if s.connected {
 		s.connected = false
@@ -258,55 +258,8 @@ func (s *session) disconnect() {
 	}
 }
 
-// firstLogin logs in before anything is asked.
-func (s *session) firstLogin() {
-	err := s.addLogin(s.login)
-	if errors.Is(err, zk.ErrAuthFailed) {
-		s.end(err)
-		return
-	}
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	s.loggedIn = err == nil
-	if err == nil && s.connected && !s.over {
-		close(s.up)
-	}
-}
-
-func (s *session) addLogin(login discovery.Credentials) error {
-	return s.conn.AddAuth("digest", []byte(login.User+":"+string(login.Password)))
-}
-
-// user is whom the session was logged in as last.
-func (s *session) user() discovery.Credentials {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	return s.login
-}
-
-// loginAnew is for who was denied something: it logs in with what the user file now says and reports whether
-// that is somebody else than who was denied. To ZooKeeper a session is all users at once whom it has logged in.
-func (s *session) loginAnew(ctx context.Context, wasDenied discovery.Credentials) bool {
-	s.loginLock.Lock()
-	defer s.loginLock.Unlock()
-	if s.user() != wasDenied {
-		return true // another call has just done it
-	}
-	login, err := s.backend.config.Login()
-	if err != nil || login == wasDenied || login.IsZero() {
-		return false
-	}
-	if _, err := ask(ctx, s, func(*zk.Conn) (any, error) { return nil, s.addLogin(login) }); err != nil {
-		return false
-	}
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	s.login = login
-	return true
-}
-
 // end ends the session for a reason. What of it remains, at the server too, ends soon.
-func (s *session) end(why error) {
+func (s *Session) end(why error) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.over {
@@ -318,8 +271,8 @@ func (s *session) end(why error) {
 	go s.finish()
 }
 
-func (s *session) finish() {
-	defer s.backend.sessions.Done()
+func (s *Session) finish() {
+	defer s.ensemble.sessions.Done()
 	s.conn.Close() // it tells the server, if there is a connection, and waits for a second at most
 	s.hangUp()
 	for range s.events { // until the library has done
@@ -329,7 +282,7 @@ func (s *session) finish() {
 }
 
 // hangUp breaks the connection.
-func (s *session) hangUp() {
+func (s *Session) hangUp() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.socket != nil {
@@ -337,22 +290,22 @@ func (s *session) hangUp() {
 	}
 }
 
-// close ends the session at the server too, with its ephemeral nodes. It returns when that is done, or could
+// Close ends the session at the server too, with its ephemeral nodes. It returns when that is done, or could
 // not be.
-func (s *session) close() {
-	s.end(errClosed)
+func (s *Session) Close() {
+	s.end(driver.ErrClosed)
 	<-s.gone
 }
 
-// abandon ends the session here; at the server it lasts until its time-out.
-func (s *session) abandon() {
+// Abandon ends the session here; at the server it lasts until its time-out.
+func (s *Session) Abandon() {
 	s.stop() // before hanging up: it must not dial again
 	s.hangUp()
-	s.close()
+	s.Close()
 }
 
-// isOver reports whether the session has ended.
-func (s *session) isOver() bool {
+// IsOver reports whether the session has ended.
+func (s *Session) IsOver() bool {
 	select {
 	case <-s.ended:
 		return true
@@ -361,18 +314,40 @@ func (s *session) isOver() bool {
 	}
 }
 
-// identity gives the session's number, 0 before it has begun, and its time-out.
-func (s *session) identity() (int64, time.Duration) {
+// Only opens this session, and none after it: what it watches would be lost.
+func (s *Session) Only(context.Context) (*Session, error) {
+	if s.IsOver() {
+		return nil, driver.ErrGap
+	}
+	return s, nil
+}
+
+// Ended gives a channel that is closed when the session has ended.
+func (s *Session) Ended() <-chan struct{} { return s.ended }
+
+// NotifyLoss sends to a channel of one place when the session has ended otherwise than by Close. It returns then.
+func (s *Session) NotifyLoss(lost chan struct{}) {
+	<-s.ended
+	if !errors.Is(s.why, driver.ErrClosed) {
+		wake(lost)
+	}
+}
+
+// Room is how long a request may be, in bytes.
+func (s *Session) Room() int { return s.room }
+
+// Identity gives the session's number, 0 before it has begun, and its time-out.
+func (s *Session) Identity() (int64, time.Duration) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	return s.id, s.granted
 }
 
-// errEnded is the answer of a session that is over.
-var errEnded = errors.New("the session has ended")
+// ErrEnded is the answer of a session that is over.
+var ErrEnded = errors.New("the session has ended")
 
-// await blocks until the session is connected and logged in.
-func (s *session) await(ctx context.Context) error {
+// Await blocks until the session is connected and logged in.
+func (s *Session) Await(ctx context.Context) error {
 	s.lock.Lock()
 	up := s.up
 	s.lock.Unlock()
@@ -381,7 +356,7 @@ func (s *session) await(ctx context.Context) error {
 		if errors.Is(s.why, zk.ErrAuthFailed) {
 			return s.why
 		}
-		return errEnded
+		return ErrEnded
 	case <-up:
 		return nil
 	case <-ctx.Done():
@@ -390,15 +365,15 @@ func (s *session) await(ctx context.Context) error {
 }
 
 // ask calls the library, which knows no contexts. When ctx ends first, the call goes on without anybody.
-func ask[T any](ctx context.Context, s *session, f func(*zk.Conn) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, s *Session, f func(*zk.Conn) (T, error)) (T, error) {
 	var none T
-	if err := s.await(ctx); err != nil {
+	if err := s.Await(ctx); err != nil {
 		return none, err
 	}
 	s.lock.Lock()
 	if s.over {
 		s.lock.Unlock()
-		return none, errEnded
+		return none, ErrEnded
 	}
 	type answer struct {
 		value T
