@@ -14,6 +14,9 @@ import (
 
 // TestOtherPlatforms: 32 bit, and an emulator that has no pidfd (qemu-user up to 7.2), where exits are looked for.
 func TestOtherPlatforms(t *testing.T) {
+	if testing.Short() && skipsAllowed() {
+		t.Skip("left out of go test -short: it takes three builds")
+	}
 	t.Parallel()
 	for name, platform := range map[string]struct{ arch, emulator string }{
 		"32 bit":              {"386", ""},
