@@ -7,8 +7,9 @@ import (
 )
 
 // ahead are those that every harness needs beside COMMAND: for its loop, the reaper, the signals, the control socket, a
-// withdrawal, a message that stderr does not take, and two that Go's runtime keeps for itself.
-const ahead = 8
+// withdrawal, a message that stderr does not take, two that Go's runtime keeps for itself, and four to spare: one too
+// few ends PID 1, one too many is 33 KiB.
+const ahead = 12
 
 // Limit keeps Go from wanting as many threads as the machine has processors: the harness waits.
 func Limit() { runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0))) }
