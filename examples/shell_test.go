@@ -203,7 +203,7 @@ func TestShellBlocks(t *testing.T) {
 		},
 		"envconsul": {
 			files: map[string]string{
-				"environment/my-app.env": "db-host=10.0.0.7\n",
+				"environment/my-app.env": "DB_HOST=10.0.0.7\n", // as --names upper of envdiscover gives it
 				"my-server":              "#!/bin/sh\necho \"$DB_HOST\"\n",
 			},
 			blocks: []string{"docs/migrating/envconsul.md: envharness --init"},

@@ -269,6 +269,8 @@ func TestNoUsers(t *testing.T) {
 		t.Cleanup(func() { response.Body.Close() })
 		require.Equal(t, 200, response.StatusCode)
 	}
+	server.handler.mirrors.lock.Lock()
+	defer server.handler.mirrors.lock.Unlock()
 	require.Len(t, server.handler.mirrors.byCaller, 1)
 }
 

@@ -48,7 +48,7 @@ func TestNothingToDo(t *testing.T) {
 			start := func(options ...string) outcome {
 				args := append([]string{"-c", `ulimit -S -n 321; umask 027; trap "" HUP; exec "$0" "$@"`, harnessPath}, append(options, words...)...)
 				cmd := command(t, dir, "sh", args...)
-				cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), traceInit)
+				cmd.Env = append(plainEnviron(), "PATH="+dir+":"+os.Getenv("PATH"), traceInit)
 				return run(t, cmd)
 			}
 			direct, behindDashes, usual := start(), start("--"), start("--environment", "none", "--export", "none")
@@ -75,7 +75,9 @@ func TestNothingToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bare := run(t, harness(t, dir, words...))
+			cmd := harness(t, dir, words...)
+			cmd.Env = plainEnviron()
+			bare := run(t, cmd)
 			usual := run(t, harness(t, dir, append([]string{"--environment", "none"}, words...)...))
 			if name != "a subcommand" {
 				require.Equal(t, []any{usual.code, usual.stderr}, []any{bare.code, bare.stderr})
@@ -86,7 +88,7 @@ func TestNothingToDo(t *testing.T) {
 	t.Run("a variable of an option", func(t *testing.T) {
 		t.Parallel()
 		cmd := harness(t, dir, "sh", "-c", "env")
-		cmd.Env = append(os.Environ(), "ENVHARNESS_REQUIRE=NO_SUCH_NAME")
+		cmd.Env = append(plainEnviron(), "ENVHARNESS_REQUIRE=NO_SUCH_NAME")
 		result := run(t, cmd)
 		require.Equal(t, 125, result.code)
 		require.Contains(t, result.stderr, "NO_SUCH_NAME")

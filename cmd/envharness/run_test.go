@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,6 +63,11 @@ func command(t *testing.T, dir, name string, args ...string) *exec.Cmd {
 func harness(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	return command(t, dir, harnessPath, args...)
+}
+
+// plainEnviron is the environment without variables of envharness, as those that the tests themselves are told by.
+func plainEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "ENVHARNESS_") })
 }
 
 // run runs cmd to its end.

@@ -116,7 +116,7 @@ func traced(t *testing.T, flags uintptr, at int, signal syscall.Signal, options 
 	require.NoError(t, err)
 	defer null.Close()
 	pid, err := syscall.ForkExec(harnessPath, slices.Concat([]string{"envharness"}, options, []string{"sleep", "1000"}), &syscall.ProcAttr{
-		Dir: dir, Env: os.Environ(), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
+		Dir: dir, Env: plainEnviron(), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
 		Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true, Cloneflags: flags},
 	})
 	if err != nil && !skipsAllowed() {

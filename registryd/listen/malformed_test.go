@@ -16,8 +16,8 @@ import (
 	"github.com/envharness/envharness/internal/testservers"
 )
 
-// TestMalformed: what no handler sees is answered without a body too, for that would become a script's value.
-func TestMalformed(t *testing.T) {
+// TestMalformedRequests: what no handler sees is answered without a body too, for that would become a script's value.
+func TestMalformedRequests(t *testing.T) {
 	c := testservers.NewCertificates(t)
 	// A value is sent as it is, though it looks like such an answer where a write of it begins.
 	lie := "HTTP/1.1 400 Bad Request" + malformedHead + "400 Bad Request"
