@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
@@ -139,10 +140,12 @@ func firstPort(in discovery.Instance) int {
 	return 0
 }
 
-// settled waits until the catalogue is as the agent has it, which done judges by the service's entries.
+// settled waits until the catalogue is as the agent has it, which done judges by our own entries of the service. Others
+// are left to Consul: a service of a thousand would be read a thousand times.
 func (e *catalogEntry) settled(ctx context.Context, client *agent.Client, name string, done func([]*api.ServiceEntry) bool) error {
 	q := agent.Strong(ctx)
 	q.WaitTime = 2 * time.Second
+	q.Filter = fmt.Sprintf(`Service.Meta[%q] == "%d"`, ownerMeta, e.owner)
 	rest := soon
 	for {
 		entries, meta, err := client.Health().Service(name, "", false, q)
