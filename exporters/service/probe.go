@@ -80,7 +80,7 @@ func ParseProbe(target string) (Probe, error) {
 	case "exec":
 		return Exec(rest)
 	}
-	return nil, discovery.Invalidf("check %q is none of http://HOST:PORT/PATH, https://…, tcp://HOST:PORT, exec:PATH", target)
+	return nil, discovery.Invalidf("check %q is none of http://HOST:PORT/PATH, https://…, tcp://HOST:PORT, exec:PATH", hideLogin(target))
 }
 
 // HTTP is healthy when a GET is answered with a status from 200 to 399; redirects are not followed, and no proxy is
@@ -88,7 +88,7 @@ func ParseProbe(target string) (Probe, error) {
 func HTTP(target string) (Probe, error) {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, discovery.Invalidf("%q is no http://HOST:PORT/PATH", redactURL(target))
+		return nil, discovery.Invalidf("%q is no http://HOST:PORT/PATH", hideLogin(target))
 	}
 	dial := discovery.Dial
 	if u.Scheme == "http" {
@@ -145,8 +145,8 @@ func dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
 
 // TCP is healthy when HOST:PORT accepts a connection.
 func TCP(address string) (Probe, error) {
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return nil, discovery.Invalidf("%q is no HOST:PORT", address)
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" || strings.Contains(address, "@") {
+		return nil, discovery.Invalidf("%q is no HOST:PORT", hideLogin(address))
 	}
 	return func(ctx context.Context) error {
 		conn, err := discovery.Dial(ctx, "tcp", address)
@@ -202,12 +202,16 @@ func (t *tail) lastLine() string {
 	return text[strings.LastIndex(text, "\n")+1:]
 }
 
-// redactURL hides a password in what may not be a URL at all.
-func redactURL(text string) string {
-	before, after, found := strings.Cut(text, "@")
-	if !found {
-		return text
+// hideLogin hides what stands before the last @ of a target, which may be a password though the rest is no URL: rather
+// too much than one that has an @ in it.
+func hideLogin(target string) string {
+	at := strings.LastIndex(target, "@")
+	if at < 0 {
+		return target
 	}
-	scheme, _, _ := strings.Cut(before, "://")
-	return scheme + "://xxxxx@" + after
+	hidden := "xxxxx" + target[at:]
+	if scheme, _, found := strings.Cut(target[:at], "://"); found && !strings.Contains(scheme, ":") {
+		return scheme + "://" + hidden
+	}
+	return hidden
 }
