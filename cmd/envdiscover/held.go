@@ -33,8 +33,8 @@ func (c *call) heldContext(ctx context.Context, process *int) (context.Context, 
 	return ctx, func() { cancel(); stop() }, nil
 }
 
-// restTime is when a command that holds has done at least once what it does from then on.
-const restTime = 5 * time.Second
+// startTime is when a command that holds has done at least once what it does from then on.
+const startTime = 5 * time.Second
 
 // openHeld opens the registry for a command that holds, until heldContext ends. end closes it.
 func (c *call) openHeld(ctx context.Context, process *int) (held context.Context, r discovery.Registry, end func(), err error) {
@@ -46,8 +46,8 @@ func (c *call) openHeld(ctx context.Context, process *int) (held context.Context
 		stop()
 		return nil, nil, nil, err
 	}
-	resting := time.AfterFunc(restTime, rest)
-	return held, r, func() { resting.Stop(); r.Close(); stop() }, nil
+	releasing := time.AfterFunc(startTime, releasePages)
+	return held, r, func() { releasing.Stop(); r.Close(); stop() }, nil
 }
 
 // oneRequest is how long the signals behind the first are the same request to end: timeout(1) sends its signal to

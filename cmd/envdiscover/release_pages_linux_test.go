@@ -24,10 +24,10 @@ func TestUnchanged(t *testing.T) {
 	require.Equal(t, []mapping{{0x400000, 0xc5b000}}, unchanged([]byte(smaps)))
 }
 
-// TestRest: a program goes on after it.
-func TestRest(t *testing.T) {
+// TestReleasePages: a program goes on after it.
+func TestReleasePages(t *testing.T) {
 	before := fileBacked(t)
-	rest()
+	releasePages()
 	require.Less(t, fileBacked(t), before)
 }
 

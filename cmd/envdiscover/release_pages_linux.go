@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rest gives back the pages of the program's own file that the start has looked at, for a command that holds for months:
+// releasePages gives back the pages of the program's own file that the start has looked at, for a command that holds for months:
 // what is needed again comes from the page cache, at a fault each.
-func rest() {
+func releasePages() {
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package main
-
-// rest is for Linux alone.
-func rest() {}
