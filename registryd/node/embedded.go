@@ -112,6 +112,12 @@ func (e *embedded) start(ctx context.Context, directory, socket string) error {
 	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("etcd does not get ready"))
 	defer cancel()
+	abandon := func() {
+		if e.etcd == nil {
+			go closeLate(started, &etcd, e.lock)
+			e.lock = nil
+		}
+	}
 	for e.server == nil || e.etcd == nil {
 		select {
 		case e.server = <-serving:
@@ -121,22 +127,20 @@ func (e *embedded) start(ctx context.Context, directory, socket string) error {
 			}
 			e.etcd = etcd
 		case err := <-e.fatal:
+			abandon()
 			if errors.Is(err, unix.ENOSPC) || errors.Is(err, os.ErrPermission) {
 				return err
 			}
 			return &damage{filepath.Join(config.Dir, "member"), err}
 		case <-ctx.Done():
-			if e.etcd == nil {
-				go closeLate(started, &etcd, e.lock)
-				e.lock = nil
-			}
+			abandon()
 			return context.Cause(ctx)
 		}
 	}
 	return nil
 }
 
-// closeLate closes an etcd that nobody waited for; its data are locked until then.
+// closeLate closes an etcd that nobody waits for; its data are locked until then, or until the process ends.
 func closeLate(started <-chan error, etcd **embed.Etcd, lock *os.File) {
 	if <-started == nil {
 		(*etcd).Close()
@@ -275,22 +279,24 @@ func (e *embedded) stopTime() time.Duration {
 	return stopTime
 }
 
-// Close gives etcd some time.
+// Close gives etcd some time. One that takes longer keeps the directory locked until it is closed, or the process ends.
 func (e *embedded) Close() {
 	e.stopOnce.Do(func() {
 		if e.toEtcd != nil {
 			e.toEtcd.Close()
 		}
-		if e.etcd != nil {
-			closed := make(chan struct{})
-			go func() { defer close(closed); e.reading.Lock(); e.etcd.Close() }()
-			select {
-			case <-closed:
-			case <-time.After(e.stopTime()):
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			if e.etcd != nil {
+				e.reading.Lock()
+				e.etcd.Close()
 			}
-		}
-		if e.lock != nil {
-			e.lock.Close()
+			e.lock.Close() // of a nil *os.File, nothing
+		}()
+		select {
+		case <-closed:
+		case <-time.After(e.stopTime()):
 		}
 	})
 }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -83,9 +82,15 @@ func written(t *testing.T, directory string) map[string]string {
 	return values
 }
 
+// copied is a copy that goes with the test, also when an etcd that stands still had a file under way.
 func copied(t *testing.T, from string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "data")
+	parent, err := os.MkdirTemp("", "damaged")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return os.RemoveAll(parent) == nil }, time.Minute, 10*time.Millisecond)
+	})
+	to := filepath.Join(parent, "data")
 	require.NoError(t, os.CopyFS(to, os.DirFS(from)))
 	require.NoError(t, os.Chmod(to, 0o700))
 	return to
@@ -197,17 +202,30 @@ func TestKilledAtFirstStart(t *testing.T) {
 	require.NoError(t, opens(t, original, nil))
 }
 
-// TestStopWhileStarting: a start that is not wanted any more ends at once.
+// TestStopWhileStarting: a start that is not wanted any more ends at once, and what it began lets go of the
+// directory when it has ended.
 func TestStopWhileStarting(t *testing.T) {
-	directory := filepath.Join(t.TempDir(), "data")
 	for wait := range 6 {
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Duration(wait)*10*time.Millisecond, cancel)
-		n, err := OpenEmbedded(ctx, directory, quiet)
-		if err == nil {
-			n.Close()
-		} else if !errors.Is(err, context.Canceled) {
-			require.ErrorIs(t, err, errLocked) // the one before is being closed
-		}
+		t.Run(fmt.Sprint(wait), func(t *testing.T) {
+			directory := filepath.Join(t.TempDir(), "data")
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Duration(wait)*10*time.Millisecond, cancel)
+			n, err := OpenEmbedded(ctx, directory, quiet)
+			if err == nil {
+				n.Close()
+			} else {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+			require.Eventually(t, func() bool {
+				lock, err := lockDirectory(directory)
+				if err != nil {
+					require.ErrorIs(t, err, errLocked)
+					return false
+				}
+				lock.Close()
+				return true
+			}, time.Minute, 5*time.Millisecond)
+			require.NoError(t, os.RemoveAll(directory)) // nobody writes there any more
+		})
 	}
 }
