@@ -122,20 +122,21 @@ func TestInstanceRunsOut(t *testing.T) {
 
 // TestRenewal: a repeat keeps the instance, and nobody who watches hears of it.
 func TestRenewal(t *testing.T) {
+	t.Parallel()
 	_, url := start(t, Options{})
 	put := func(ttl string, body string) {
 		t.Helper()
 		a := ask(t, "PUT", url+"/services/web/a?ttl="+ttl, body)
 		require.Equal(t, 200, a.status, a.reason)
 	}
-	put("2s", `{"host":"one"}`)
+	put("5s", `{"host":"one"}`)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	snapshots, err := registry(t, url).Watch(ctx, "web", discovery.Query{})
 	require.NoError(t, err)
 	require.Len(t, (<-snapshots).Instances, 1)
-	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(200 * time.Millisecond) {
-		put("2s", `{"host":"one"}`)
+	for start := time.Now(); time.Since(start) < 7*time.Second; time.Sleep(200 * time.Millisecond) {
+		put("5s", `{"host":"one"}`)
 		select {
 		case s := <-snapshots:
 			t.Fatalf("a renewal was told: %v", s.Instances)
