@@ -468,12 +468,7 @@ func unreachableFirst(s *suite) {
 	for name, first := range map[string]string{"drops packets": blackHole(s.T), "says nothing": mute(s.T)} {
 		s.Run(name, func(t *testing.T) {
 			s := newSuite(t, s.Server)
-			url := strings.Replace(s.URL(s.prefix), "://", "://"+first+",", 1)
-			separator := "?"
-			if strings.Contains(url, "?") {
-				separator = "&"
-			}
-			registry := s.openURL(url + separator + "timeout=10s")
+			registry := s.openURL(strings.Replace(s.with("timeout", "10s"), "://", "://"+first+",", 1))
 			s.read(registry, "web", discovery.Query{})
 			registration := s.register(registry, s.instance("web", "a", 1))
 			s.watch(registry, "web", discovery.Query{}).await(registration.ID())
@@ -505,13 +500,8 @@ func denied(s *suite) {
 }
 
 func staleReads(s *suite) {
-	url := s.URL(s.prefix)
-	separator := "?"
-	if strings.Contains(url, "?") {
-		separator = "&"
-	}
 	a := s.register(s.open(), s.instance("web", "a", 1))
-	registry := s.openURL(url + separator + "stale=1")
+	registry := s.openURL(s.with("stale", "1"))
 	s.eventually(func() error {
 		if got := ids(s.read(registry, "web", discovery.Query{})); len(got) != 1 || got[0] != a.ID() {
 			return fmt.Errorf("got %v", got)
