@@ -301,7 +301,7 @@ func TestStopFinishes(t *testing.T) {
 	line, err := reader.ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, line, "100 Continue") // its handler reads the body
-	server.finishTime = patience // on a busy machine the call needs more than it has
+	server.finishTime = patience              // on a busy machine the call needs more than it has
 	closed := make(chan struct{})
 	go func() { server.Close(); close(closed) }()
 	require.Eventually(t, func() bool {
