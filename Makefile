@@ -17,10 +17,11 @@ PLATFORMS ?=
 
 # How many packages are tested at a time. Their tests wait for processes, TTLs
 # and servers more than they compute, so it is more than there are processors.
-PACKAGES ?= $(shell echo $$((3 * $$(nproc))))
+PACKAGES ?= $(shell echo $$((4 * $$(nproc))))
 
 # The packages that take longest begin first, so that none of them runs alone in the end.
-SLOWEST := ./discovery/consul ./registryd ./discovery/etcd2 ./discovery/etcd ./cmd/envharness ./discovery/zookeeper ./cmd/envdiscover ./packaging
+SLOWEST := ./registryd ./discovery/consul ./discovery/etcd2 ./examples ./discovery/zookeeper ./discovery/etcd ./packaging ./cmd/envharness \
+	./cmd/envdiscover ./exporters/docker ./discovery/dns ./examples/engine/files
 
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
 TESTFLAGS ?=

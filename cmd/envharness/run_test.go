@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds what a test waits for: far more than a busy machine needs.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // outcome is how a process ended, and what it wrote.
 type outcome struct {
@@ -178,6 +178,12 @@ func processes(t *testing.T) []int {
 		}
 	}
 	return pids
+}
+
+// nothingLives waits until no process with mark is left: one that was killed is dead a moment later.
+func nothingLives(t *testing.T, mark string) {
+	t.Helper()
+	eventually(t, "nothing is left of "+mark, func() bool { return len(living(t, mark)) == 0 })
 }
 
 // living are the processes that were started with mark, NAME=VALUE, in their environment.
