@@ -33,6 +33,9 @@ func TestAnswersToNothing(t *testing.T) {
 				return answer
 			})
 			_, _, err := readService(t, "dns://"+server.address+"/test?port=80&timeout=500ms", "web")
+			if err == nil || !strings.Contains(err.Error(), want) { // a busy machine may not have heard it by then
+				_, _, err = readService(t, "dns://"+server.address+"/test?port=80&timeout=20s", "web")
+			}
 			require.ErrorIs(t, err, discovery.ErrUnavailable)
 			require.ErrorContains(t, err, server.address)
 			require.ErrorContains(t, err, want)
@@ -212,6 +215,9 @@ func TestTruncatedTwice(t *testing.T) {
 	})
 	start := time.Now()
 	_, _, err := readService(t, "dns://"+server.address+"/test?timeout=300ms", "web")
+	if err == nil || !strings.Contains(err.Error(), "truncated by TCP") { // a busy machine may not have come so far
+		_, _, err = readService(t, "dns://"+server.address+"/test?timeout=20s", "web")
+	}
 	require.ErrorIs(t, err, discovery.ErrUnavailable)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "truncated by TCP")
