@@ -41,7 +41,7 @@ build: ## Build every command, static and stripped, into bin/
 .PHONY: dist
 dist: ## Build a release into dist/: archives, packages, images, SBOMs, checksums; PLATFORMS=linux/amd64 for some
 	rm -rf dist
-	go -C tools/dist run . -platforms '$(PLATFORMS)'
+	CGO_ENABLED=0 go -C tools/dist run -trimpath . -platforms '$(PLATFORMS)'
 
 .PHONY: dist-verify
 dist-verify: ## Build the release in dist/ again, in another clone without what was built before, and compare every byte
@@ -119,7 +119,7 @@ STATIC := CGO_ENABLED=0 GOFLAGS='$(GOFLAGS) -trimpath'
 lint-go:
 	$(STATIC) go vet -tags $(TAGS) ./...
 	$(STATIC) go tool -modfile=tools/go.mod staticcheck -tags $(TAGS) ./...
-	go -C tools/dist vet ./...
+	$(STATIC) go -C tools/dist vet ./...
 
 .PHONY: lint-scripts
 lint-scripts:

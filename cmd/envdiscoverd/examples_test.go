@@ -103,7 +103,7 @@ func TestCompose(t *testing.T) {
 	}
 	name := fmt.Sprintf("envharness-compose-test-%d", os.Getpid())
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(bin, "envdiscoverd"), ".")
+	build := exec.Command("go", "build", "-race=false", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-o", filepath.Join(bin, "envdiscoverd"), ".") // as lint has compiled it
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	text, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", text)
