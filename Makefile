@@ -17,10 +17,11 @@ PLATFORMS ?=
 
 # How many packages are tested at a time. Their tests wait for processes, TTLs
 # and servers more than they compute, so it is more than there are processors.
-PACKAGES ?= $(shell echo $$((3 * $$(nproc))))
+PACKAGES ?= $(shell echo $$((4 * $$(nproc))))
 
 # The packages that take longest begin first, so that none of them runs alone in the end.
-SLOWEST := ./discovery/consul ./registryd ./discovery/etcd2 ./discovery/etcd ./cmd/envharness ./discovery/zookeeper ./cmd/envdiscover ./packaging
+SLOWEST := ./registryd ./discovery/consul ./discovery/etcd2 ./examples ./discovery/zookeeper ./discovery/etcd ./packaging ./cmd/envharness \
+	./cmd/envdiscover ./exporters/docker ./discovery/dns ./examples/engine/files
 
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
 TESTFLAGS ?=
@@ -40,7 +41,7 @@ build: ## Build every command, static and stripped, into bin/
 .PHONY: dist
 dist: ## Build a release into dist/: archives, packages, images, SBOMs, checksums; PLATFORMS=linux/amd64 for some
 	rm -rf dist
-	go -C tools/dist run . -platforms '$(PLATFORMS)'
+	CGO_ENABLED=0 go -C tools/dist run -trimpath . -platforms '$(PLATFORMS)'
 
 .PHONY: dist-verify
 dist-verify: ## Build the release in dist/ again, in another clone without what was built before, and compare every byte
@@ -118,7 +119,7 @@ STATIC := CGO_ENABLED=0 GOFLAGS='$(GOFLAGS) -trimpath'
 lint-go:
 	$(STATIC) go vet -tags $(TAGS) ./...
 	$(STATIC) go tool -modfile=tools/go.mod staticcheck -tags $(TAGS) ./...
-	go -C tools/dist vet ./...
+	$(STATIC) go -C tools/dist vet ./...
 
 .PHONY: lint-scripts
 lint-scripts:

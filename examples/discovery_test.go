@@ -165,19 +165,25 @@ func startHarness(t *testing.T, cmd *exec.Cmd) *harnessProcess {
 	return p
 }
 
-// kill ends the harness and its children, one of which may have the output that the end waits for.
+// kill ends the harness and all that it started, of which each may have the output that the end waits for.
 func (p *harnessProcess) kill() {
 	select {
 	case <-p.ended:
 		return
 	default:
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGSTOP) // it is not to see them go
-	for _, child := range childrenOf(p.cmd.Process.Pid) {
-		_ = syscall.Kill(child, syscall.SIGKILL)
-	}
-	_ = p.cmd.Process.Kill()
+	killTree(p.cmd.Process.Pid)
 	<-p.ended
+}
+
+// killTree ends a process and its descendants. Each is stopped before its children are looked for, so that it neither
+// sees them go nor starts more.
+func killTree(pid int) {
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	for _, child := range childrenOf(pid) {
+		killTree(child)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
 }
 
 // wait waits until the command has ended and all that it started has closed its output.

@@ -193,7 +193,8 @@ func TestReadmeSaysReady(t *testing.T) {
 			source := filepath.Join(t.TempDir(), "main.go")
 			writeProgram(t, source, "package main\nimport (\"fmt\"; \"net\"; \"os\"; \"time\")\nfunc main() {\nfmt.Println(\"found\")\n"+
 				strings.ReplaceAll(code, "`, then `", "\nif err != nil { panic(err) }\n")+"\ntime.Sleep(1e6 * time.Second)\n}\n")
-			build := exec.Command("go", "build", "-o", path, source)
+			build := exec.Command("go", "build", "-trimpath", "-o", path, source)
+			build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the other binaries, so that the library is compiled already
 			out, err := build.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 		},

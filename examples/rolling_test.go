@@ -14,12 +14,15 @@ import (
 	"github.com/envharness/envharness/internal/testservers"
 )
 
-// rollingApp writes down when it serves, and when it does no more.
+// rollingApp writes down when it serves, and when it does no more. It is well, which it tells at /ready, from the one to
+// the other.
 const rollingApp = `
-	python3 -m http.server --bind 127.0.0.1 "$PORT" >/dev/null 2>&1 & server=$!
-	trap 'echo "down $PORT" >>"$LOG"; kill "$server"; wait "$server"; exit 0' TERM
+	mkdir -p "$RUN_DIR/www" && rm -f "$RUN_DIR/www/ready"
+	python3 -m http.server --bind 127.0.0.1 --directory "$RUN_DIR/www" "$PORT" >/dev/null 2>&1 & server=$!
+	trap 'rm -f "$RUN_DIR/www/ready"; echo "down $PORT" >>"$LOG"; kill "$server"; wait "$server"; exit 0' TERM
 	until envdiscover check tcp "127.0.0.1:$PORT" 2>/dev/null; do sleep 0.05; done
 	echo "up $PORT $COLOUR" >>"$LOG"
+	touch "$RUN_DIR/www/ready"
 	while :; do wait "$server"; done`
 
 // TestRollingRestart changes a value that four replicas follow: each is restarted with the new one, and never are two
@@ -52,7 +55,7 @@ func TestRollingRestart(t *testing.T) {
 			"--timeout", "10m", "--on-change", "exec="+filepath.Join(rolling, "restart"), "--", filepath.Join(rolling, "serve"), "sh", "-c", rollingApp)
 		cmd.Env = []string{
 			"PATH=" + filepath.Dir(envharness) + ":" + os.Getenv("PATH"), url, "RUN_DIR=" + dir, "ENVIRONMENT=" + environment, "LOG=" + log,
-			fmt.Sprintf("PORT=%d", port), fmt.Sprintf("HEALTH_URL=http://127.0.0.1:%d/", port),
+			fmt.Sprintf("PORT=%d", port), fmt.Sprintf("HEALTH_URL=http://127.0.0.1:%d/ready", port),
 		}
 		all = append(all, startHarness(t, cmd))
 	}

@@ -111,7 +111,7 @@ func TestRegistryImage(t *testing.T) {
 	serving := func() bool { return strings.Contains(logs(), "serving (address ") }
 	require.Eventually(t, func() bool { return serving() || !running(container) }, 2*time.Minute, 100*time.Millisecond)
 	require.True(t, serving(), logs())
-	output(t, "docker", "stop", container)
+	output(t, "docker", "stop", "--time", "60", container)
 	require.Contains(t, logs(), "stopped")
 }
 
@@ -125,7 +125,8 @@ func TestPush(t *testing.T) {
 	directory := release(t)
 	needEngine(t)
 	crane := filepath.Join(t.TempDir(), "crane")
-	output(t, "go", "-C", "../tools/dist", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane")
+	// As `make dist` and the script build, so that all is compiled once.
+	output(t, "env", "CGO_ENABLED=0", "go", "-C", "../tools/dist", "build", "-trimpath", "-o", crane, "github.com/google/go-containerregistry/cmd/crane")
 	address := testservers.FreeAddress(t)
 	server := exec.Command(crane, "registry", "serve", "--address", address)
 	require.NoError(t, server.Start())

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/envharness/envharness/internal/backoff"
 )
 
 // How often somebody may fail to log in before having to wait, and for how long.
@@ -136,14 +138,7 @@ func (a *attempts) wait(ctx context.Context, who attemptKey, wait time.Duration)
 			f.delayed--
 		}
 	}()
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return backoff.Sleep(ctx, wait)
 }
 
 func (a *attempts) failed(who attemptKey) {

@@ -69,7 +69,7 @@ func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.List
 	h.page = page.New(page.Options{
 		Host: hostname(), Version: buildinfo.String(), Containers: options.Containers, Insecure: options.Insecure,
 	})
-	go h.rights.follow(h.life, n)
+	go h.rights.follow(h.life, n, h.mirrors.disrupt)
 	return h
 }
 

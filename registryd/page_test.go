@@ -95,8 +95,9 @@ func TestPage(t *testing.T) {
 		require.Equal(t, 204, ask(t, "DELETE", url+"/services/web/web-1", "").status)
 		see(t, ctx, `document.querySelector("[data-service=web]") === null && !document.querySelector("#no-services").hidden`)
 
-		put("1s", `{"host":"10.0.0.6"}`)
+		put("100s", `{"host":"10.0.0.6"}`)
 		see(t, ctx, `document.querySelector("[data-id=web-1]") !== null`)
+		put("1s", `{"host":"10.0.0.6"}`)
 		see(t, ctx, `document.querySelector("[data-id=web-1]") === null`) // its lease ran out
 	})
 

@@ -103,8 +103,9 @@ type Server struct {
 	http      *http.Server
 	listeners *listen.Listeners
 
-	closing sync.Once
-	failed  chan error
+	finishTime time.Duration // for calls under way, when it stops
+	closing    sync.Once
+	failed     chan error
 }
 
 // Start opens the data, listens, and serves from then on. ctx is for the start alone, and its error is told when
@@ -122,7 +123,7 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 	if err := options.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{options: options, failed: make(chan error, 1)}
+	s := &Server{options: options, finishTime: finishTime, failed: make(chan error, 1)}
 	if s.listeners, err = listen.Open(options.listen()); err != nil { // before etcd: a mistake is told at once
 		return nil, err
 	}
@@ -190,7 +191,7 @@ func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.listeners.Close()
 		s.handler.close()
-		ctx, cancel := context.WithTimeout(context.Background(), finishTime)
+		ctx, cancel := context.WithTimeout(context.Background(), s.finishTime)
 		defer cancel()
 		if s.http.Shutdown(ctx) != nil {
 			s.http.Close()

@@ -129,21 +129,21 @@ func TestRenewal(t *testing.T) {
 		a := ask(t, "PUT", url+"/services/web/a?ttl="+ttl, body)
 		require.Equal(t, 200, a.status, a.reason)
 	}
-	put("5s", `{"host":"one"}`)
+	put("4s", `{"host":"one"}`)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	snapshots, err := registry(t, url).Watch(ctx, "web", discovery.Query{})
 	require.NoError(t, err)
 	require.Len(t, (<-snapshots).Instances, 1)
-	for start := time.Now(); time.Since(start) < 7*time.Second; time.Sleep(200 * time.Millisecond) {
-		put("5s", `{"host":"one"}`)
+	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(200 * time.Millisecond) {
+		put("4s", `{"host":"one"}`)
 		select {
 		case s := <-snapshots:
 			t.Fatalf("a renewal was told: %v", s.Instances)
 		default:
 		}
 	}
-	for _, change := range []struct{ ttl, host string }{{"2s", "two"}, {"1h", "three"}, {"2s", "four"}} {
+	for _, change := range []struct{ ttl, host string }{{"4s", "two"}, {"1h", "three"}, {"3s", "four"}} {
 		put(change.ttl, `{"host":"`+change.host+`"}`)
 		require.Equal(t, change.host, (<-snapshots).Instances[0].Host)
 	}

@@ -109,9 +109,15 @@ func escapeAll(text string) string {
 
 func TestValueTTL(t *testing.T) {
 	_, url := start(t, Options{})
-	require.Equal(t, 204, ask(t, "PUT", url+"/environment/SHORT?ttl=1", "x").status)
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/LONG?ttl=1h", "x").status)
-	require.Equal(t, "x", ask(t, "GET", url+"/environment/SHORT", "").body)
+	for begun := time.Now().Add(-time.Hour); time.Since(begun) >= time.Second; { // a busy machine may see no more of it
+		begun = time.Now()
+		require.Equal(t, 204, ask(t, "PUT", url+"/environment/SHORT?ttl=1", "x").status)
+		if got := ask(t, "GET", url+"/environment/SHORT", ""); time.Since(begun) < time.Second {
+			require.Equal(t, "x", got.body)
+			break
+		}
+	}
 	require.Eventually(t, func() bool {
 		return ask(t, "GET", url+"/environment/SHORT", "").status == 404
 	}, patience, 50*time.Millisecond)
@@ -125,7 +131,7 @@ func TestValueWait(t *testing.T) {
 	got := make(chan answer)
 	go func() { got <- ask(t, "GET", url+"/environment/A?wait=1h", "") }()
 	waiting := func() bool {
-		return strings.Contains(ask(t, "GET", url+"/metrics", "").body, "etcd_debugging_mvcc_watcher_total 1\n")
+		return strings.Contains(ask(t, "GET", url+"/metrics", "").body, `envdiscoverd_watchers{kind="wait"} 1`+"\n")
 	}
 	require.Eventually(t, waiting, patience, 10*time.Millisecond)
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/B", "another").status)

@@ -103,7 +103,7 @@ func TestCompose(t *testing.T) {
 	}
 	name := fmt.Sprintf("envharness-compose-test-%d", os.Getpid())
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(bin, "envdiscoverd"), ".")
+	build := exec.Command("go", "build", "-race=false", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-o", filepath.Join(bin, "envdiscoverd"), ".") // as lint has compiled it
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	text, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", text)
@@ -143,7 +143,7 @@ func TestCompose(t *testing.T) {
 	comesUp()
 	_, err = fetch("--post-data", "kept", "http://127.0.0.1:7171/environment/A")
 	require.NoError(t, err)
-	up("restart", "--timeout", "5")
+	up("restart", "--timeout", "60")
 	comesUp()
 	value, err := fetch("http://127.0.0.1:7171/environment/A")
 	require.NoError(t, err)

@@ -52,8 +52,9 @@ func TestRefresh(t *testing.T) {
 		before := count(lines(s.path("runs")), "A")
 		s.set("A", "2")
 		want = append(want, "TERM", "start A=2 B=from 2 C=plain 1")
-		s.logs(want...)
+		s.logsLine("TERM", 1)
 		require.Less(t, count(lines(s.path("runs")), "A")-before, 40, "a refresh that finds nothing else puts the restart off")
+		s.logs(want...)
 		write(t, s.path("environment/C"), "plain 2\n")
 		want = append(want, "TERM", "start A=2 B=from 2 C=plain 2")
 		s.logs(want...)
@@ -318,7 +319,7 @@ func TestPushedValues(t *testing.T) {
 			s.logsLine("start A=100", 1)
 			s.stop()
 			log := s.log()
-			if len(log) == 4 || try == 5 {
+			if len(log) == 4 || try == 20 {
 				require.Equal(t, []string{"start A=0", "TERM", "start A=100", "TERM"}, log, "longest pause %s", longest)
 				return
 			}
@@ -353,7 +354,7 @@ func TestChangedBack(t *testing.T) {
 					eventually(t, "the change was followed, or not for longer than changes are gathered", func() bool {
 						return followed() || len(lines(s.path("done"))) > 0 && since() >= 30
 					})
-					if !followed() || try == 10 {
+					if !followed() || try == 40 {
 						require.Equal(t, []string{"start A=1"}, s.log())
 						s.stop()
 						return

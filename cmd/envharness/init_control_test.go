@@ -198,8 +198,8 @@ func TestControlLanguage(t *testing.T) {
 			conn.Close()
 		}
 	}
-	s.answers("ready", 0)
-	s.answers("status", 0)
+	require.Equal(t, 0, s.ask("ready").code) // at once
+	require.Equal(t, 0, s.ask("status").code)
 	s.signal(unix.SIGUSR1)
 	s.logs("start", "USR1")
 	s.stop()
@@ -309,6 +309,10 @@ func TestFalseHarness(t *testing.T) {
 		return err == nil
 	})
 	s := &service{t: t, dir: dir}
+	eventually(t, "it is asked", func() bool {
+		s.asUser("4242", "ready")
+		return len(lines(filepath.Join(dir, "asked"))) > 0
+	})
 	for _, word := range []string{"ready", "status", "drain", "resume"} {
 		result := s.asUser("4242", word)
 		require.Equal(t, 125, result.code, word)

@@ -142,7 +142,7 @@ func TestInitStartUpFails(t *testing.T) {
 				} else {
 					require.NoFileExists(t, filepath.Join(dir, "log"), "announced for a COMMAND that cannot start")
 				}
-				require.Empty(t, living(t, "TEST_MARK="+dir))
+				nothingLives(t, "TEST_MARK="+dir)
 			})
 		}
 	})

@@ -50,7 +50,7 @@ func TestHeldExecutables(t *testing.T) {
 					s.logs("start A=first line", "second line")
 					s.stop()
 					require.Less(t, at(s.log(), "exporter TERM"), at(s.log(), "TERM"))
-					require.Empty(t, living(t, "TEST_MARK="+s.dir))
+					nothingLives(t, "TEST_MARK="+s.dir)
 				})
 			})
 			t.Run("without", func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestNotifierIsNotKeptWaiting(t *testing.T) {
 			"export/a":      "#!/bin/sh\nprobe notify READY=1\necho said >>log\nsleep 1000\n",
 			"environment/A": "#!/bin/sh\necho a\nprobe notify READY=1\necho said >>log\nsleep 1000\n",
 			"environment/B": "#!/bin/sh\nuntil [ \"$(grep -c said log)\" = 2 ]; do sleep 0.02; done 2>/dev/null\n",
-		}), "--timeout", "10s", "probe", "watch", "log")
+		}), "--timeout", "1m", "probe", "watch", "log")
 		s.logs("said", "said", "start")
 		s.stop()
 	})
@@ -100,12 +100,16 @@ func TestHeldMustBeReadyInTime(t *testing.T) {
 					need(t, "root", "setpriv")
 					s := in.start(t, tree(t, map[string]string{entry: script}), "--timeout", "6s", "touch", "ran")
 					s.exits(125)
+					if name == "other user" && len(s.log()) == 0 { // on a busy machine that may not have been time enough to say it
+						s = in.start(t, tree(t, map[string]string{entry: script}), "--timeout", "1m", "touch", "ran")
+						s.exits(125)
+					}
 					if name == "other user" {
 						require.Equal(t, []string{"said"}, s.log())
 					}
 					require.Regexp(t, "(?m)^envharness: error: "+entry, s.text("stderr"))
 					require.NoFileExists(t, s.path("ran"))
-					require.Empty(t, living(t, "TEST_MARK="+s.dir))
+					nothingLives(t, "TEST_MARK="+s.dir)
 				})
 			}
 		}

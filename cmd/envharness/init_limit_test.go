@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -208,7 +207,7 @@ func TestStuckStart(t *testing.T) {
 				require.Contains(t, result.stderr, "deadline")
 				cmd := harness(t, dir, append(words, "true")...)
 				require.NoError(t, cmd.Start())
-				time.Sleep(300 * time.Millisecond) // whether it is stuck already makes no difference to the outcome
+				eventually(t, "it is stuck", func() bool { return waitsIn(cmd.Process.Pid, "fuse_get_req") })
 				require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
 				require.Equal(t, 143, wait(t, cmd).code)
 			})
@@ -240,7 +239,7 @@ func TestStuckStart(t *testing.T) {
 		cmd := harness(t, dir, "--environment", "none", "--export", "export", "true")
 		cmd.Stderr = w
 		require.NoError(t, cmd.Start())
-		eventually(t, "it writes", func() bool { return waitsInWrite(cmd.Process.Pid) })
+		eventually(t, "it writes", func() bool { return waitsIn(cmd.Process.Pid, "pipe_write") })
 		require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
 		require.Equal(t, 143, wait(t, cmd).code)
 	})
@@ -281,11 +280,12 @@ func TestStuckWhileCommandRuns(t *testing.T) {
 	}
 }
 
-// waitsInWrite tells whether a thread of a process waits for the reader of a pipe.
-func waitsInWrite(pid int) bool {
+// waitsIn tells whether a thread of a process waits in a function of the kernel: for the reader of a pipe in pipe_write, for a
+// file system in user space that is not there yet in fuse_get_req.
+func waitsIn(pid int, function string) bool {
 	places, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))
 	for _, place := range places {
-		if where, _ := os.ReadFile(place); strings.Contains(string(where), "pipe_write") {
+		if where, _ := os.ReadFile(place); strings.Contains(string(where), function) {
 			return true
 		}
 	}

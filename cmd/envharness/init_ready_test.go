@@ -195,7 +195,7 @@ func TestReadyExecutable(t *testing.T) {
 			t.Parallel()
 			s := in.start(t, tree(t, map[string]string{
 				"is-ready": "#!/bin/sh\necho asked >>asked\n[ -e up ] || sleep 1000\n",
-			}), "--ready", "./is-ready", "--timeout", "200ms", "probe", "watch", "log")
+			}), "--ready", "./is-ready", "--timeout", "1s", "probe", "watch", "log")
 			s.logs("start")
 			eventually(t, "it was asked twice", func() bool { return len(lines(s.path("asked"))) >= 2 })
 			s.answers("ready", 1)

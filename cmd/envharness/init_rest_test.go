@@ -33,7 +33,7 @@ func TestWorkersOutliveTheCommand(t *testing.T) {
 				}
 				s.exits(3)
 				require.Equal(t, []string{"worker start", "start", "command TERM", "worker TERM", "worker drained"}, s.log())
-				require.Empty(t, living(t, "TEST_MARK="+s.dir))
+				nothingLives(t, "TEST_MARK="+s.dir)
 			})
 		}
 	})
@@ -46,7 +46,7 @@ func TestWhatIsDeafIsKilled(t *testing.T) {
 		s.logs("deaf")
 		s.signal(unix.SIGTERM)
 		s.exits(143)
-		require.Empty(t, living(t, "TEST_MARK="+s.dir))
+		nothingLives(t, "TEST_MARK="+s.dir)
 	})
 }
 

@@ -300,7 +300,7 @@ func TestSignalEndsInitStartUp(t *testing.T) {
 				s.signal(sig)
 				s.exits(128 + int(sig))
 				require.ElementsMatch(t, []string{"held start", "A ended", "held TERM", "held gone"}, s.log())
-				require.Empty(t, living(t, "TEST_MARK="+s.dir))
+				nothingLives(t, "TEST_MARK="+s.dir)
 			})
 		}
 	})
@@ -323,7 +323,7 @@ func TestSignalAroundCommandsStart(t *testing.T) {
 			time.Sleep(rand.N(span))
 			s.signal(sig)
 			s.exits(128 + int(sig))
-			require.Empty(t, living(t, "TEST_MARK="+dir))
+			nothingLives(t, "TEST_MARK="+dir)
 			if s.text("started") != "" {
 				started++
 				span -= span / 8

@@ -44,7 +44,7 @@ func TestWithdrawalComesFirst(t *testing.T) {
 			s.signal(unix.SIGTERM)
 			s.exits(7)
 			require.Equal(t, []string{"deaf start", "start", "teardown", "withdrawn", "TERM"}, s.log())
-			require.Empty(t, living(t, "TEST_MARK="+s.dir))
+			nothingLives(t, "TEST_MARK="+s.dir)
 		})
 		t.Run("of several directories", func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +87,7 @@ func TestHeartbeatInTheBackground(t *testing.T) {
 		s.logs("heartbeat", "start")
 		s.stop()
 		s.logsLine("TERM", 1)
-		require.Empty(t, living(t, "TEST_MARK="+s.dir))
+		nothingLives(t, "TEST_MARK="+s.dir)
 	})
 }
 
@@ -122,7 +122,7 @@ func TestTeardown(t *testing.T) {
 			s.exits(7)
 			s.logs("start", "TERM")
 			require.Regexp(t, `export/teardown`, s.text("stderr"))
-			require.Empty(t, living(t, "TEST_MARK="+s.dir))
+			nothingLives(t, "TEST_MARK="+s.dir)
 		})
 		t.Run("is not run at a start that fails", func(t *testing.T) {
 			t.Parallel()
@@ -156,7 +156,7 @@ func TestGrace(t *testing.T) {
 				s.signal(unix.SIGTERM)
 				s.exits(137)
 				require.Equal(t, append(test.before, test.after...), s.log())
-				require.Empty(t, living(t, "TEST_MARK="+s.dir))
+				nothingLives(t, "TEST_MARK="+s.dir)
 			})
 		}
 		t.Run("COMMAND is stopped", func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestHeldDiscoverersHaveTheRestOfTheGrace(t *testing.T) {
 			s.logs("start")
 			s.signal(unix.SIGTERM)
 			s.exits(7)
-			require.Empty(t, living(t, "TEST_MARK="+s.dir))
+			nothingLives(t, "TEST_MARK="+s.dir)
 		})
 		t.Run("deaf for longer than --timeout", func(t *testing.T) {
 			t.Parallel()
@@ -218,7 +218,7 @@ func TestHeldDiscoverersHaveTheRestOfTheGrace(t *testing.T) {
 			s.logs("start")
 			s.signal(unix.SIGTERM)
 			s.exits(7)
-			require.Empty(t, living(t, "TEST_MARK="+s.dir))
+			nothingLives(t, "TEST_MARK="+s.dir)
 		})
 	})
 }

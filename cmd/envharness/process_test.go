@@ -147,17 +147,28 @@ func TestTextFileBusy(t *testing.T) {
 		return dir, busy
 	}
 
+	// forAMoment starts a harness and closes the file a moment later. On a busy machine that may be longer than it is
+	// tried again: then it counts for nothing.
+	forAMoment := func(t *testing.T, goingOn func(dir string), args ...string) {
+		for {
+			dir, busy := open(t)
+			cmd := harness(t, dir, args...)
+			begun := time.Now()
+			require.NoError(t, cmd.Start())
+			goingOn(dir)
+			time.Sleep(200 * time.Millisecond) // the harness has met the busy file by now; nothing fails if not
+			require.NoError(t, busy.Close())
+			moment := time.Since(begun)
+			if result := wait(t, cmd); result.code == 0 || moment < 500*time.Millisecond {
+				require.Equal(t, 0, result.code, result.stderr)
+				require.Contains(t, result.stdout, "PATH=")
+				return
+			}
+		}
+	}
 	t.Run("for a moment", func(t *testing.T) {
 		t.Parallel()
-		dir, busy := open(t)
-		cmd := harness(t, dir, "--environment", "environment", "sh", "-c", `printf %s "$B"`)
-		require.NoError(t, cmd.Start())
-		appears(t, filepath.Join(dir, "going"))
-		time.Sleep(200 * time.Millisecond) // the harness has met the busy file by now; nothing fails if not
-		require.NoError(t, busy.Close())
-		result := wait(t, cmd)
-		require.Equal(t, 0, result.code, result.stderr)
-		require.Contains(t, result.stdout, "PATH=")
+		forAMoment(t, func(dir string) { appears(t, filepath.Join(dir, "going")) }, "--environment", "environment", "sh", "-c", `printf %s "$B"`)
 	})
 	t.Run("for good", func(t *testing.T) {
 		t.Parallel()
@@ -169,14 +180,7 @@ func TestTextFileBusy(t *testing.T) {
 	})
 	t.Run("COMMAND for a moment", func(t *testing.T) {
 		t.Parallel()
-		dir, busy := open(t)
-		cmd := harness(t, dir, "environment/B")
-		require.NoError(t, cmd.Start())
-		time.Sleep(200 * time.Millisecond)
-		require.NoError(t, busy.Close())
-		result := wait(t, cmd)
-		require.Equal(t, 0, result.code, result.stderr)
-		require.Contains(t, result.stdout, "PATH=")
+		forAMoment(t, func(string) {}, "environment/B")
 	})
 	t.Run("COMMAND for good", func(t *testing.T) {
 		t.Parallel()

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds what a test waits for: far more than a busy machine needs.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // outcome is how a process ended, and what it wrote.
 type outcome struct {
@@ -109,9 +109,20 @@ func succeeds(t *testing.T, cmd *exec.Cmd) string {
 // eventually waits until what is said is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(2 * time.Millisecond) {
-		require.False(t, time.Now().After(deadline), "still not: %s", what)
+	require.True(t, reaches(so), "still not: %s", what)
+}
+
+// reaches waits until something is so, and tells whether it came to be. What takes long is asked for less often: many
+// tests wait at the same time, and asking takes the processor from what they wait for.
+func reaches(so func() bool) bool {
+	for begin := time.Now(); !so(); {
+		waited := time.Since(begin)
+		if waited > patience {
+			return false
+		}
+		time.Sleep(min(2*time.Millisecond+waited/10, 50*time.Millisecond))
 	}
+	return true
 }
 
 // appears waits until a file is there and not empty, and gives its content.
@@ -144,12 +155,9 @@ func statusOf(pid int, name string) string {
 
 // field is the value of "Name:" in the text of a /proc/PID/status.
 func field(status, name string) string {
-	for line := range strings.SplitSeq(status, "\n") {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
+	_, rest, _ := strings.Cut("\n"+status, "\n"+name+":")
+	value, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(value)
 }
 
 // dead tells whether there is no such process, or only what is left of one for its parent to see.
@@ -172,19 +180,20 @@ func processes(t *testing.T) []int {
 	return pids
 }
 
+// nothingLives waits until no process with mark is left: one that was killed is dead a moment later.
+func nothingLives(t *testing.T, mark string) {
+	t.Helper()
+	eventually(t, "nothing is left of "+mark, func() bool { return len(living(t, mark)) == 0 })
+}
+
 // living are the processes that were started with mark, NAME=VALUE, in their environment.
 func living(t *testing.T, mark string) []int {
 	t.Helper()
 	var found []int
 	for _, pid := range processes(t) {
 		environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-		if err != nil || dead(pid) {
-			continue
-		}
-		for entry := range bytes.SplitSeq(environment, []byte{0}) {
-			if string(entry) == mark {
-				found = append(found, pid)
-			}
+		if err == nil && bytes.Contains(append([]byte{0}, environment...), []byte("\x00"+mark+"\x00")) && !dead(pid) {
+			found = append(found, pid)
 		}
 	}
 	return found

@@ -3,9 +3,9 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -44,7 +44,8 @@ func TestSignalAtEverySystemCall(t *testing.T) {
 // sweepSignals tries every system call of the hand-over to COMMAND, and every stride-th before. Without options there is
 // nothing to do, and COMMAND takes over before the first line of main.
 func sweepSignals(t *testing.T, flags uintptr, stride int, options ...string) {
-	whole := traced(t, flags, 0, 0, options)
+	dir := tree(t, map[string]string{"environment/A": "#!/bin/sh\necho value\n", "environment/last": "value\n"})
+	whole := traced(t, dir, flags, 0, 0, options)
 	require.True(t, whole.became, "without a signal COMMAND starts: %+v", whole)
 	if works := len(options) > 0; works {
 		require.Greater(t, whole.handOver, 0)
@@ -62,7 +63,7 @@ func sweepSignals(t *testing.T, flags uintptr, stride int, options ...string) {
 			continue
 		}
 		signal := ending[at%len(ending)]
-		result := traced(t, flags, at, signal, options)
+		result := traced(t, dir, flags, at, signal, options)
 		what := fmt.Sprintf("%s at call %d of %d, number %d: %+v", unix.SignalName(signal), at, whole.calls, result.number, result)
 		switch {
 		case !result.sent:
@@ -105,13 +106,12 @@ type sweep struct {
 	status   unix.WaitStatus
 }
 
-// traced starts the harness and sends it signal when it enters its at-th system call; 0 is never.
-func traced(t *testing.T, flags uintptr, at int, signal syscall.Signal, options []string) sweep {
+// traced starts the harness in dir and sends it signal when it enters its at-th system call; 0 is never.
+func traced(t *testing.T, dir string, flags uintptr, at int, signal syscall.Signal, options []string) sweep {
 	t.Helper()
 	// Only the thread that started a traced process may trace it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	dir := tree(t, map[string]string{"environment/A": "#!/bin/sh\necho value\n", "environment/last": "value\n"})
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer null.Close()
@@ -135,6 +135,7 @@ type tracer struct {
 	sweep
 	pid, at int
 	signal  syscall.Signal
+	memory  *os.File     // the process's
 	known   map[int]bool // threads that have begun
 	inside  map[int]bool // threads within a system call
 	since   map[int]int  // each thread's system calls since the signal was sent
@@ -164,6 +165,9 @@ func (tr *tracer) run(t *testing.T) {
 	_, err := unix.Wait4(tr.pid, &status, unix.WALL|unix.WNOTHREAD, nil)
 	require.NoError(t, err)
 	require.True(t, status.Stopped())
+	tr.memory, err = os.Open(fmt.Sprintf("/proc/%d/mem", tr.pid))
+	require.NoError(t, err)
+	defer tr.memory.Close()
 	require.NoError(t, unix.PtraceSetOptions(tr.pid, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_TRACEEXEC|unix.PTRACE_O_EXITKILL))
 	require.NoError(t, unix.PtraceSyscall(tr.pid, 0))
 	for {
@@ -253,12 +257,12 @@ func (tr *tracer) entered(t *testing.T, tid int) {
 	}
 	tr.calls++
 	number := registers.Orig_rax
-	path := tr.path(registers.Rdi) + tr.path(registers.Rsi)
-	if !tr.sent {
-		tr.atWork = tr.atWork || path != ""
-	}
-	if tr.handOver == 0 && strings.HasPrefix(path, "environment/last") {
-		tr.handOver = tr.calls
+	if tr.handOver == 0 { // what comes before is what tells how far it is
+		path := tr.path(registers.Rdi) + tr.path(registers.Rsi)
+		tr.atWork = tr.atWork || path != "" && !tr.sent
+		if strings.HasPrefix(path, "environment/last") {
+			tr.handOver = tr.calls
+		}
 	}
 	if number == unix.SYS_EXECVE || number == unix.SYS_EXECVEAT {
 		tr.called = true // what comes now, while it is under way, is COMMAND's
@@ -277,14 +281,9 @@ func (tr *tracer) entered(t *testing.T, tid int) {
 
 // path is the path below environment that stands at address in the process, "" when none does.
 func (tr *tracer) path(address uint64) string {
-	memory, err := os.Open(filepath.Join("/proc", fmt.Sprint(tr.pid), "mem"))
-	if err != nil {
+	var content [16]byte
+	if n, err := tr.memory.ReadAt(content[:], int64(address)); n < 11 || err != nil || !bytes.HasPrefix(content[:], []byte("environment")) {
 		return ""
 	}
-	defer memory.Close()
-	content := make([]byte, 16)
-	if n, err := memory.ReadAt(content, int64(address)); n < 11 || err != nil || !strings.HasPrefix(string(content), "environment") {
-		return ""
-	}
-	return string(content)
+	return string(content[:])
 }

@@ -101,7 +101,7 @@ func askAtTheTerminal(t *testing.T, harness string) {
 	t.Run("in the background", func(t *testing.T) {
 		screen := start(t, "bash", "--norc", "--noprofile", "-i")
 		screen.shows(prompt)
-		screen.types(harness + "--timeout 300ms true &\n")
+		screen.types(harness + "--timeout 3s true &\n")
 		screen.shows(`environment/[AB]: timed out after [^\n]*, stopped because it uses the terminal, which the harness does not have\n`)
 		screen.types("wait %1; echo code $?\n")
 		screen.shows(`code 125\n`)

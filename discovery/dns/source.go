@@ -8,6 +8,7 @@ import (
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/driver"
+	"github.com/envharness/envharness/internal/backoff"
 )
 
 // found is what servers say of a service.
@@ -44,17 +45,6 @@ func followService(key string, look func(context.Context) (found, error)) driver
 		seen = seen || !f.absent
 		f.absent = !seen
 		due := time.Now().Add(min(max(f.ttl, minTTL), maxTTL))
-		return f.changes(key), func(ctx context.Context) error { return waitUntil(ctx, due) }, nil
+		return f.changes(key), func(ctx context.Context) error { return backoff.Sleep(ctx, time.Until(due)) }, nil
 	})
-}
-
-func waitUntil(ctx context.Context, due time.Time) error {
-	timer := time.NewTimer(time.Until(due))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

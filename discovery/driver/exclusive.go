@@ -123,7 +123,7 @@ func (alone Exclusive) NewLease(_ discovery.Instance, ttl time.Duration) Lease {
 
 // NewLock is that of Backend.
 func (alone Exclusive) NewLock(key string, ttl time.Duration) Lock {
-	return &ownedLock{owned: owned{alone, rand.Text(), ttl, key}}
+	return &ownedLock{owned{alone, rand.Text(), ttl, key}}
 }
 
 // owned is a lease whose record has its owner.
@@ -187,10 +187,7 @@ func (l *owned) Deregister(ctx context.Context) error {
 }
 
 // ownedLock is a key that the leader owns.
-type ownedLock struct {
-	owned
-	hub *Hub // of the registry, which follows the key
-}
+type ownedLock struct{ owned }
 
 func (l *ownedLock) Acquire(ctx context.Context) (grant Grant, err error) {
 	grant.TTL = l.ttl
@@ -206,7 +203,15 @@ func (l *ownedLock) Acquire(ctx context.Context) (grant Grant, err error) {
 }
 
 func (l *ownedLock) WaitReleased(ctx context.Context) error {
-	return l.hub.Await(ctx, l.key, func(item Item) bool { return item.Gone })
+	for {
+		c, wait, err := l.alone.look(ctx, l.key)
+		if err != nil || len(c.Items) == 0 || c.Items[0].Gone {
+			return err
+		}
+		if err := wait(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 func (l *ownedLock) Renew(ctx context.Context) error {

@@ -53,20 +53,11 @@ func (r *Registry) Campaign(ctx context.Context, name string, ttl time.Duration)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.group.ctx, cancel)() // nobody is to lead who can do nothing
-	t, err := Campaign(ctx, r.group, r.newLock(key, ttl), name, r.Config.Log)
+	t, err := Campaign(ctx, r.group, r.backend.NewLock(key, ttl), name, r.Config.Log)
 	if err != nil {
 		return nil, r.Fail(op, name, err)
 	}
 	return leadership{Term: t, registry: r, name: name, key: value}, nil
-}
-
-// newLock gives a lock of the engine.
-func (r *Registry) newLock(key string, ttl time.Duration) Lock {
-	lock := r.backend.NewLock(key, ttl)
-	if owned, is := lock.(*ownedLock); is {
-		owned.hub = r.Hub
-	}
-	return lock
 }
 
 // leadership writes the value during a term.

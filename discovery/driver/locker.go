@@ -38,7 +38,7 @@ func (r *Registry) acquireLock(ctx context.Context, name string, ttl time.Durati
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.group.ctx, cancel)()
-	t, err := campaign(ctx, r.group, &Term{lock: r.newLock(key, ttl), margin: marginOf, kept: true, once: once}, name, r.Config.Log)
+	t, err := campaign(ctx, r.group, &Term{lock: r.backend.NewLock(key, ttl), margin: marginOf, kept: true, once: once}, name, r.Config.Log)
 	if err != nil {
 		return nil, r.Fail(op, name, err)
 	}

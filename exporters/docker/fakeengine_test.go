@@ -107,8 +107,8 @@ func TestAnEngineThatEndsItsEvents(t *testing.T) {
 	t.Parallel()
 	f := newFakeEngine(t)
 	f.endEvents = true
-	exporter, _ := f.export(t)
 	began := time.Now()
+	exporter, _ := f.export(t)
 	exporter.lab.eventually(func() error {
 		if n := f.asked.Load(); n < 4 {
 			return fmt.Errorf("asked %d times", n)

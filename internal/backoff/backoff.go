@@ -21,8 +21,11 @@ func (d *Delay) Next() time.Duration {
 }
 
 // Wait blocks for Next, or until ctx ends, whose error it then returns.
-func (d *Delay) Wait(ctx context.Context) error {
-	timer := time.NewTimer(d.Next())
+func (d *Delay) Wait(ctx context.Context) error { return Sleep(ctx, d.Next()) }
+
+// Sleep blocks for a time, or until ctx ends, whose error it then returns.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -71,6 +71,8 @@ func (r *release) packageInfo(kind string, program program, p platform) (*nfpm.I
 	info.RPM.BuildHost, info.RPM.Group = "localhost", "Applications/System"
 	info.RPM.Summary = program.summary
 	info.RPM.Arch, info.Deb.Arch, info.APK.Arch = p.rpm, p.deb, p.apk
+	// Level 9 takes three times as long as these, for a hundredth of the size at most.
+	info.Deb.Compression, info.RPM.Compression = "gzip:6", "gzip:7"
 	if kind == "apk" {
 		info.Release = "0" // its 1 would be r1: a second build
 	}
