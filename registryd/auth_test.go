@@ -242,6 +242,7 @@ func TestNarrowedRole(t *testing.T) {
 // TestUnknownUser: who logs in as somebody that there is not, learns that no sooner than that the password is
 // wrong.
 func TestUnknownUser(t *testing.T) {
+	t.Parallel()
 	url, _ := guarded(t, Options{})
 	took := map[string]time.Duration{}
 	for i := range 3 {
@@ -277,6 +278,7 @@ func TestNoUsers(t *testing.T) {
 // TestGuessing: who fails too often has to wait, by either protocol; everybody else of that place does not, and
 // those who are known go on.
 func TestGuessing(t *testing.T) {
+	t.Parallel()
 	url, _ := guarded(t, Options{})
 	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
 	for i := range failuresAllowed {
@@ -317,6 +319,7 @@ func TestGuessing(t *testing.T) {
 
 // TestExternalAuth: an etcd of somebody else's knows the users, too.
 func TestExternalAuth(t *testing.T) {
+	t.Parallel()
 	etcd := testservers.EmbeddedEtcd(t)
 	makeUsers(t, etcdClient(t, "http://"+etcd.Address))
 	_, url := start(t, Options{Etcd: "etcd://" + etcd.Address, Auth: true})
