@@ -84,7 +84,7 @@ func TestScalingoHost(t *testing.T) {
 	require.JSONEq(t, want, created.Node.Value)
 	require.Equal(t, 5, created.Node.TTL)
 
-	again := event(t, events) // written whole
+	again := event(t, events)                                  // written whole
 	for try := 1; again.Action == "expire" && try < 3; try++ { // a write is due 1 s before: a busy machine may be late
 		created = event(t, events)
 		again = event(t, events)
