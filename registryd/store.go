@@ -2,7 +2,6 @@ package registryd
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -57,7 +56,7 @@ func askWithToken[T any](ctx context.Context, s *store, ask func(ctx context.Con
 			return none, err
 		}
 		answer, err := ask(ctx, token)
-		if again && errors.Is(err, rpctypes.ErrInvalidAuthToken) && s.logins.forget(who, token) {
+		if again && node.IsOver(err) && s.logins.forget(who, token) {
 			continue
 		}
 		return answer, err
