@@ -475,6 +475,7 @@ func TestFailover(t *testing.T) {
 			}
 		}
 		link.Mend(t)
+		time.Sleep(5 * time.Second) // a ping that met this cut is over: one that meets both is an outage
 	}
 	require.NoError(t, stays.Err())
 }
