@@ -118,7 +118,7 @@ func (c *chain) use(t *testing.T) *machine {
 	get := "exec envdiscover get WEB_URL --follow --wait 60s"
 	started := filepath.Join(t.TempDir(), "started")
 	m := c.start(t, []string{"STARTED=" + started}, map[string]string{"environment/WEB_URL": get}, "--on-change", "restart", "--",
-		"sh", "-c", `echo "$WEB_URL is $(curl --silent --max-time 10 "$WEB_URL")" >>"$STARTED"; exec sleep infinity`)
+		"sh", "-c", `echo "$WEB_URL is $(curl --silent --max-time 60 "$WEB_URL")" >>"$STARTED"; exec sleep infinity`)
 	m.started = started
 	return m
 }

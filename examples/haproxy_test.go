@@ -98,7 +98,7 @@ func newSite(t *testing.T) *site {
 			"PATH=" + strings.Join([]string{bin, filepath.Dir(envdiscover), filepath.Join(here, "haproxy"), os.Getenv("PATH")}, ":"),
 			"ENVDISCOVER_URL=etcd://" + testservers.EmbeddedEtcd(t).Address,
 			"CONTAINER_HOST=127.0.0.1",
-			"DRAIN=3",
+			"DRAIN=6",
 			"HAPROXY_CONFIG=" + filepath.Join(directory, "haproxy.cfg"),
 			"HAPROXY_MASTER=" + filepath.Join(directory, "master.sock"),
 			"HAPROXY_BIND=" + address,

@@ -91,7 +91,7 @@ func newDatabaseCluster(t *testing.T) *databaseCluster {
 		"CONTAINER_HOST=127.0.0.1",
 		"PASSWORD_FILE=" + filepath.Join(home, "password"),
 	}
-	c.own(t)
+	c.own(t, home)
 	return c
 }
 
@@ -108,13 +108,13 @@ func credentialOf(t *testing.T, name string) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// own gives home to the user.
-func (c *databaseCluster) own(t *testing.T) {
+// own gives a tree to the user, before anybody runs in it.
+func (c *databaseCluster) own(t *testing.T, root string) {
 	t.Helper()
 	if c.credential == nil {
 		return
 	}
-	require.NoError(t, filepath.WalkDir(c.home, func(path string, _ os.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (c *databaseCluster) directory(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(c.home, name)
 	require.NoError(t, os.Mkdir(path, 0o700))
-	c.own(t)
+	c.own(t, path)
 	return path
 }
 

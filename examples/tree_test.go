@@ -65,6 +65,7 @@ func TestConsulTree(t *testing.T) {
 	consulKV(t, agent, "put", "my-app/DATABASE_URL", "postgres://other/my-app")
 	eventually(t, "the start with new values", func() bool { return last() == "postgres://other/my-app 6" })
 	p.stop()
+	p.exitCode() // all of its output is there then
 	require.Contains(t, p.output.String(), "skipping keys that stand deeper")
 	require.Contains(t, p.output.String(), "my-app/deeper/key")
 	require.NotContains(t, p.output.String(), "not ours")
@@ -123,7 +124,7 @@ func TestPlainEtcdTree(t *testing.T) {
 	t.Parallel()
 	needProgram(t, "etcdctl")
 	etcd := testservers.EmbeddedEtcd(t)
-	env := []string{"ENVDISCOVER_URL=etcd://" + etcd.Address + "/my/app?layout=plain", "ETCDCTL_API=3", "ETCDCTL_COMMAND_TIMEOUT=90s", "ETCDCTL_DIAL_TIMEOUT=90s"}
+	env := []string{"ENVDISCOVER_URL=etcd://" + etcd.Address + "/my/app?layout=plain&timeout=1m", "ETCDCTL_API=3", "ETCDCTL_COMMAND_TIMEOUT=90s", "ETCDCTL_DIAL_TIMEOUT=90s"}
 	etcdctl := func(args ...string) result {
 		return run(t, env, "etcdctl", append([]string{"--endpoints", etcd.Address}, args...)...)
 	}

@@ -111,7 +111,7 @@ func TestRegistryImage(t *testing.T) {
 	serving := func() bool { return strings.Contains(logs(), "serving (address ") }
 	require.Eventually(t, func() bool { return serving() || !running(container) }, 2*time.Minute, 100*time.Millisecond)
 	require.True(t, serving(), logs())
-	output(t, "docker", "stop", container)
+	output(t, "docker", "stop", "--time", "60", container)
 	require.Contains(t, logs(), "stopped")
 }
 

@@ -21,9 +21,12 @@ import (
 
 // TestKill kills the registry in the middle of writes by both protocols: what was acknowledged is there.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const writers, most, kills = 16, 10000, 3
 	process, url := startProcess(t, Options{Data: dataDirectory(t)})
 	client := etcdClient(t, url)
+	poster := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: writers}}
+	defer poster.CloseIdleConnections()
 	var next, acknowledged atomic.Int64
 	var written sync.Map
 	var wait sync.WaitGroup
@@ -31,7 +34,7 @@ func TestKill(t *testing.T) {
 		wait.Go(func() {
 			for n := next.Add(1); n <= most; n = next.Add(1) {
 				name := fmt.Sprintf("V%d", n)
-				for !write(t, client, url, name, n) {
+				for !write(t, client, poster, url, name, n) {
 					time.Sleep(10 * time.Millisecond)
 				}
 				written.Store(name, true)
@@ -64,13 +67,13 @@ func TestKill(t *testing.T) {
 }
 
 // write reports whether the registry has acknowledged a value, which it is told by HTTP and by etcd in turns.
-func write(t *testing.T, client *clientv3.Client, url, name string, n int64) bool {
+func write(t *testing.T, client *clientv3.Client, poster *http.Client, url, name string, n int64) bool {
 	value := "value of " + name
 	if n%2 == 0 {
 		_, err := client.Put(t.Context(), "/envharness/environment/"+name, value)
 		return err == nil
 	}
-	response, err := http.Post(url+"/environment/"+name, "", strings.NewReader(value))
+	response, err := poster.Post(url+"/environment/"+name, "", strings.NewReader(value))
 	if err != nil {
 		return false
 	}
@@ -80,6 +83,7 @@ func write(t *testing.T, client *clientv3.Client, url, name string, n int64) boo
 
 // TestFullDisk: writes are refused, what was acknowledged can be read, and all goes on once there is room.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	disk := t.TempDir()
 	require.NoError(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=160m"))

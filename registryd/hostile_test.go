@@ -15,12 +15,14 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/envharness/envharness/discovery/driver"
 	"github.com/envharness/envharness/internal/safebuffer"
 )
 
 // TestHostileClients opens hundreds of connections that say little or take nothing. All that others ask is
 // answered meanwhile, and those that have not even said what they want are cut off.
 func TestHostileClients(t *testing.T) {
+	t.Parallel()
 	server, url := start(t, Options{})
 	address := strings.TrimPrefix(url, "http://")
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/LARGE", strings.Repeat("x", 131071)).status)
@@ -212,7 +214,7 @@ func TestWatchChanges(t *testing.T) {
 
 // TestDifference: who has the state before takes the change alone, and others the whole.
 func TestDifference(t *testing.T) {
-	m := newMirror(&mirrors{behind: newBehind()}, func() {})
+	m := newMirror(nil, newBehind())
 	m.services["web"] = &mirrored{instances: map[string]mirroredInstance{}}
 	put := func(id, text string) {
 		m.services["web"].instances[id] = mirroredInstance{encoded: []byte(text)}
@@ -244,7 +246,7 @@ func TestDifference(t *testing.T) {
 	s := &stream{mirror: m, readers: m.everything, all: true, changes: true, seen: 4}
 	s.gather()
 	require.Contains(t, s.buffer.String(), `"denied":true`)
-	m.replace(nil, nil, true)
+	m.apply(driver.Changes{Whole: true}, true)
 	s = &stream{mirror: m, readers: m.everything, all: true, changes: true, seen: 4}
 	s.gather()
 	require.True(t, s.missed, "that all was forgotten")

@@ -6,6 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/envharness/envharness/registryd/node"
 )
 
@@ -33,13 +36,17 @@ func (r *rights) change() <-chan struct{} {
 	return r.changed
 }
 
-// follow looks until ctx ends. An etcd that cannot be asked has changed nothing.
-func (r *rights) follow(ctx context.Context, n node.Node) {
+// follow looks until ctx ends. An etcd that cannot be asked has changed nothing: unreachable is told why.
+func (r *rights) follow(ctx context.Context, n node.Node, unreachable func(error)) {
 	ticker := time.NewTicker(rightsTime)
 	defer ticker.Stop()
 	for {
-		if revision, err := n.AuthRevision(ctx); err == nil {
+		revision, err := n.AuthRevision(ctx)
+		switch {
+		case err == nil:
 			r.note(revision)
+		case status.Code(err) == codes.Unavailable:
+			unreachable(err)
 		}
 		select {
 		case <-ticker.C:

@@ -187,7 +187,7 @@ func (s *stream) gather() <-chan struct{} {
 	m := s.mirror
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	if s.seen > 0 && s.seen < m.forgottenAt && m.denied == nil {
+	if s.seen > 0 && s.seen < m.forgottenAt && m.denied == "" {
 		s.missed = true
 		return s.readers.changed
 	}
@@ -234,9 +234,9 @@ func (s *stream) addCurrent() {
 	switch {
 	case m.current:
 		state["writable"] = m.writable
-	case m.denied != nil:
+	case m.denied != "":
 		state["denied"] = true
-		state["reason"] = refusalOf(m.denied).reason
+		state["reason"] = m.denied
 	case !m.current:
 		state["reason"] = "etcd cannot be asked; this is the last known"
 	}

@@ -37,7 +37,7 @@ func startDirector(t *testing.T, url, name, ttl string) *aDirector {
 	t.Helper()
 	d := &aDirector{directory: filepath.Join(t.TempDir(), name), log: &safebuffer.Buffer{}}
 	require.NoError(t, os.Mkdir(d.directory, 0o755))
-	d.Cmd = envdiscover(url, "direct", "db", "--value", "ADDRESS", "--ttl", ttl, "--wait", "10s", "--log-level", "info",
+	d.Cmd = envdiscover(url, "direct", "db", "--value", "ADDRESS", "--ttl", ttl, "--wait", "60s", "--log-level", "info",
 		"--", "sh", "-c", strings.TrimPrefix(directed, "#!/bin/sh\n"), "sh", d.directory)
 	d.Stderr = d.log
 	require.NoError(t, d.Start())
@@ -118,7 +118,7 @@ func TestADirectorResigns(t *testing.T) {
 	onEachServer(t, func(t *testing.T, url string) {
 		_, values := held(t, url, "", "get", "ADDRESS", "--follow", "--wait", "60s")
 		socket, next := notifications(t)
-		leader := envdiscover(url, "direct", "db", "--value", "ADDRESS", "--ttl", "1h", "--wait", "10s",
+		leader := envdiscover(url, "direct", "db", "--value", "ADDRESS", "--ttl", "1h", "--wait", "60s",
 			"--", "sh", "-c", `echo runs >&2; sleep 1000 & sleep 1000`)
 		leader.Env = append(leader.Env, "NOTIFY_SOCKET="+socket)
 		stderr, err := leader.StderrPipe() // which the whole group of the program has, so its end is the group's
@@ -131,7 +131,7 @@ func TestADirectorResigns(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "runs\n", string(buffer))
 
-		standby, _ := held(t, url, socket, "direct", "db", "--value", "ADDRESS", "--ttl", "1h", "--wait", "10s", "--", "echo", "standby")
+		standby, _ := held(t, url, socket, "direct", "db", "--value", "ADDRESS", "--ttl", "1h", "--wait", "60s", "--", "echo", "standby")
 		require.Equal(t, "READY=1", next(), "who stands by is ready, too")
 		require.NoError(t, leader.Process.Signal(syscall.SIGTERM))
 		rest, err := io.ReadAll(stderr)

@@ -115,12 +115,17 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 	url := "etcd://" + server.Address
 	withdrawn := 0
 	for i := 0; i < 40 || withdrawn == 0; i++ {
+		url := fmt.Sprint(url, "/", i)
+		var stderr strings.Builder
 		cmd := envdiscover(url, "register", "web", "--port", "80", "--ttl", "600s")
+		cmd.Stderr = &stderr
 		require.NoError(t, cmd.Start())
 		time.Sleep(time.Duration(i) * 2 * time.Millisecond)
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		if cmd.Wait() == nil {
 			withdrawn++
+		} else if strings.Contains(stderr.String(), "stays until its TTL") {
+			continue // a busy machine may need more time than a withdrawal has, and that is told
 		}
 		services := envdiscover(url, "services")
 		out, _ := services.Output()

@@ -31,15 +31,15 @@ func TestSkyDNS(t *testing.T) {
 	gone := func() bool {
 		return dig("SRV", "_http._tcp.web.cluster.local") == "" && dig("A", "web.cluster.local") == "" && dig("AAAA", "web.cluster.local") == ""
 	}
-	register := func(args ...string) *exec.Cmd {
+	register := func(ttl string, args ...string) *exec.Cmd {
 		socket, next := notifications(t)
 		cmd, _ := held(t, "etcd://"+store.Address+"/cluster.local?layout=skydns", socket,
-			append([]string{"register", "web", "--ttl", "2s", "--port", "http=8080", "--port", "metrics=9090"}, args...)...)
+			append([]string{"register", "web", "--ttl", ttl, "--port", "http=8080", "--port", "metrics=9090"}, args...)...)
 		require.Equal(t, "READY=1", next())
 		return cmd
 	}
 
-	first := register("--id", "a", "--host", "10.0.0.5")
+	first := register("60s", "--id", "a", "--host", "10.0.0.5")
 	require.Equal(t, "10 100 8080 a.web.cluster.local.", dig("SRV", "_http._tcp.web.cluster.local"))
 	require.Equal(t, "10 100 9090 a.web.cluster.local.", dig("SRV", "_metrics._tcp.web.cluster.local"))
 	require.Equal(t, "10.0.0.5", dig("A", "web.cluster.local"))
@@ -52,7 +52,7 @@ func TestSkyDNS(t *testing.T) {
 	require.NoError(t, first.Wait())
 	require.True(t, gone(), "it was withdrawn")
 
-	second := register("--id", "b", "--host", "fd00::5")
+	second := register("6s", "--id", "b", "--host", "fd00::5")
 	require.Equal(t, "fd00::5", dig("AAAA", "b.web.cluster.local"))
 	require.Equal(t, "http://[fd00::5]:8080\n", run(t, url, "url", "web"))
 	require.NoError(t, second.Process.Kill())

@@ -143,7 +143,7 @@ func TestCompose(t *testing.T) {
 	comesUp()
 	_, err = fetch("--post-data", "kept", "http://127.0.0.1:7171/environment/A")
 	require.NoError(t, err)
-	up("restart", "--timeout", "5")
+	up("restart", "--timeout", "60")
 	comesUp()
 	value, err := fetch("http://127.0.0.1:7171/environment/A")
 	require.NoError(t, err)

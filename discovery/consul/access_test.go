@@ -70,7 +70,7 @@ func TestAccess(t *testing.T) {
 	nodeless := newToken(t, server, `service_prefix "" { policy = "write" }`)
 	for _, layout := range []string{"native", "containerpilot"} {
 		registry := openForTest(t, address+"?layout="+layout+"&token-file="+tokenFile(t, all))
-		announce(t, registry, instance("of-"+layout, "of-"+layout+"-1", 1), 2*time.Second)
+		announce(t, registry, instance("of-"+layout, "of-"+layout+"-1", 1), time.Minute)
 		require.Len(t, ids(t, registry, "of-"+layout, discovery.Query{}), 1)
 	}
 	for what, url := range map[string]string{

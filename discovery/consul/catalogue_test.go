@@ -90,7 +90,9 @@ func TestDNS(t *testing.T) {
 			if errors.As(err, &gone) && gone.IsNotFound {
 				return nil
 			}
-			require.NoError(t, err)
+			if err != nil { // on a busy machine its time may be over
+				return []string{err.Error()}
+			}
 			slices.Sort(hosts)
 			return hosts
 		}

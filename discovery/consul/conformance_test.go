@@ -16,7 +16,14 @@ import (
 	"github.com/envharness/envharness/internal/testservers"
 )
 
+// hurry has sessions last 3s at least instead of 10s, until the end of a test that no other runs beside.
+func hurry(t *testing.T) {
+	t.Cleanup(func() { minSession = leastSession })
+	minSession = 3 * time.Second
+}
+
 func TestConformance(t *testing.T) {
+	hurry(t)
 	server := testservers.ConsulAgent(t, nil)
 	raw := rawClient(t, server.Address)
 	link := testservers.NewLink(t, server.Address)
@@ -103,6 +110,7 @@ func restore(t testing.TB, raw *api.Client, snapshot string) {
 }
 
 func TestConformancePlain(t *testing.T) {
+	hurry(t)
 	server := testservers.ConsulAgent(t, nil)
 	registrytest.Run(t, registrytest.Server{
 		Engine:      Engine,
@@ -113,8 +121,9 @@ func TestConformancePlain(t *testing.T) {
 }
 
 // The layout containerpilot has the catalogue alone, where nothing keeps one test's services from another's: so
-// each test has an agent of its own. What is long and the same for all layouts is left to the other.
+// each test has an agent of its own, that ends with it. What is long and the same for all layouts is left to the other.
 func TestConformanceContainerPilot(t *testing.T) {
+	hurry(t)
 	dead := testservers.FreeAddress(t)
 	fleet := &fleet{T: t, servers: map[string]*testservers.Consul{}, link: testservers.NewLink(t, dead)}
 	const query = "?layout=containerpilot"
@@ -127,6 +136,7 @@ func TestConformanceContainerPilot(t *testing.T) {
 			fleet.link.Aim(fleet.server(prefix).Address)
 			return "consul://" + fleet.link.Address + "/" + prefix + query
 		},
+		Over:        fleet.end,
 		MinTTL:      time.Second,
 		DefaultTTL:  30 * time.Second,
 		PlainNames:  true,
@@ -185,4 +195,13 @@ func (f *fleet) server(prefix string) *testservers.Consul {
 		f.servers[prefix] = testservers.ForgetfulConsul(f, nil)
 	}
 	return f.servers[prefix]
+}
+
+// end ends the agent of a prefix: one that idles costs as much in a minute as its start.
+func (f *fleet) end(prefix string) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if server := f.servers[prefix]; server != nil {
+		server.Kill(f)
+	}
 }

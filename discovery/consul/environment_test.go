@@ -69,7 +69,7 @@ func TestTLSFilesChange(t *testing.T) {
 			"ca":      {copyFile(t, from.CA, filepath.Join(directory, "ca.pem"))},
 			"cert":    {copyFile(t, from.ClientCert, filepath.Join(directory, "cert.pem"))},
 			"key":     {copyFile(t, from.ClientKey, filepath.Join(directory, "key.pem"))},
-			"timeout": {"5s"},
+			"timeout": {"1m"},
 		}
 	}
 	values := openForTest(t, "consuls://"+secure+"/p?"+take(wrong).Encode()).(discovery.Values)

@@ -230,7 +230,11 @@ func TestServersAway(t *testing.T) {
 	agent := testservers.JoinConsul(t, server, "second")
 	registry := openForTest(t, "consul://"+agent.Address+"/?timeout=1s")
 	registration := announce(t, registry, instance("web", "web-1", 1), 4*time.Second)
-	snapshots, err := registry.Watch(t.Context(), "web", discovery.Query{})
+	var snapshots <-chan discovery.Snapshot
+	err := discovery.Retry(t.Context(), func(context.Context) (err error) { // a second may be too little on a busy machine
+		snapshots, err = registry.Watch(t.Context(), "web", discovery.Query{})
+		return err
+	})
 	require.NoError(t, err)
 	registrytest.Await(t, snapshots, fresh(1))
 	server.Pause(t)

@@ -65,13 +65,13 @@ func deleteToken(t testing.TB, address, secret string) {
 	require.NoError(t, err)
 }
 
-// proxyConsul gives the address of a way to an agent on which saw sees each request.
+// proxyConsul gives the address of a way to an agent on which saw sees each request that the agent has answered.
 func proxyConsul(t testing.TB, address string, saw func(*http.Request)) string {
 	t.Helper()
 	way := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		saw(request)
 		way.ServeHTTP(w, request)
+		saw(request)
 	}))
 	t.Cleanup(proxy.Close)
 	return proxy.Listener.Addr().String()

@@ -32,12 +32,25 @@ func TestAnswersToNothing(t *testing.T) {
 				lie(answer)
 				return answer
 			})
-			_, _, err := readService(t, "dns://"+server.address+"/test?port=80&timeout=500ms", "web")
+			err := readInVain(t, "dns://"+server.address+"/test?port=80", "web", want)
 			require.ErrorIs(t, err, discovery.ErrUnavailable)
 			require.ErrorContains(t, err, server.address)
-			require.ErrorContains(t, err, want)
 		})
 	}
+}
+
+// readInVain reads what cannot be read until the error says why, with more time each time: a busy machine may have no
+// answer in the first.
+func readInVain(t *testing.T, url, service, why string) (err error) {
+	t.Helper()
+	for _, timeout := range []string{"300ms", "5s", "1m"} {
+		_, _, err = readService(t, url+"&timeout="+timeout, service)
+		if err == nil || strings.Contains(err.Error(), why) {
+			break
+		}
+	}
+	require.ErrorContains(t, err, why)
+	return err
 }
 
 // A forged answer before the true one changes nothing.
@@ -211,10 +224,9 @@ func TestTruncatedTwice(t *testing.T) {
 		return answer
 	})
 	start := time.Now()
-	_, _, err := readService(t, "dns://"+server.address+"/test?timeout=300ms", "web")
+	err := readInVain(t, "dns://"+server.address+"/test?port=80", "web", "truncated by TCP")
 	require.ErrorIs(t, err, discovery.ErrUnavailable)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorContains(t, err, "truncated by TCP")
 	require.Less(t, server.asked.Load(), int64(30+time.Since(start)/(100*time.Millisecond)), "it is not asked in a loop")
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/envharness/envharness/discovery"
+	"github.com/envharness/envharness/discovery/registrytest"
 	"github.com/envharness/envharness/internal/testservers"
 )
 
@@ -60,7 +61,7 @@ func announce(t *testing.T, registry discovery.Registry) {
 	require.NoError(t, registration.WaitReady(t.Context()))
 	snapshots, err := registry.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
-	require.Len(t, (<-snapshots).Instances, 1)
+	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return len(s.Instances) == 1 })
 	time.Sleep(2 * registration.TTL()) // renewals log in, too
 	require.NoError(t, registration.Err())
 	require.NoError(t, registration.Close())
@@ -75,23 +76,23 @@ func announce(t *testing.T, registry discovery.Registry) {
 func TestLogin(t *testing.T) {
 	server := guardedEtcd(t)
 	t.Run("whole access", func(t *testing.T) {
-		announce(t, openForTest(t, "etcd://root:rootpw@"+server.Address+"/any"))
+		announce(t, openForTest(t, "etcd://root:rootpw@"+server.Address+"/any?timeout=1m"))
 	})
 	t.Run("access to one prefix", func(t *testing.T) {
-		announce(t, openForTest(t, "etcd://web:webpw@"+server.Address+"/web"))
-		_, err := openForTest(t, "etcd://web:webpw@"+server.Address+"/other").Services(t.Context())
+		announce(t, openForTest(t, "etcd://web:webpw@"+server.Address+"/web?timeout=1m"))
+		_, err := openForTest(t, "etcd://web:webpw@"+server.Address+"/other?timeout=1m").Services(t.Context())
 		require.ErrorIs(t, err, discovery.ErrDenied)
 		require.NotEmpty(t, discovery.Hint(err))
 	})
 	t.Run("by the environment", func(t *testing.T) {
 		variables := map[string]string{discovery.UserVariable: "web", discovery.PasswordVariable: "webpw"}
 		getenv := func(name string) string { return variables[name] }
-		announce(t, openForTest(t, "etcd://"+server.Address+"/web", discovery.WithGetenv(getenv)))
+		announce(t, openForTest(t, "etcd://"+server.Address+"/web?timeout=1m", discovery.WithGetenv(getenv)))
 	})
 	t.Run("by a file that changes", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "user")
 		require.NoError(t, os.WriteFile(path, []byte("web:wrong\n"), 0o600))
-		registry := openForTest(t, "etcd://"+server.Address+"/web?user-file="+path)
+		registry := openForTest(t, "etcd://"+server.Address+"/web?timeout=1m&user-file="+path)
 		_, err := registry.Services(t.Context())
 		require.ErrorIs(t, err, discovery.ErrDenied)
 		require.NotContains(t, err.Error(), "wrong")
@@ -111,9 +112,9 @@ func TestLogin(t *testing.T) {
 		require.NoError(t, err)
 	})
 	t.Run("nobody", func(t *testing.T) {
-		err := Engine.Check(t.Context(), config(t, "etcd://"+server.Address+"/web"))
+		err := Engine.Check(t.Context(), config(t, "etcd://"+server.Address+"/web?timeout=1m"))
 		require.ErrorIs(t, err, discovery.ErrDenied)
-		require.NoError(t, Engine.Check(t.Context(), config(t, "etcd://web:webpw@"+server.Address+"/web")))
+		require.NoError(t, Engine.Check(t.Context(), config(t, "etcd://web:webpw@"+server.Address+"/web?timeout=1m")))
 	})
 }
 
@@ -128,7 +129,7 @@ func TestTLS(t *testing.T) {
 	certificates, others := testservers.NewCertificates(t), testservers.NewCertificates(t)
 	server := testservers.EmbeddedEtcdTLS(t, certificates)
 	client := "&cert=" + certificates.ClientCert + "&key=" + certificates.ClientKey
-	url := "etcds://" + server.Address + "/x?timeout=20s&ca="
+	url := "etcds://" + server.Address + "/x?timeout=1m&ca="
 	t.Run("right", func(t *testing.T) {
 		announce(t, openForTest(t, url+certificates.CA+client))
 		announce(t, openForTest(t, url+certificates.CA+client+"&server-name=server.test"))
@@ -136,7 +137,7 @@ func TestTLS(t *testing.T) {
 	for name, wrong := range map[string]struct{ url, say, hint string }{
 		"other authority":       {url + others.CA + client, "unknown authority", "?ca=FILE"},
 		"other name":            {url + certificates.CA + client + "&server-name=other.test", "other.test", "?server-name=NAME"},
-		"no client certificate": {strings.Replace(url, "20s", "1h", 1) + certificates.CA, "wants a certificate", "?cert=FILE&key=FILE"},
+		"no client certificate": {strings.Replace(url, "1m", "1h", 1) + certificates.CA, "wants a certificate", "?cert=FILE&key=FILE"},
 		"no TLS":                {"etcd://" + server.Address + "/x?timeout=1h", "speaks TLS", "etcds://"},
 		"no TLS there":          {"etcds://" + testservers.EmbeddedEtcd(t).Address + "/x?timeout=1s", "", " etcd://"},
 	} {

@@ -23,7 +23,7 @@ func TestConformanceSkyDNS(t *testing.T) {
 		PlainNames: true,
 		Fit: func(in discovery.Instance) discovery.Instance {
 			in.User, in.Password, in.State = "", "", discovery.Passing
-			in.Unknown = map[string]discovery.RawField{"ttl": discovery.RawField("3")}
+			in.Unknown = map[string]discovery.RawField{"ttl": discovery.RawField("60")}
 			return in
 		},
 		Revoke: func(t testing.TB, prefix string) {

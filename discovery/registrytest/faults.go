@@ -45,7 +45,7 @@ func lostLease(s *suite) {
 	}
 	require.NoError(s, registration.Err())
 	require.Equal(s, 2, number(s.read(registry, "web", discovery.Query{}).Instances[0]))
-	s.noError(registration.Close())
+	s.close(registration)
 	s.present(registry, "web")
 }
 
@@ -78,7 +78,7 @@ func killAndRestart(s *suite) {
 		require.Equal(s, before, data)
 	}
 	require.NoError(s, registration.Err())
-	s.noError(registration.Close())
+	s.close(registration)
 	watching.await(late.ID())
 }
 
@@ -112,7 +112,7 @@ func lostData(s *suite) {
 	}
 	late := s.register(other, s.instance("web", "b", 1))
 	watching.await(registration.ID(), late.ID())
-	s.noError(registration.Close())
+	s.close(registration)
 	watching.await(late.ID())
 	require.NoError(s, registration.Err())
 }
@@ -123,7 +123,8 @@ func pausePastTTL(s *suite) {
 	registry := s.open()
 	a := s.register(registry, s.instance("web", "a", 1))
 	b := s.register(s.open(), s.instance("web", "b", 1))
-	watching := s.watch(s.open(), "web", discovery.Query{})
+	// A watch of its own learns of the pause when a call has waited for its time: a URL may give that for a busy machine.
+	watching := s.watch(s.openURL(s.with(s.URL(s.prefix), "timeout", "5s")), "web", discovery.Query{})
 	s.Pause(s)
 	time.Sleep(2 * s.ttl())
 	watching.awaitStale()
@@ -137,7 +138,7 @@ func pausePastTTL(s *suite) {
 	s.present(registry, "web", want...)
 	watching.await(a.ID(), b.ID())
 	time.Sleep(2 * s.ttl())
-	require.NoError(s, watching.holds(a.ID(), b.ID()))
+	watching.await(a.ID(), b.ID())
 	require.NoError(s, a.Err())
 	require.NoError(s, b.Err())
 }
@@ -146,7 +147,7 @@ func pausePastTTL(s *suite) {
 func partitionOfRegistrant(s *suite) {
 	s.need("a partition", s.FarURL != nil)
 	near, far := s.open(), s.openURL(s.FarURL(s.prefix))
-	stays := s.register(near, s.instance("web", "stays", 1))
+	stays := s.steady(near, s.instance("web", "stays", 1))
 	cut := s.register(far, s.instance("web", "cut", 1))
 	watching := s.watch(near, "web", discovery.Query{})
 	watching.await(stays.ID(), cut.ID())
@@ -160,7 +161,7 @@ func partitionOfRegistrant(s *suite) {
 	watching.await(stays.ID(), cut.ID())
 	s.noError(cut.Update(s.ctx, s.instance("web", "cut", 3)))
 	require.NoError(s, cut.Err())
-	s.noError(cut.Close())
+	s.close(cut)
 	watching.await(stays.ID())
 	_, stale, _ := watching.counts()
 	require.Zero(s, stale, "who is not cut off knows no outage")
@@ -182,7 +183,7 @@ func partitionOfWatcher(s *suite) {
 	}
 	s.Cut(s)
 	b := s.register(near, s.instance("web", "b", 2))
-	s.noError(a.Close())
+	s.close(a)
 	watching.awaitStale()
 	_, _, empty := watching.counts()
 	require.Zero(s, empty, "an outage is never an empty snapshot")
@@ -207,7 +208,7 @@ func takeoverInPartition(s *suite) {
 	near, far := s.open(), s.openURL(s.FarURL(s.prefix))
 	old := s.register(far, s.instance("web", "a", 1))
 	s.Cut(s)
-	newer := s.register(near, s.instance("web", "a", 2))
+	newer := s.steady(near, s.instance("web", "a", 2))
 	time.Sleep(2 * s.ttl())
 	s.Mend(s)
 	closed(s, "the older registration", old.Done())
@@ -221,14 +222,15 @@ func takeoverInPartition(s *suite) {
 // compactionUnderWatch: changes that the server has forgotten are no gap.
 func compactionUnderWatch(s *suite) {
 	s.need("compaction and a partition", s.Compact != nil && s.FarURL != nil)
+	s.calm = true // for who is not cut off
 	near, far := s.open(), s.openURL(s.FarURL(s.prefix))
-	gone := s.register(near, s.instance("web", "gone", 1))
-	stays := s.register(near, s.instance("web", "stays", 1))
+	gone := s.steady(near, s.instance("web", "gone", 1))
+	stays := s.steady(near, s.instance("web", "stays", 1))
 	watching := s.watch(far, "web", discovery.Query{})
 	for round := range 3 {
 		s.Cut(s)
 		if round == 0 {
-			s.noError(gone.Close())
+			s.close(gone)
 		}
 		for n := 2; n < 30; n++ {
 			s.noError(stays.Update(s.ctx, s.instance("web", "stays", 100*round+n)))

@@ -47,7 +47,7 @@ func (s *suite) fit(in discovery.Instance, registration discovery.Registration) 
 func registerAndRead(s *suite) {
 	registry := s.open()
 	in := s.full()
-	registration := s.register(registry, in)
+	registration := s.steady(registry, in)
 	if !s.OwnIDs && s.Fit == nil {
 		require.Equal(s, "one", registration.ID())
 	}
@@ -70,12 +70,16 @@ func registerAndRead(s *suite) {
 	require.Equal(s, want, one)
 	s.services(registry, "web")
 
-	s.noError(registration.Close())
+	withdrawn := s.close(registration)
 	closed(s, "Done", registration.Done())
 	closed(s, "the channel of credentials", changes)
 	require.NoError(s, registration.Err())
-	s.noError(registration.Close())
-	require.Empty(s, s.read(registry, "web", discovery.Query{All: true}).Instances)
+	s.close(registration)
+	if withdrawn {
+		require.Empty(s, s.read(registry, "web", discovery.Query{All: true}).Instances)
+	} else {
+		s.present(registry, "web")
+	}
 	s.services(registry)
 	require.Error(s, registration.Update(s.ctx, in))
 }
@@ -83,7 +87,7 @@ func registerAndRead(s *suite) {
 func update(s *suite) {
 	registry := s.open()
 	in := s.full()
-	registration := s.register(registry, in)
+	registration := s.steady(registry, in)
 	in.Ports = map[string]discovery.Port{"http": {Number: 81, Protocol: "tcp"}}
 	in.Service, in.ID = "ignored", "ignored"
 	s.noError(registration.Update(s.ctx, in))
@@ -115,10 +119,10 @@ func defaultTTL(s *suite) {
 // renewal: a registration outlives its TTL, also while it is updated all the time.
 func renewal(s *suite) {
 	registry := s.open()
-	idle := s.register(registry, s.instance("idle", "a", 1))
-	busy := s.register(registry, s.instance("busy", "b", 1))
+	idle := s.registerFor(registry, s.instance("idle", "a", 1), s.keptTTL())
+	busy := s.registerFor(registry, s.instance("busy", "b", 1), s.keptTTL())
 	watching := s.watch(registry, "busy", discovery.Query{})
-	end := time.Now().Add(3 * max(idle.TTL(), busy.TTL()))
+	end := time.Now().Add(3 * max(idle.TTL(), busy.TTL()) / 2)
 	for n := 2; time.Now().Before(end); n++ {
 		s.noError(busy.Update(s.ctx, s.instance("busy", "b", n)))
 		require.Len(s, s.read(registry, "idle", discovery.Query{}).Instances, 1)
@@ -164,10 +168,10 @@ func query(s *suite) {
 		probe = s.Fit(in)
 	}
 	s.need("shards and tags", probe.Shard != "" && len(probe.Tags) > 0)
-	a := s.register(registry, in)
+	a := s.steady(registry, in)
 	in = s.instance("web", "b", 2)
 	in.Shard, in.Tags = "s1", []string{"blue"}
-	b := s.register(registry, in)
+	b := s.steady(registry, in)
 	for _, c := range []struct {
 		query discovery.Query
 		want  []string
@@ -190,10 +194,10 @@ func watchChanges(s *suite) {
 	registry, other := s.open(), s.open()
 	watching := s.watch(other, "web", discovery.Query{})
 	watching.await()
-	a := s.register(registry, s.instance("web", "a", 1))
+	a := s.steady(registry, s.instance("web", "a", 1))
 	watching.await(a.ID())
-	b := s.register(registry, s.instance("web", "b", 2))
-	s.register(registry, s.instance("web-of-others", "c", 3))
+	b := s.steady(registry, s.instance("web", "b", 2))
+	s.steady(registry, s.instance("web-of-others", "c", 3))
 	watching.await(a.ID(), b.ID())
 	s.noError(a.Update(s.ctx, s.instance("web", "a", 7)))
 	s.eventually(func() error {
@@ -204,11 +208,11 @@ func watchChanges(s *suite) {
 		}
 		return nil
 	})
-	s.noError(a.Close())
+	s.close(a)
 	watching.await(b.ID())
-	s.noError(b.Close())
+	s.close(b)
 	watching.await()
-	late := s.register(registry, s.instance("late", "d", 4))
+	late := s.steady(registry, s.instance("late", "d", 4))
 	s.watch(other, "late", discovery.Query{}).await(late.ID())
 }
 
@@ -221,7 +225,7 @@ func watchQuery(s *suite) {
 		s.need("states", s.Fit(in).State == discovery.Starting)
 	}
 	watching := s.watch(registry, "web", discovery.Query{})
-	registration := s.register(registry, in)
+	registration := s.steady(registry, in)
 	watching.await()
 	in.State = discovery.Passing
 	s.noError(registration.Update(s.ctx, in))
@@ -238,7 +242,7 @@ func slowReader(s *suite) {
 	defer cancel()
 	snapshots, err := registry.Watch(ctx, "web", discovery.Query{})
 	s.noError(err)
-	registration := s.register(registry, s.instance("web", "a", 1))
+	registration := s.steady(registry, s.instance("web", "a", 1))
 	attentive := s.watch(registry, "web", discovery.Query{})
 	const last = 100
 	for n := 2; n <= last; n++ {
@@ -346,7 +350,7 @@ func invalidInput(s *suite) {
 func malformedNeighbours(s *suite) {
 	s.need("malformed records", s.Malform != nil)
 	registry := s.open()
-	a := s.register(registry, s.instance("web", "a", 1))
+	a := s.steady(registry, s.instance("web", "a", 1))
 	s.Malform(s, s.prefix, "web")
 	require.Equal(s, []string{a.ID()}, ids(s.read(registry, "web", discovery.Query{All: true})))
 	services, err := registry.Services(s.ctx)
@@ -355,7 +359,7 @@ func malformedNeighbours(s *suite) {
 	watching := s.watch(registry, "web", discovery.Query{All: true})
 	watching.await(a.ID())
 	s.Malform(s, s.prefix, "web")
-	b := s.register(registry, s.instance("web", "b", 2))
+	b := s.steady(registry, s.instance("web", "b", 2))
 	watching.await(a.ID(), b.ID())
 }
 
@@ -365,7 +369,7 @@ func sameIDTwice(s *suite) {
 	registry, other := s.open(), s.open()
 	old := s.register(registry, s.instance("web", "a", 1))
 	watching := s.watch(registry, "web", discovery.Query{})
-	newer := s.register(other, s.instance("web", "a", 2))
+	newer := s.steady(other, s.instance("web", "a", 2))
 	closed(s, "the older registration", old.Done())
 	s.isError(old.Err(), discovery.ErrConflict)
 	s.noError(old.Close())
@@ -373,12 +377,12 @@ func sameIDTwice(s *suite) {
 	snapshot := s.read(registry, "web", discovery.Query{})
 	require.Len(s, snapshot.Instances, 1)
 	require.Equal(s, 2, number(snapshot.Instances[0]))
-	time.Sleep(newer.TTL()) // what the older one left must not take the newer one's record along
+	time.Sleep(old.TTL()) // what the older one left must not take the newer one's record along
 	require.Len(s, s.read(registry, "web", discovery.Query{}).Instances, 1)
 	require.NoError(s, newer.Err())
 	_, _, empty := watching.counts()
 	require.Zero(s, empty)
-	s.noError(newer.Close())
+	s.close(newer)
 	watching.await()
 }
 
@@ -406,26 +410,26 @@ func leave(s *suite) {
 	former.Leave()
 	s.noError(registry.Close())
 	require.Len(s, s.read(other, "web", discovery.Query{}).Instances, 1)
-	successor := s.register(other, s.instance("web", "a", 2))
+	successor := s.steady(other, s.instance("web", "a", 2))
 	watching.await(successor.ID())
 	_, _, empty := watching.counts()
 	require.Zero(s, empty)
-	s.noError(successor.Close())
+	s.close(successor)
 	watching.await()
 }
 
 // subscribe: who begins to pass and who ceases to.
 func subscribe(s *suite) {
 	registry := s.open()
-	a := s.register(registry, s.instance("web", "a", 1))
+	a := s.steady(registry, s.instance("web", "a", 1))
 	ctx, cancel := context.WithCancel(s.ctx)
 	up, err := discovery.SubscribeNew(ctx, registry, "web")
 	s.noError(err)
 	down, err := discovery.SubscribeDown(ctx, registry, "web")
 	s.noError(err)
-	b := s.register(registry, s.instance("web", "b", 2))
+	b := s.steady(registry, s.instance("web", "b", 2))
 	require.Equal(s, b.ID(), receive(s, "new instance", up).ID)
-	s.noError(a.Close())
+	s.close(a)
 	gone := receive(s, "gone instance", down)
 	require.Equal(s, a.ID(), gone.ID)
 	require.Equal(s, 1, number(gone))
@@ -468,12 +472,7 @@ func unreachableFirst(s *suite) {
 	for name, first := range map[string]string{"drops packets": blackHole(s.T), "says nothing": mute(s.T)} {
 		s.Run(name, func(t *testing.T) {
 			s := newSuite(t, s.Server)
-			url := strings.Replace(s.URL(s.prefix), "://", "://"+first+",", 1)
-			separator := "?"
-			if strings.Contains(url, "?") {
-				separator = "&"
-			}
-			registry := s.openURL(url + separator + "timeout=10s")
+			registry := s.openURL(strings.Replace(s.with(s.URL(s.prefix), "timeout", "10s"), "://", "://"+first+",", 1))
 			s.read(registry, "web", discovery.Query{})
 			registration := s.register(registry, s.instance("web", "a", 1))
 			s.watch(registry, "web", discovery.Query{}).await(registration.ID())
@@ -505,13 +504,8 @@ func denied(s *suite) {
 }
 
 func staleReads(s *suite) {
-	url := s.URL(s.prefix)
-	separator := "?"
-	if strings.Contains(url, "?") {
-		separator = "&"
-	}
-	a := s.register(s.open(), s.instance("web", "a", 1))
-	registry := s.openURL(url + separator + "stale=1")
+	a := s.steady(s.open(), s.instance("web", "a", 1))
+	registry := s.openURL(s.with(s.patient(s.URL(s.prefix)), "stale", "1"))
 	s.eventually(func() error {
 		if got := ids(s.read(registry, "web", discovery.Query{})); len(got) != 1 || got[0] != a.ID() {
 			return fmt.Errorf("got %v", got)

@@ -15,6 +15,7 @@ import (
 
 // many instances, all seen by many watches, and all gone with their registry.
 func many(s *suite) {
+	s.calm = true
 	registry, reader := s.open(), s.open()
 	watchers := make([]*watcher, s.Watchers)
 	for i := range watchers {
@@ -60,6 +61,7 @@ func (s *suite) insist(call func() error) error {
 // the truth, and none ever ran backwards.
 func churn(s *suite) {
 	const workers, rounds, count = 8, 12, 20
+	s.calm = true
 	reader := s.open()
 	watchers := make([]*watcher, count)
 	for i := range watchers {

@@ -6,9 +6,13 @@ package registrytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,6 +62,9 @@ type Server struct {
 	// IgnoresCase says that names are one to the server that differ in case alone.
 	IgnoresCase bool
 
+	// Over is told when the test with a prefix is over and has closed its registries; nil: nobody is.
+	Over func(prefix string)
+
 	// Malform writes records that are none among those of a service.
 	Malform func(t testing.TB, prefix, service string)
 
@@ -93,29 +100,54 @@ type Server struct {
 	Count, Watchers int
 }
 
-// Run runs the whole suite. The tests that harm nobody run side by side, then those that do things to the
-// server one by one.
+// atOnce is how many tests run side by side. Most of the time they wait, so processors do not bound them.
+const atOnce = 8
+
+// Run runs the whole suite. The tests that harm nobody run side by side, those that share the way that is cut one after
+// another beside them, then those that do things to the server one by one.
 func Run(t *testing.T, server Server) {
 	before := goleak.IgnoreCurrent()
 	if server.Count == 0 {
 		server.Count, server.Watchers = 1000, 200
 	}
-	tests, storms := calm, stormy
+	tests, cuts, storms := calm, cutting, stormy
 	if server.ValuesAlone {
-		tests, storms = ofValues(), nil
+		tests, cuts, storms = ofValues(), nil, nil
 	}
-	t.Run("calm", func(t *testing.T) {
-		for name, test := range tests {
+	t.Run("calm", func(t *testing.T) { sideBySide(t, server, tests, cuts) })
+	inTurn(t, server, storms)
+	noLeaks(t, before)
+}
+
+// sideBySide runs tests as their turn comes, and beside them those of a sequence, which is the longest way and so begins
+// at once. It takes goroutines and no t.Parallel, which would run as many as there are processors.
+func sideBySide(t *testing.T, server Server, tests map[string]func(*suite), sequence []namedTest) {
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() { inTurn(t, server, sequence) })
+	turns := make(chan struct{}, atOnce)
+	for name, test := range tests {
+		turns <- struct{}{}
+		group.Go(func() {
+			defer func() { <-turns }()
 			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				test(newSuite(t, server))
+				s := newSuite(t, server)
+				s.calm = true
+				test(s)
 			})
-		}
-	})
-	for _, s := range storms {
-		t.Run(s.name, func(t *testing.T) { s.test(newSuite(t, server)) })
+		})
 	}
-	goleak.VerifyNone(t, before)
+}
+
+func inTurn(t *testing.T, server Server, tests []namedTest) {
+	for _, one := range tests {
+		t.Run(one.name, func(t *testing.T) { one.test(newSuite(t, server)) })
+	}
+}
+
+type namedTest struct {
+	name string
+	test func(*suite)
 }
 
 // calm are the tests that leave the server alone.
@@ -156,19 +188,20 @@ var calm = map[string]func(*suite){
 	"stale reads":               staleReads,
 }
 
-// stormy are the tests that do something to the server, or need it alone.
-var stormy = []struct {
-	name string
-	test func(*suite)
-}{
-	{"lost lease", lostLease},
-	{"kill and restart", killAndRestart},
-	{"lost data", lostData},
-	{"pause past the TTL", pausePastTTL},
+// cutting are the tests that cut the way of FarURL, which harms only who came by it.
+var cutting = []namedTest{
 	{"partition of a registrant", partitionOfRegistrant},
 	{"partition of a watcher", partitionOfWatcher},
 	{"takeover in a partition", takeoverInPartition},
 	{"lock in a partition", lockInPartition},
+}
+
+// stormy are the tests that do something to the server, or need it alone.
+var stormy = []namedTest{
+	{"lost lease", lostLease},
+	{"kill and restart", killAndRestart},
+	{"lost data", lostData},
+	{"pause past the TTL", pausePastTTL},
 	{"compaction under a watch", compactionUnderWatch},
 	{"many instances and watchers", many},
 	{"churn", churn},
@@ -179,6 +212,7 @@ type suite struct {
 	*testing.T
 	Server
 	prefix string
+	calm   bool // nothing happens to the server
 	ctx    context.Context
 	log    *slog.Logger
 }
@@ -191,6 +225,9 @@ func newSuite(t *testing.T, server Server) *suite {
 		Server: server,
 		prefix: fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), prefixes.Add(1)),
 		ctx:    t.Context(),
+	}
+	if server.Over != nil {
+		t.Cleanup(func() { server.Over(s.prefix) }) // what is asked for first is called last
 	}
 	s.log = s.logger()
 	return s
@@ -218,15 +255,34 @@ func (s *suite) need(what string, has bool) {
 	}
 }
 
+// with is the URL of one server with an option, in place of the value that it may have.
+func (s *suite) with(address, option, value string) string {
+	s.Helper()
+	parsed, err := url.Parse(address)
+	s.noError(err)
+	query := parsed.Query()
+	query.Set(option, value)
+	parsed.RawQuery = query.Encode()
+	return parsed.String()
+}
+
 // open opens the registry until the end of the test.
 func (s *suite) open() discovery.Registry {
 	s.Helper()
-	registry := s.openURL(s.URL(s.prefix))
+	registry := s.openURL(s.patient(s.URL(s.prefix)))
 	if s.Feed == nil {
 		return registry
 	}
 	engine, url := s.Feed(s.prefix)
-	return fed{registry, s.openBy(engine, url)}
+	return fed{registry, s.openBy(engine, s.patient(url))}
+}
+
+// patient gives the calls of a calm test the time that a busy machine may take.
+func (s *suite) patient(url string) string {
+	if !s.calm {
+		return url
+	}
+	return s.with(url, "timeout", "1m")
 }
 
 func (s *suite) openURL(url string) discovery.Registry { return s.openBy(s.Engine, url) }
@@ -241,6 +297,9 @@ func (s *suite) openBy(engine discovery.Engine, url string) discovery.Registry {
 
 // ttl is the TTL of registrations that should live on a busy machine.
 func (s *suite) ttl() time.Duration { return max(3*time.Second, s.MinTTL) }
+
+// keptTTL is for what may not be lost: a renewal, due after a third, may be late on a busy machine.
+func (s *suite) keptTTL() time.Duration { return max(6*time.Second, s.MinTTL) }
 
 // instance makes one; the number is its port.
 func (s *suite) instance(service, id string, number int) discovery.Instance {
@@ -267,6 +326,23 @@ func (s *suite) registerFor(registry discovery.Registry, in discovery.Instance, 
 	defer cancel()
 	s.noError(registration.WaitReady(ctx))
 	return registration
+}
+
+// steady is register for what is not about leases: the machine may be so busy that a short one runs out.
+func (s *suite) steady(registry discovery.Registry, in discovery.Instance) discovery.Registration {
+	s.Helper()
+	return s.registerFor(registry, in, time.Minute)
+}
+
+// close withdraws what has a lease. A busy machine may need more time than a withdrawal has: then its TTL ends it.
+func (s *suite) close(held io.Closer) (withdrawn bool) {
+	s.Helper()
+	err := held.Close()
+	if errors.Is(err, discovery.ErrUnavailable) {
+		return false
+	}
+	s.noError(err)
+	return true
 }
 
 // read reads a service.
@@ -296,11 +372,12 @@ func (s *suite) isError(err, kind error) {
 	require.NotEmpty(s, full.Op)
 }
 
-// eventually waits until check gives no error.
+// eventually waits until check gives no error. It asks less often the longer that takes: a check may be a call, and all
+// share the processors.
 func (s *suite) eventually(check func() error) {
 	s.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	rest := 5 * time.Millisecond
+	for deadline := time.Now().Add(patience); ; time.Sleep(rest) {
 		err := check()
 		if err == nil {
 			return
@@ -308,7 +385,7 @@ func (s *suite) eventually(check func() error) {
 		if time.Now().After(deadline) {
 			s.Fatalf("still after %s: %v", patience, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		rest = min(rest+rest/4, 250*time.Millisecond)
 	}
 }
 
@@ -339,6 +416,18 @@ func receive[T any](s *suite, what string, ch <-chan T) T {
 		s.Fatalf("no %s after %s", what, patience)
 		panic("unreachable")
 	}
+}
+
+// noLeaks waits until no goroutine is left that was not there before.
+func noLeaks(t *testing.T, before goleak.Option) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if err = goleak.Find(before); err == nil {
+			return
+		}
+	}
+	t.Error(err)
 }
 
 func ids(snapshot discovery.Snapshot) []string {

@@ -60,14 +60,12 @@ func await(t *testing.T, registration discovery.Registration) {
 	require.NoError(t, registration.WaitReady(ctx))
 }
 
-// TestLogin: a wrong password is a clear error, that tells nothing of it; the user file is read again.
-func TestLogin(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
-	guard(t, server.Address, "/team/services/web", "/team/environment")
+// testLogin: a wrong password is a clear error, that tells nothing of it; the user file is read again.
+func testLogin(t *testing.T, server *testservers.ZooKeeper) {
+	guard(t, server.Address, "/login/services/web", "/login/environment")
 	file := filepath.Join(t.TempDir(), "user")
 	require.NoError(t, os.WriteFile(file, []byte("web:wrong-canary\n"), 0o600))
-	r := openForTest(t, "zk://"+server.Address+"/team?user-file="+file)
+	r := openForTest(t, "zk://"+server.Address+"/login?user-file="+file)
 	_, err := r.Instances(t.Context(), "web", discovery.Query{})
 	require.ErrorIs(t, err, discovery.ErrDenied)
 	require.NotContains(t, err.Error(), "wrong-canary")
@@ -90,8 +88,8 @@ func TestLogin(t *testing.T) {
 
 	other := newOtherClient(t, server.Address)
 	require.NoError(t, other.conn.AddAuth("digest", []byte("web:webpw")))
-	other.put(t, "/team/environment/NAME", nil)
-	_, err = other.conn.SetACL("/team/environment/NAME", zk.DigestACL(zk.PermAll, "web", "newpw"), -1)
+	other.put(t, "/login/environment/NAME", nil)
+	_, err = other.conn.SetACL("/login/environment/NAME", zk.DigestACL(zk.PermAll, "web", "newpw"), -1)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, []byte("web:newpw\n"), 0o600))
 	errs := make(chan error, 50)
@@ -106,21 +104,19 @@ func TestLogin(t *testing.T) {
 	}
 
 	engines := discovery.NewEngines(Engine)
-	require.NoError(t, engines.Check(t.Context(), "zk://web:webpw@"+server.Address+"/team"))
-	require.ErrorIs(t, engines.Check(t.Context(), "zk://"+server.Address+"/team"), discovery.ErrDenied)
+	require.NoError(t, engines.Check(t.Context(), "zk://web:webpw@"+server.Address+"/login"))
+	require.ErrorIs(t, engines.Check(t.Context(), "zk://"+server.Address+"/login"), discovery.ErrDenied)
 }
 
-// TestACL: who may use what was written.
-func TestACL(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+// testACL: who may use what was written.
+func testACL(t *testing.T, server *testservers.ZooKeeper) {
 	for word, want := range map[string]struct{ read, write error }{
 		"":             {discovery.ErrDenied, discovery.ErrDenied},
 		"?acl=creator": {discovery.ErrDenied, discovery.ErrDenied},
 		"?acl=read":    {nil, discovery.ErrDenied},
 		"?acl=open":    {nil, nil},
 	} {
-		prefix := "/p" + word[min(len(word), 5):]
+		prefix := "/acl" + word[min(len(word), 5):]
 		owner := openForTest(t, "zk://web:webpw@"+server.Address+prefix+word)
 		register(t, owner, web("a", 80))
 		require.NoError(t, owner.Put(t.Context(), "NAME", []byte("1"), 0))
@@ -141,9 +137,7 @@ func TestACL(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+func testTLS(t *testing.T, server *testservers.ZooKeeper) {
 	certificates := testservers.NewCertificates(t)
 	address := testservers.TLSFront(t, server.Address, certificates)
 	engines := discovery.NewEngines(Engine)
@@ -199,10 +193,8 @@ func TestRefused(t *testing.T) {
 	require.NoError(t, registration.Err())
 }
 
-// TestPrefix: it is a root of its own, made when it is not there, and whoever is let in only there gets in.
-func TestPrefix(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+// testPrefix: it is a root of its own, made when it is not there, and whoever is let in only there gets in.
+func testPrefix(t *testing.T, server *testservers.ZooKeeper) {
 	deep, beside := openForTest(t, "zk://"+server.Address+"/a/b/c"), openForTest(t, "zk://"+server.Address+"/a/b")
 	register(t, deep, web("a", 80))
 	other := newOtherClient(t, server.Address)

@@ -98,10 +98,9 @@ func leader(t *testing.T, servers []*testservers.ZooKeeper) (index int) {
 	return index
 }
 
-// TestCloseAfterOutage: however long an outage was, who withdraws when it is over does not wait until the
+// testCloseAfterOutage: however long an outage was, who withdraws when it is over does not wait until the
 // session, which has come to rest for long between its tries, would look by itself.
-func TestCloseAfterOutage(t *testing.T) {
-	t.Parallel()
+func testCloseAfterOutage(t *testing.T, server *testservers.ZooKeeper) {
 	for node, hold := range map[string]func(*testing.T, *driver.Registry) (withdraw func() error){
 		"services/web": holdRegistration,
 		"director/NAME": func(t *testing.T, r *driver.Registry) func() error {
@@ -114,13 +113,12 @@ func TestCloseAfterOutage(t *testing.T) {
 	} {
 		t.Run(path.Base(node), func(t *testing.T) {
 			t.Parallel()
-			server := testservers.DebianZooKeeper(t)
 			link := testservers.NewLink(t, server.Address)
 			once(t, server, node, func(prefix string) error {
 				closed := newDoor(t, net.Conn.Close)
 				withdraw := hold(t, openForTest(t, "zk://"+link.Address+prefix))
 				begin := time.Now()
-				cutOff(t, server, link, closed)
+				cutOff(t, link, closed)
 				const longRest = 7 // tries, after which comes one of 6 s or so
 				closed.await(t, max(longRest, closed.knocks.Load()+1))
 				require.Greater(t, time.Since(begin), longRest*500*time.Millisecond, "it hammers the server")
@@ -131,16 +129,14 @@ func TestCloseAfterOutage(t *testing.T) {
 	}
 }
 
-// TestCloseBesideDeafServer: who withdraws while the session waits for a server that stands still goes to
+// testCloseBesideDeafServer: who withdraws while the session waits for a server that stands still goes to
 // another.
-func TestCloseBesideDeafServer(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+func testCloseBesideDeafServer(t *testing.T, server *testservers.ZooKeeper) {
 	link := testservers.NewLink(t, server.Address)
 	once(t, server, "services/web", func(prefix string) error {
 		closed, deaf := newDoor(t, net.Conn.Close), newDoor(t, func(net.Conn) error { return nil })
 		withdraw := holdRegistration(t, openForTest(t, "zk://"+link.Address+","+deaf.address+prefix))
-		cutOff(t, server, link, closed)
+		cutOff(t, link, closed)
 		deaf.await(t, deaf.knocks.Load()+2)
 		link.Aim(server.Address)
 		return withdraw()
@@ -153,7 +149,7 @@ func once(t *testing.T, server *testservers.ZooKeeper, node string, try func(pre
 	t.Helper()
 	var err error
 	for i := range 4 {
-		prefix := fmt.Sprint("/p", i)
+		prefix := fmt.Sprintf("/close-%s-%d", path.Base(t.Name()), i)
 		if err = try(prefix); err == nil {
 			names, _, err := newOtherClient(t, server.Address).conn.Children(prefix + "/" + node)
 			require.NoError(t, err)
@@ -173,14 +169,11 @@ func holdRegistration(t *testing.T, r *driver.Registry) func() error {
 	return registration.Close
 }
 
-// cutOff breaks the connections over a link to a server, which is then back and awake, but not behind the link.
-func cutOff(t *testing.T, server *testservers.ZooKeeper, link *testservers.Link, instead *door) {
+// cutOff breaks the connections over a link, behind which is a door then.
+func cutOff(t *testing.T, link *testservers.Link, instead *door) {
 	t.Helper()
 	link.Aim(instead.address)
-	server.Kill(t)
-	server.Start(t)
-	_, _, err := newOtherClient(t, server.Address).conn.Exists("/")
-	require.NoError(t, err)
+	link.Drop(t)
 }
 
 // door is where a server should be. One that hangs up is as a server without a quorum, one that does nothing
@@ -221,12 +214,10 @@ func newDoor(t *testing.T, open func(net.Conn) error) *door {
 	return d
 }
 
-// TestFence: a leader that is cut off is followed, learns of it by itself, and writes no more.
-func TestFence(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+// testFence: a leader that is cut off is followed, learns of it by itself, and writes no more.
+func testFence(t *testing.T, server *testservers.ZooKeeper) {
 	link := testservers.NewLink(t, server.Address)
-	near, far := openForTest(t, "zk://"+server.Address+"/p"), openForTest(t, "zk://"+link.Address+"/p")
+	near, far := openForTest(t, "zk://"+server.Address+"/fence"), openForTest(t, "zk://"+link.Address+"/fence")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	old, err := far.Campaign(ctx, "NAME", 3*time.Second)

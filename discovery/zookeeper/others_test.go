@@ -40,76 +40,68 @@ func hasHost(host string) func(discovery.Snapshot) bool {
 	}
 }
 
-// TestDataOnly: a change of what a node holds, with no node coming or going, is seen each time.
-func TestDataOnly(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+// testDataOnly: a change of what a node holds, with no node coming or going, is seen each time.
+func testDataOnly(t *testing.T, server *testservers.ZooKeeper) {
 	other := newOtherClient(t, server.Address)
-	other.put(t, "/p/services/web/a", []byte(`{"host":"h0"}`)) // it is not ephemeral: somebody's static record
-	r := openForTest(t, "zk://"+server.Address+"/p")
+	other.put(t, "/data-only/services/web/a", []byte(`{"host":"h0"}`)) // it is not ephemeral: somebody's static record
+	r := openForTest(t, "zk://"+server.Address+"/data-only")
 	snapshots, err := r.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
 	registrytest.Await(t, snapshots, hasHost("h0"))
 	for _, host := range []string{"h1", "h2", "h3"} {
-		_, err := other.conn.Set("/p/services/web/a", []byte(`{"host":"`+host+`"}`), -1)
+		_, err := other.conn.Set("/data-only/services/web/a", []byte(`{"host":"`+host+`"}`), -1)
 		require.NoError(t, err)
 		registrytest.Await(t, snapshots, hasHost(host))
 	}
-	require.NoError(t, other.conn.Delete("/p/services/web/a", -1))
+	require.NoError(t, other.conn.Delete("/data-only/services/web/a", -1))
 	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return len(s.Instances) == 0 })
-	require.NoError(t, other.conn.Delete("/p/services/web", -1)) // and the service's own node comes and goes
-	other.put(t, "/p/services/web/b", []byte(`{"host":"h4"}`))
+	require.NoError(t, other.conn.Delete("/data-only/services/web", -1)) // and the service's own node comes and goes
+	other.put(t, "/data-only/services/web/b", []byte(`{"host":"h4"}`))
 	registrytest.Await(t, snapshots, hasHost("h4"))
 }
 
-// TestExpiry: the server ends the session while the service is well, which registers again as it then is.
-func TestExpiry(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
-	r := openForTest(t, "zk://"+server.Address+"/p")
+// testExpiry: the server ends the session while the service is well, which registers again as it then is.
+func testExpiry(t *testing.T, server *testservers.ZooKeeper) {
+	r := openForTest(t, "zk://"+server.Address+"/expiry")
 	registration := register(t, r, web("a", 80))
 	changed := web("a", 81)
 	changed.Host = "changed"
 	update(t, registration, changed)
 	other := newOtherClient(t, server.Address)
-	_, before, err := other.conn.Get("/p/services/web/a")
+	_, before, err := other.conn.Get("/expiry/services/web/a")
 	require.NoError(t, err)
-	expireBelow(t, server.Address, "/p")
+	expireBelow(t, server.Address, "/expiry")
 	require.Eventually(t, func() bool {
-		data, after, err := other.conn.Get("/p/services/web/a")
+		data, after, err := other.conn.Get("/expiry/services/web/a")
 		return err == nil && after.EphemeralOwner != before.EphemeralOwner && strings.Contains(string(data), "changed")
 	}, patience, 20*time.Millisecond)
 	require.NoError(t, registration.Err())
 	require.NoError(t, registration.Close())
-	_, _, err = other.conn.Get("/p/services/web/a")
+	_, _, err = other.conn.Get("/expiry/services/web/a")
 	require.ErrorIs(t, err, zk.ErrNoNode)
 }
 
-// TestRemovedByOthers: a node that somebody removed comes back, its session being well.
-func TestRemovedByOthers(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
-	registration := register(t, openForTest(t, "zk://"+server.Address+"/p"), web("a", 80))
+// testRemovedByOthers: a node that somebody removed comes back, its session being well.
+func testRemovedByOthers(t *testing.T, server *testservers.ZooKeeper) {
+	registration := register(t, openForTest(t, "zk://"+server.Address+"/removed-by-others"), web("a", 80))
 	other := newOtherClient(t, server.Address)
-	require.NoError(t, other.conn.Delete("/p/services/web/a", -1))
+	require.NoError(t, other.conn.Delete("/removed-by-others/services/web/a", -1))
 	require.Eventually(t, func() bool {
-		exists, _, err := other.conn.Exists("/p/services/web/a")
+		exists, _, err := other.conn.Exists("/removed-by-others/services/web/a")
 		return err == nil && exists
 	}, patience, 20*time.Millisecond)
 	require.NoError(t, registration.Err())
 }
 
-// TestInTheWay: a node of others at our place is taken over as another's record is, unless others have put
+// testInTheWay: a node of others at our place is taken over as another's record is, unless others have put
 // something below it.
-func TestInTheWay(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+func testInTheWay(t *testing.T, server *testservers.ZooKeeper) {
 	other := newOtherClient(t, server.Address)
-	other.put(t, "/p/services/web/a", []byte("theirs"))
-	other.put(t, "/p/services/web/b/below", []byte("theirs"))
-	r := openForTest(t, "zk://"+server.Address+"/p")
+	other.put(t, "/in-the-way/services/web/a", []byte("theirs"))
+	other.put(t, "/in-the-way/services/web/b/below", []byte("theirs"))
+	r := openForTest(t, "zk://"+server.Address+"/in-the-way")
 	register(t, r, web("a", 80))
-	_, stat, err := other.conn.Get("/p/services/web/a")
+	_, stat, err := other.conn.Get("/in-the-way/services/web/a")
 	require.NoError(t, err)
 	require.NotZero(t, stat.EphemeralOwner)
 
@@ -118,14 +110,14 @@ func TestInTheWay(t *testing.T) {
 	err = registration.WaitReady(t.Context())
 	require.ErrorIs(t, err, discovery.ErrConflict)
 	require.ErrorContains(t, err, "in the way")
-	exists, _, err := other.conn.Exists("/p/services/web/b/below")
+	exists, _, err := other.conn.Exists("/in-the-way/services/web/b/below")
 	require.NoError(t, err)
 	require.True(t, exists)
 
-	other.put(t, "/q", nil)
-	_, err = other.conn.Create("/q/services", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)) // which has no room below it
+	other.put(t, "/in-the-way-too", nil)
+	_, err = other.conn.Create("/in-the-way-too/services", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)) // which has no room below it
 	require.NoError(t, err)
-	registration, err = openForTest(t, "zk://"+server.Address+"/q").Register(t.Context(), web("a", 80), 0)
+	registration, err = openForTest(t, "zk://"+server.Address+"/in-the-way-too").Register(t.Context(), web("a", 80), 0)
 	require.NoError(t, err)
 	err = registration.WaitReady(t.Context())
 	require.ErrorIs(t, err, discovery.ErrConflict)
@@ -140,20 +132,18 @@ func TestInTheWay(t *testing.T) {
 	registration = register(t, r, web("c", 80))
 	update(t, registration, large)
 	require.ErrorIs(t, registration.Update(t.Context(), huge), discovery.ErrInvalid)
-	expireBelow(t, server.Address, "/p/services/web/c") // it needs more room than its first session had
+	expireBelow(t, server.Address, "/in-the-way/services/web/c") // it needs more room than its first session had
 	require.Eventually(t, func() bool {
-		data, now, err := other.conn.Get("/p/services/web/c")
+		data, now, err := other.conn.Get("/in-the-way/services/web/c")
 		return err == nil && len(data) > maxRequest-10_000 && now.Version == 0
 	}, patience, 20*time.Millisecond)
 	require.NoError(t, registration.Err())
 }
 
-// TestUnreadable: a record that others have locked hides none beside it, and is seen once it is open. Who may
+// testUnreadable: a record that others have locked hides none beside it, and is seen once it is open. Who may
 // read nothing is told so.
-func TestUnreadable(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
-	r := openForTest(t, "zk://"+server.Address+"/p")
+func testUnreadable(t *testing.T, server *testservers.ZooKeeper) {
+	r := openForTest(t, "zk://"+server.Address+"/unreadable")
 	other := newOtherClient(t, server.Address)
 	require.NoError(t, other.conn.AddAuth("digest", []byte("hostile:pw")))
 	own := register(t, r, web("a", 80))
@@ -163,7 +153,7 @@ func TestUnreadable(t *testing.T) {
 		return func(s discovery.Snapshot) bool { return !s.Stale && slices.Equal(idsOf(s), ids) }
 	}
 	registrytest.Await(t, snapshots, has("a"))
-	for _, locked := range []string{"/p/services/web/locked", "/p/services/locked"} {
+	for _, locked := range []string{"/unreadable/services/web/locked", "/unreadable/services/locked"} {
 		_, err = other.conn.Create(locked, []byte(`{"host":"h"}`), 0, zk.DigestACL(zk.PermAll, "hostile", "pw"))
 		require.NoError(t, err)
 	}
@@ -175,27 +165,27 @@ func TestUnreadable(t *testing.T) {
 	services, err := r.Services(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"web"}, services)
-	late, err := openForTest(t, "zk://"+server.Address+"/p").Watch(t.Context(), "web", discovery.Query{})
+	late, err := openForTest(t, "zk://"+server.Address+"/unreadable").Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
 	registrytest.Await(t, late, has("a", "b"))
 
-	_, err = other.conn.Set("/p/services/web/locked", []byte(`{"host":"still locked"}`), -1)
+	_, err = other.conn.Set("/unreadable/services/web/locked", []byte(`{"host":"still locked"}`), -1)
 	require.NoError(t, err)
-	_, err = other.conn.SetACL("/p/services/web/locked", zk.WorldACL(zk.PermAll), -1)
+	_, err = other.conn.SetACL("/unreadable/services/web/locked", zk.WorldACL(zk.PermAll), -1)
 	require.NoError(t, err)
 	c := register(t, r, web("c", 82)) // of the lock alone the server tells nobody
 	registrytest.Await(t, snapshots, has("a", "b", "c", "locked"))
-	_, err = other.conn.Set("/p/services/web/locked", []byte(`{"host":"open"}`), -1)
+	_, err = other.conn.Set("/unreadable/services/web/locked", []byte(`{"host":"open"}`), -1)
 	require.NoError(t, err)
 	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return s.Instances[3].Host == "open" })
 	require.NoError(t, c.Close())
 
-	_, err = other.conn.Create("/p/services/web/a/below", nil, 0, zk.WorldACL(zk.PermAll))
+	_, err = other.conn.Create("/unreadable/services/web/a/below", nil, 0, zk.WorldACL(zk.PermAll))
 	require.ErrorIs(t, err, zk.ErrNoChildrenForEphemerals, "which nobody can put in the way of a withdrawal")
 	require.NoError(t, own.Close())
-	_, err = other.conn.Create("/p/services/db", nil, 0, zk.WorldACL(zk.PermAll))
+	_, err = other.conn.Create("/unreadable/services/db", nil, 0, zk.WorldACL(zk.PermAll))
 	require.NoError(t, err)
-	_, err = other.conn.Create("/p/services/db/locked", nil, 0, zk.DigestACL(zk.PermAll, "hostile", "pw"))
+	_, err = other.conn.Create("/unreadable/services/db/locked", nil, 0, zk.DigestACL(zk.PermAll, "hostile", "pw"))
 	require.NoError(t, err)
 	_, err = r.Instances(t.Context(), "db", discovery.Query{})
 	require.ErrorIs(t, err, discovery.ErrDenied)
@@ -203,22 +193,20 @@ func TestUnreadable(t *testing.T) {
 	require.ErrorIs(t, err, discovery.ErrDenied)
 }
 
-// TestLockedUnderWatch: a service that is locked while it is watched becomes stale, never empty, and is
+// testLockedUnderWatch: a service that is locked while it is watched becomes stale, never empty, and is
 // followed again when it is open. A server need not tell of changes to what is locked, so its being read anew is
 // forced.
-func TestLockedUnderWatch(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+func testLockedUnderWatch(t *testing.T, server *testservers.ZooKeeper) {
 	other := newOtherClient(t, server.Address)
-	other.put(t, "/p/services/web/a", []byte(`{"host":"h1"}`))
-	b := backendForTest(t, "zk://"+server.Address+"/p")
+	other.put(t, "/locked-under-watch/services/web/a", []byte(`{"host":"h1"}`))
+	b := backendForTest(t, "zk://"+server.Address+"/locked-under-watch")
 	snapshots, err := b.registry.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
 	registrytest.Await(t, snapshots, hasHost("h1"))
 	require.NoError(t, other.conn.AddAuth("digest", []byte("web:webpw")))
-	_, err = other.conn.SetACL("/p/services/web", zk.DigestACL(zk.PermAll, "web", "webpw"), -1)
+	_, err = other.conn.SetACL("/locked-under-watch/services/web", zk.DigestACL(zk.PermAll, "web", "webpw"), -1)
 	require.NoError(t, err)
-	other.put(t, "/p/services/web/b", []byte(`{"host":"h2"}`))
+	other.put(t, "/locked-under-watch/services/web/b", []byte(`{"host":"h2"}`))
 	shared, err := b.Connected(t.Context(), patience)
 	require.NoError(t, err)
 	id, _ := shared.Identity()
@@ -227,21 +215,19 @@ func TestLockedUnderWatch(t *testing.T) {
 		require.Equal(t, []string{"a"}, idsOf(s))
 		return s.Stale
 	})
-	_, err = other.conn.SetACL("/p/services/web", zk.WorldACL(zk.PermAll), -1)
+	_, err = other.conn.SetACL("/locked-under-watch/services/web", zk.WorldACL(zk.PermAll), -1)
 	require.NoError(t, err)
 	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return !s.Stale && slices.Equal(idsOf(s), []string{"a", "b"}) })
-	_, err = other.conn.Set("/p/services/web/a", []byte(`{"host":"h3"}`), -1)
+	_, err = other.conn.Set("/locked-under-watch/services/web/a", []byte(`{"host":"h3"}`), -1)
 	require.NoError(t, err)
 	registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool { return s.Instances[0].Host == "h3" })
 }
 
-// TestNoGap: whatever happens while watches are set anew, after their session was lost or after a change, is
+// testNoGap: whatever happens while watches are set anew, after their session was lost or after a change, is
 // seen with no change to follow.
-func TestNoGap(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+func testNoGap(t *testing.T, server *testservers.ZooKeeper) {
 	other := newOtherClient(t, server.Address)
-	b := backendForTest(t, "zk://"+server.Address+"/p")
+	b := backendForTest(t, "zk://"+server.Address+"/no-gap")
 	r := b.registry
 	snapshots, err := r.Watch(t.Context(), "web", discovery.Query{})
 	require.NoError(t, err)
@@ -261,7 +247,7 @@ func TestNoGap(t *testing.T) {
 		}()
 		want := map[string]string{}
 		for i := range changes {
-			node := fmt.Sprintf("/p/services/web/%d", i%nodes)
+			node := fmt.Sprintf("/no-gap/services/web/%d", i%nodes)
 			host := fmt.Sprintf("h%d-%d", round, i)
 			if i%7 == 0 {
 				err := other.conn.Delete(node, -1)
@@ -276,8 +262,8 @@ func TestNoGap(t *testing.T) {
 			want[node] = host
 		}
 		last := fmt.Sprint(round)
-		other.put(t, "/p/environment/NAME", nil)
-		_, err = other.conn.Set("/p/environment/NAME", []byte(last), -1)
+		other.put(t, "/no-gap/environment/NAME", nil)
+		_, err = other.conn.Set("/no-gap/environment/NAME", []byte(last), -1)
 		require.NoError(t, err)
 		<-expired
 		if round%3 > 0 {
@@ -286,7 +272,7 @@ func TestNoGap(t *testing.T) {
 		registrytest.Await(t, snapshots, func(s discovery.Snapshot) bool {
 			got := map[string]string{}
 			for _, in := range s.Instances {
-				got["/p/services/web/"+in.ID] = in.Host
+				got["/no-gap/services/web/"+in.ID] = in.Host
 			}
 			return !s.Stale && maps.Equal(got, want)
 		})
@@ -302,15 +288,13 @@ func TestNoGap(t *testing.T) {
 	}
 }
 
-// TestForeignCandidates: nodes that are no candidates do not lead.
-func TestForeignCandidates(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+// testForeignCandidates: nodes that are no candidates do not lead.
+func testForeignCandidates(t *testing.T, server *testservers.ZooKeeper) {
 	other := newOtherClient(t, server.Address)
 	for _, name := range []string{"-", "a-", "0", "a-0", "a-00000000x1", "a-000000000000"} {
-		other.put(t, "/p/director/NAME/"+name, nil)
+		other.put(t, "/foreign-candidates/director/NAME/"+name, nil)
 	}
-	r := openForTest(t, "zk://"+server.Address+"/p")
+	r := openForTest(t, "zk://"+server.Address+"/foreign-candidates")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	leader, err := r.Campaign(ctx, "NAME", 3*time.Second)
@@ -319,10 +303,8 @@ func TestForeignCandidates(t *testing.T) {
 	require.NoError(t, leader.Close())
 }
 
-// TestLighthouse: what its own programs write we find, and a plain client finds ours as its own kind's.
-func TestLighthouse(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
+// testLighthouse: what its own programs write we find, and a plain client finds ours as its own kind's.
+func testLighthouse(t *testing.T, server *testservers.ZooKeeper) {
 	other := newOtherClient(t, server.Address)
 	r := openForTest(t, "zk://"+server.Address+"/apps/lighthouse?layout=lighthouse", discovery.WithGetenv(func(name string) string {
 		return map[string]string{"HOSTNAME": "redis1.int.local"}[name]
@@ -371,15 +353,13 @@ func TestLighthouse(t *testing.T) {
 	require.Equal(t, "redis://10.0.1.9:6379", url)
 }
 
-// TestValueOutlivesWriter: a value with a TTL that a session can have lasts so long, whoever wrote it.
-func TestValueOutlivesWriter(t *testing.T) {
-	t.Parallel()
-	server := testservers.DebianZooKeeper(t)
-	reader := openForTest(t, "zk://"+server.Address+"/p")
+// testValueOutlivesWriter: a value with a TTL that a session can have lasts so long, whoever wrote it.
+func testValueOutlivesWriter(t *testing.T, server *testservers.ZooKeeper) {
+	reader := openForTest(t, "zk://"+server.Address+"/outlives-writer")
 	values, err := reader.WatchValue(t.Context(), "NAME")
 	require.NoError(t, err)
 	require.False(t, (<-values).Found)
-	writer := openForTest(t, "zk://"+server.Address+"/p")
+	writer := openForTest(t, "zk://"+server.Address+"/outlives-writer")
 	require.NoError(t, writer.Put(t.Context(), "NAME", []byte("1"), 10*time.Second))
 	require.NoError(t, writer.Close())
 	data, err := reader.Get(t.Context(), "NAME")

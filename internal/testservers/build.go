@@ -40,6 +40,16 @@ func checkout() (string, error) {
 	return "", fmt.Errorf("no go.mod in %s or above", started)
 }
 
+// Program makes one of this project's programs, as releases have it.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	binary, err := build(name, filepath.Join("cmd", name))
+	if err != nil {
+		t.Fatalf("cannot build %s: %v", name, err)
+	}
+	return binary
+}
+
 // goMakes runs the go command that makes bin/testservers/NAME of a directory.
 func goMakes(name, directory string, words ...string) (string, error) {
 	root, err := checkout()

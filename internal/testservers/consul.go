@@ -90,7 +90,7 @@ func ForgetfulConsul(t testing.TB, more map[string]any) *Consul {
 func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul {
 	t.Helper()
 	binary := ConsulBinary(t)
-	directory := filepath.Join(t.TempDir(), "data") // not made when the agent is a forgetful one
+	directory := filepath.Join(memoryDir(t), "data") // not made when the agent is a forgetful one
 	ports := map[string]int{"https": -1, "serf_wan": -1, "grpc": -1}
 	for _, name := range []string{"http", "dns", "server", "serf_lan"} {
 		ports[name] = FreePort(t)
@@ -101,6 +101,7 @@ func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul
 		"bind_addr":            "127.0.0.1",
 		"client_addr":          "127.0.0.1",
 		"ports":                ports,
+		"session_ttl_min":      "1s",
 		"log_level":            "warn",
 		"disable_update_check": true,
 		"connect":              map[string]any{"enabled": false},
@@ -122,7 +123,9 @@ func startConsul(t testing.TB, more map[string]any, arguments ...string) *Consul
 		t.Fatal(err)
 	}
 	command := func() *exec.Cmd {
-		return exec.Command(binary, append([]string{"agent", "-config-file", file}, arguments...)...)
+		command := exec.Command(binary, append([]string{"agent", "-config-file", file}, arguments...)...)
+		command.Env = append(os.Environ(), "GOGC=400") // its memory is small and its garbage is much
+		return command
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", ports["http"])
 	return &Consul{

@@ -56,6 +56,15 @@ func (l *Link) aim() string {
 	return l.target
 }
 
+// Drop closes the connections that there are, as a server does that is killed. New ones go where it aims.
+func (l *Link) Drop(testing.TB) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	for conn := range l.conns {
+		conn.Close()
+	}
+}
+
 // Cut lets nothing pass until Mend.
 func (l *Link) Cut(testing.TB) {
 	l.lock.Lock()

@@ -54,11 +54,11 @@ func newZooKeepers(t testing.TB, size int) []*ZooKeeper {
 	}
 	servers := make([]*ZooKeeper, size)
 	for i := range servers {
-		directory := t.TempDir()
+		directory := memoryDir(t)
 		address := FreeAddress(t)
 		writeZooKeeper(t, directory, address, i+1, members.String())
 		command := func() *exec.Cmd {
-			return exec.Command(java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+			return exec.Command(java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
 				"-Dzookeeper.forceSync=no", // a test's data need not outlive the machine
 				"-Dlog4j.configuration=file:"+filepath.Join(directory, "log4j.properties"),
 				"-cp", zooKeeperJar+":"+logJars, "org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(directory, "zoo.cfg"))

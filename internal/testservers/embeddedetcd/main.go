@@ -37,6 +37,7 @@ func options() *embed.Config {
 	flag.StringVar(&tls.CertFile, "cert", "", "the server's certificate")
 	flag.StringVar(&tls.KeyFile, "key", "", "its key")
 	flag.StringVar(&tls.TrustedCAFile, "ca", "", "the authority of the clients' certificates")
+	flag.StringVar(&config.AuthToken, "auth-token", config.AuthToken, "the kind of tokens, as etcd's option")
 	flag.Parse()
 	if tls.TrustedCAFile != "" {
 		client.Scheme, tls.ClientCertAuth = "https", true
