@@ -242,6 +242,7 @@ func TestNarrowedRole(t *testing.T) {
 // TestUnknownUser: who logs in as somebody that there is not, learns that no sooner than that the password is
 // wrong.
 func TestUnknownUser(t *testing.T) {
+	t.Parallel()
 	url, _ := guarded(t, Options{})
 	took := map[string]time.Duration{}
 	for i := range 3 {
@@ -277,6 +278,7 @@ func TestNoUsers(t *testing.T) {
 // TestGuessing: who fails too often has to wait, by either protocol; everybody else of that place does not, and
 // those who are known go on.
 func TestGuessing(t *testing.T) {
+	t.Parallel()
 	url, _ := guarded(t, Options{})
 	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
 	for i := range failuresAllowed {
@@ -317,6 +319,7 @@ func TestGuessing(t *testing.T) {
 
 // TestExternalAuth: an etcd of somebody else's knows the users, too.
 func TestExternalAuth(t *testing.T) {
+	t.Parallel()
 	etcd := testservers.EmbeddedEtcd(t)
 	makeUsers(t, etcdClient(t, "http://"+etcd.Address))
 	_, url := start(t, Options{Etcd: "etcd://" + etcd.Address, Auth: true})
@@ -325,6 +328,30 @@ func TestExternalAuth(t *testing.T) {
 	refused(t, 403, as(t, "web", "webpw", "GET", url+"/environment/OTHER", ""))
 	refused(t, 401, as(t, "web", "wrong", "GET", url+"/environment/WEB", ""))
 	refused(t, 401, ask(t, "GET", url+"/environment/WEB", "", "Authorization", "Bearer x"))
+}
+
+// TestSignedTokens: tokens that etcd signs and keeps no list of are over when any user changes. Who comes with a password
+// does not notice; who has such a token logs in again.
+func TestSignedTokens(t *testing.T) {
+	t.Parallel()
+	certificates := testservers.NewCertificates(t)
+	etcd := testservers.EmbeddedEtcd(t, "-auth-token", fmt.Sprintf("jwt,pub-key=%s,priv-key=%s,sign-method=ES256", certificates.ServerCert, certificates.ServerKey))
+	root := etcdClient(t, "http://"+etcd.Address)
+	makeUsers(t, root)
+	_, url := start(t, Options{Etcd: "etcd://" + etcd.Address, Auth: true})
+	login, err := root.Authenticate(t.Context(), "web", "webpw")
+	require.NoError(t, err)
+	bearer := []string{"Authorization", "Bearer " + login.Token}
+	require.Equal(t, 204, as(t, "web", "webpw", "PUT", url+"/environment/WEB", "x").status)
+	require.Equal(t, 200, ask(t, "GET", url+"/environment/WEB", "", bearer...).status)
+
+	admin, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.Address}, Username: "root", Password: "rootpw", Logger: zap.NewNop()})
+	require.NoError(t, err)
+	defer admin.Close()
+	_, err = admin.UserAdd(t.Context(), "other", "otherpw")
+	require.NoError(t, err)
+	require.Equal(t, 200, as(t, "web", "webpw", "GET", url+"/environment/WEB", "").status)
+	refused(t, 401, ask(t, "GET", url+"/environment/WEB", "", bearer...))
 }
 
 // TestUsersWithoutAuth: etcd's users count also when --auth does not ask everyone for one.

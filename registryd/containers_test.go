@@ -106,6 +106,7 @@ func docker(t testing.TB, args ...string) string {
 // but the harness as their entrypoint. Once by its two curl lines word for word, once in images that have neither
 // shell nor curl for it, by scripts of envdiscover.
 func TestContainers(t *testing.T) {
+	t.Parallel()
 	if exec.Command("docker", "version").Run() != nil {
 		testservers.Missing(t, "a Docker engine", "apt-get install docker.io, and start it or run scripts/with-docker go test ./registryd")
 	}
@@ -121,7 +122,7 @@ func TestContainers(t *testing.T) {
 		return strings.Contains(log.String(), "one trust domain\" bridge=br-"+bridge)
 	}, patience, 10*time.Millisecond, "%s", log)
 
-	for name, files := range map[string]map[string]string{"curl": withPrograms(t, "bash", "curl"), "envdiscover": {"/usr/bin/envdiscover": built(t, "envdiscover")}} {
+	for name, files := range map[string]map[string]string{"curl": withPrograms(t, "bash", "curl"), "envdiscover": {"/usr/bin/envdiscover": testservers.Program(t, "envdiscover")}} {
 		t.Run(name, func(t *testing.T) {
 			image := harnessImage(t, name, files, scripts(t, name))
 			exported := docker(t, "run", "--rm", "--network", network, image+":db", "true")
@@ -151,17 +152,6 @@ func scripts(t *testing.T, kind string) [2]string {
 	return found
 }
 
-// built makes one of this project's programs, static, as lint has compiled it.
-func built(t *testing.T, program string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), program)
-	build := exec.Command("go", "build", "-race=false", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-o", path, "../cmd/"+program)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	text, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", text)
-	return path
-}
-
 // withPrograms gives programs of this machine and the libraries that they need, by their paths in an image.
 func withPrograms(t *testing.T, programs ...string) map[string]string {
 	t.Helper()
@@ -189,7 +179,7 @@ func harnessImage(t *testing.T, kind string, files map[string]string, script [2]
 	if err != nil {
 		testservers.Missing(t, "busybox", "apt-get install busybox-static")
 	}
-	files["/usr/bin/envharness"] = built(t, "envharness")
+	files["/usr/bin/envharness"] = testservers.Program(t, "envharness")
 	files["/bin/sh"], files["/bin/true"] = busybox, busybox
 	name := fmt.Sprintf("envharness-registryd-test-%s-%d", kind, os.Getpid())
 	for tag, entry := range map[string][2]string{"db": {"/export/DATABASE_URL", script[0]}, "app": {"/environment/DATABASE_URL", script[1]}} {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/registryd/node"
@@ -21,9 +22,12 @@ import (
 
 // TestKill kills the registry in the middle of writes by both protocols: what was acknowledged is there.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const writers, most, kills = 16, 10000, 3
 	process, url := startProcess(t, Options{Data: dataDirectory(t)})
 	client := etcdClient(t, url)
+	poster := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: writers}}
+	defer poster.CloseIdleConnections()
 	var next, acknowledged atomic.Int64
 	var written sync.Map
 	var wait sync.WaitGroup
@@ -31,7 +35,7 @@ func TestKill(t *testing.T) {
 		wait.Go(func() {
 			for n := next.Add(1); n <= most; n = next.Add(1) {
 				name := fmt.Sprintf("V%d", n)
-				for !write(t, client, url, name, n) {
+				for !write(t, client, poster, url, name, n) {
 					time.Sleep(10 * time.Millisecond)
 				}
 				written.Store(name, true)
@@ -64,13 +68,13 @@ func TestKill(t *testing.T) {
 }
 
 // write reports whether the registry has acknowledged a value, which it is told by HTTP and by etcd in turns.
-func write(t *testing.T, client *clientv3.Client, url, name string, n int64) bool {
+func write(t *testing.T, client *clientv3.Client, poster *http.Client, url, name string, n int64) bool {
 	value := "value of " + name
 	if n%2 == 0 {
 		_, err := client.Put(t.Context(), "/envharness/environment/"+name, value)
 		return err == nil
 	}
-	response, err := http.Post(url+"/environment/"+name, "", strings.NewReader(value))
+	response, err := poster.Post(url+"/environment/"+name, "", strings.NewReader(value))
 	if err != nil {
 		return false
 	}
@@ -80,6 +84,7 @@ func write(t *testing.T, client *clientv3.Client, url, name string, n int64) boo
 
 // TestFullDisk: writes are refused, what was acknowledged can be read, and all goes on once there is room.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	disk := t.TempDir()
 	require.NoError(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=160m"))
@@ -90,6 +95,10 @@ func TestFullDisk(t *testing.T) {
 	lease, err := client.Grant(t.Context(), 3600)
 	require.NoError(t, err)
 
+	require.Eventually(t, func() bool { // etcd makes room for the next segment of its log beside what it does
+		next, err := os.Stat(filepath.Join(disk, "data", "etcd", "member", "wal", "0.tmp"))
+		return err == nil && next.Size() == wal.SegmentSizeBytes
+	}, patience, 50*time.Millisecond)
 	filler := filepath.Join(disk, "filler")
 	var stat unix.Statfs_t
 	require.NoError(t, unix.Statfs(disk, &stat))

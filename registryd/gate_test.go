@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -201,6 +202,7 @@ func overUnix(path string) *http.Client {
 
 // TestExternal stands in front of an etcd that is there already.
 func TestExternal(t *testing.T) {
+	t.Parallel()
 	etcd := testservers.EmbeddedEtcd(t)
 	_, url := start(t, Options{Etcd: "etcd://" + etcd.Address + "/there"})
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/A", "x").status)
@@ -215,12 +217,13 @@ func TestExternal(t *testing.T) {
 	require.ErrorContains(t, err, "etcd itself")
 	require.Equal(t, 200, ask(t, "GET", url+"/readyz", "").status)
 	require.NotContains(t, ask(t, "GET", url+"/metrics", "").body, "etcd_server_")
+	_, impatient := start(t, Options{Etcd: "etcd://" + etcd.Address + "/there", times: times{body: patience, answer: time.Second}})
 	etcd.Kill(t)
-	refusedReady := ask(t, "GET", url+"/readyz", "")
+	refusedReady := ask(t, "GET", impatient+"/readyz", "")
 	require.Equal(t, 503, refusedReady.status)
 	require.Contains(t, refusedReady.reason, etcd.Address)
-	refused(t, 503, ask(t, "GET", url+"/environment/A", ""))
-	require.Equal(t, 200, ask(t, "GET", url+"/healthz", "").status)
+	refused(t, 503, ask(t, "GET", impatient+"/environment/A", ""))
+	require.Equal(t, 200, ask(t, "GET", impatient+"/healthz", "").status)
 	etcd.Start(t)
 	require.Eventually(t, func() bool { return ask(t, "GET", url+"/environment/A", "").body == "x" }, patience, patience/1000)
 }

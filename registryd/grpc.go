@@ -91,8 +91,8 @@ func (h *handler) serveCall(w http.ResponseWriter, r *http.Request, etcd http.Ha
 	reading, answering := newLimit(w, (*http.ResponseController).SetReadDeadline), newLimit(w, (*http.ResponseController).SetWriteDeadline)
 	defer reading.end()
 	defer answering.end()
-	reading.start(bodyTime)
-	answering.start(bodyTime + answerTime)
+	reading.start(h.times.body)
+	answering.start(h.times.body + h.times.answer)
 	body, done, err := h.readCall(w, r, mostCall)
 	if err != nil {
 		refuseEntry(w, err)

@@ -21,12 +21,16 @@ import (
 	"github.com/envharness/envharness/registryd/page"
 )
 
-// What a request may take: the size of its body, the time to send that, and the time for an answer.
-const (
-	mostBody   = 1 << 20
-	bodyTime   = 30 * time.Second
-	answerTime = 5 * time.Second // of etcd, for one call
-)
+// mostBody is how large the body of a request may be.
+const mostBody = 1 << 20
+
+// times are what a request may take. Tests have them otherwise.
+type times struct {
+	body   time.Duration // for sending a body, and for taking an answer
+	answer time.Duration // of etcd, for one call
+}
+
+var usualTimes = times{body: 30 * time.Second, answer: 5 * time.Second}
 
 // ErrorHeader is where a reply says why it is no success. Its body is empty then.
 const ErrorHeader = listen.ErrorHeader
@@ -45,6 +49,7 @@ type handler struct {
 	mirrors   *mirrors
 	metrics   *metrics
 	page      *page.Page
+	times     times
 	log       *slog.Logger
 
 	life context.Context // of watches
@@ -52,11 +57,11 @@ type handler struct {
 }
 
 func newHandler(options Options, n node.Node, keys layout.Layout, l *listen.Listeners) *handler {
-	h := &handler{node: n, log: options.Log, rights: newRights(), room: newRoom(mostInFlight/2, mostInFlightEach), bodies: newRoom(mostInFlight/2, mostInFlightEach)}
+	h := &handler{node: n, times: options.times, log: options.Log, rights: newRights(), room: newRoom(mostInFlight/2, mostInFlightEach), bodies: newRoom(mostInFlight/2, mostInFlightEach)}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.metrics = newMetrics(n, l.Connections)
 	logins := newLogins(n, h.metrics)
-	h.store = newStore(n, keys, logins, options.Log)
+	h.store = newStore(n, keys, logins, options.times.answer, options.Log)
 	h.gate = &gate{options: options, node: n, logins: logins, metrics: h.metrics}
 	h.snapshots = newSnapshots(h.store)
 	h.counts = newCounts(h.store)
@@ -93,8 +98,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveHTTP answers what is not etcd's protocol. An error is one that refuse tells; nothing was written then.
 func (h *handler) serveHTTP(w *reply, r *http.Request) error {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // not there in a test's recorder
-	_ = control.SetWriteDeadline(time.Now().Add(bodyTime))
+	_ = control.SetReadDeadline(time.Now().Add(h.times.body)) // not there in a test's recorder
+	_ = control.SetWriteDeadline(time.Now().Add(h.times.body))
 	r.Body = http.MaxBytesReader(w, r.Body, mostBody)
 	setSafeHeaders(w.Header())
 	if err := h.gate.browser(r); err != nil {

@@ -16,7 +16,7 @@ func (h *handler) healthz(w http.ResponseWriter) error {
 
 // readyz says whether values can be read and written, and how full the data are.
 func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	ctx, cancel := context.WithTimeout(r.Context(), h.times.answer)
 	defer cancel()
 	health := h.node.Health(ctx)
 	status := http.StatusOK

@@ -22,6 +22,7 @@ import (
 // TestHostileClients opens hundreds of connections that say little or take nothing. All that others ask is
 // answered meanwhile, and those that have not even said what they want are cut off.
 func TestHostileClients(t *testing.T) {
+	t.Parallel()
 	server, url := start(t, Options{})
 	address := strings.TrimPrefix(url, "http://")
 	require.Equal(t, 204, ask(t, "PUT", url+"/environment/LARGE", strings.Repeat("x", 131071)).status)

@@ -105,7 +105,7 @@ func TestHTTP2Floods(t *testing.T) {
 	}
 	for name, say := range floods {
 		t.Run(name, func(t *testing.T) {
-			for range 4 {
+			for range 2 {
 				c := dialH2(t, url, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 				if strings.HasPrefix(name, "watches") || strings.HasPrefix(name, "values") {
 					// Nothing at all is read.
@@ -161,7 +161,7 @@ func unencryptedHTTP2() *http.Protocols {
 // TestHTTP2SlowCall: what is said at once by everyone else must not take for ever.
 func TestHTTP2SlowCall(t *testing.T) {
 	t.Parallel()
-	_, url := start(t, Options{})
+	_, url := start(t, Options{times: times{body: time.Second, answer: patience}})
 	c := dialH2(t, url)
 	require.NoError(t, c.begin(1, "/etcdserverpb.KV/Put"))
 	require.NoError(t, c.WriteData(1, false, []byte{0, 0, 0, 1}))

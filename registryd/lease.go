@@ -151,7 +151,7 @@ func (s *store) drop(ctx context.Context, lease clientv3.LeaseID) {
 	if lease == clientv3.NoLease {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.answerTime)
 	defer cancel()
 	_, _ = s.client.Revoke(ctx, lease)
 }

@@ -121,6 +121,7 @@ func TestPage(t *testing.T) {
 
 // TestPageReconnects: what came and went while the registry was away is shown once it is back.
 func TestPageReconnects(t *testing.T) {
+	t.Parallel()
 	process, url := startProcess(t, Options{Data: dataDirectory(t)})
 	put := func(id string) {
 		require.Equal(t, 200, ask(t, "PUT", url+"/services/"+id+"/"+id+"?ttl=1h", `{"host":"h"}`).status)
@@ -260,7 +261,8 @@ func TestPageReader(t *testing.T) {
 
 // TestPageWork: a change costs the page work for what has changed, however much is registered.
 func TestPageWork(t *testing.T) {
-	_, url := start(t, Options{})
+	t.Parallel()
+	_, url := startProcess(t, Options{Data: dataDirectory(t)})
 	client := etcdClient(t, url)
 	fill(t, client, 100, 10_000)
 	ctx := browser(t)
@@ -316,66 +318,81 @@ func fill(t *testing.T, client *clientv3.Client, services, instances int) {
 // TestPageLooks: no width makes it scroll sideways, every control has a name and a size, and every text can be
 // read. With the variable set it leaves pictures.
 func TestPageLooks(t *testing.T) {
+	t.Parallel()
 	_, few := start(t, Options{Containers: true})
 	empty, emptyURL := start(t, Options{Insecure: true})
 	putDemo(t, few)
-	_, many := start(t, Options{})
+	_, many := startProcess(t, Options{Data: dataDirectory(t)})
 	fill(t, etcdClient(t, many), 1000, 3000)
 	putDemo(t, many)
 	ctx := browser(t)
-	picture := func(name string, whole bool) {
-		directory := os.Getenv(screenshotsVariable)
-		if directory == "" {
-			return
-		}
-		var taken []byte
-		take := chromedp.CaptureScreenshot(&taken)
-		if whole {
-			take = chromedp.FullScreenshot(&taken, 100)
-		}
-		require.NoError(t, chromedp.Run(ctx, take))
-		require.NoError(t, os.WriteFile(filepath.Join(directory, name+".png"), taken, 0o644))
+	run := func(actions ...chromedp.Action) {
+		t.Helper()
+		require.NoError(t, chromedp.Run(ctx, actions...))
 	}
-	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{1280, 800, 390} {
-			look := func(url string) {
-				require.NoError(t, chromedp.Run(ctx,
-					chromedp.EmulateViewport(width, 900),
-					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}),
-					chromedp.Navigate(url)))
-				see(t, ctx, `document.querySelector("#state").dataset.state === "live" && document.querySelectorAll("#values > li").length === 3`)
+	load := func(url string) {
+		t.Helper()
+		run(chromedp.Navigate(url))
+		see(t, ctx, `document.querySelector("#state").dataset.state === "live" && document.querySelectorAll("#values > li").length === 3`)
+	}
+	everyLook := func(name string, wholePicture bool, prepare func()) {
+		for _, scheme := range []string{"light", "dark"} {
+			for _, width := range []int64{1280, 800, 390} {
+				name := fmt.Sprintf("%s-%s-%d", name, scheme, width)
+				t.Run(name, func(t *testing.T) {
+					run(chromedp.EmulateViewport(width, 900),
+						emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
+					see(t, ctx, fmt.Sprintf(`innerWidth === %d && matchMedia("(prefers-color-scheme: %s)").matches`, width, scheme))
+					prepare()
+					looksWell(t, ctx)
+					picture(t, ctx, name, wholePicture)
+				})
 			}
-			name := func(of string) string { return fmt.Sprintf("%s-%s-%d", of, scheme, width) }
-			t.Run(name("few"), func(t *testing.T) {
-				look(few)
-				see(t, ctx, `document.querySelectorAll(".lease:not([hidden])").length >= 5`)
-				require.Contains(t, evaluate(t, ctx, "document.body.innerText"), "one trust domain")
-				require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate(`document.querySelector("[data-value=DATABASE_URL] [aria-label^=Show]").click()`, nil)))
-				see(t, ctx, `document.querySelector(".secret") !== null`)
-				looksWell(t, ctx)
-				picture(name("few"), true)
-				require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate(`document.querySelector("#add").click()`, nil)))
-				looksWell(t, ctx)
-				picture(name("put"), false)
-			})
-			t.Run(name("many"), func(t *testing.T) {
-				look(many)
-				see(t, ctx, `document.querySelectorAll("#services > li").length === 1000`)
-				looksWell(t, ctx)
-				picture(name("many"), false)
-			})
 		}
 	}
+
+	load(few)
+	see(t, ctx, `document.querySelectorAll(".lease:not([hidden])").length >= 5`)
+	require.Contains(t, evaluate(t, ctx, "document.body.innerText"), "one trust domain")
+	// No script of the page asks for scheme or width, so that what is there is there in each of them.
+	everyLook("few", true, func() { // a value that is shown is hidden again after half a minute
+		run(chromedp.Evaluate(`document.querySelector("[data-value=DATABASE_URL] [aria-label^=Show]")?.click()`, nil))
+		see(t, ctx, `document.querySelector(".secret") !== null`)
+	})
+	run(chromedp.Evaluate(`document.querySelector("#add").click()`, nil))
+	everyLook("put", false, func() { see(t, ctx, `document.querySelector("#put").open`) })
+
+	everyLook("many", false, func() { // rows that are not in view stay as wide as they were: it is loaded for each width
+		load(many)
+		see(t, ctx, `document.querySelectorAll("#services > li").length === 1000`)
+	})
+
 	t.Run("empty and lost", func(t *testing.T) {
-		require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(emptyURL)))
+		run(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(emptyURL))
 		see(t, ctx, `!document.querySelector("#no-services").hidden && !document.querySelector("#no-containers").hidden`)
 		looksWell(t, ctx)
-		picture("empty", true)
+		picture(t, ctx, "empty", true)
 		empty.Close()
 		see(t, ctx, `document.querySelector("#state").dataset.state === "lost"`)
 		looksWell(t, ctx)
-		picture("lost", true)
+		picture(t, ctx, "lost", true)
 	})
+}
+
+// picture leaves one of the window or of the whole page, if pictures are asked for.
+func picture(t *testing.T, ctx context.Context, name string, whole bool) {
+	t.Helper()
+	directory := os.Getenv(screenshotsVariable)
+	if directory == "" {
+		return
+	}
+	var taken []byte
+	take := chromedp.CaptureScreenshot(&taken)
+	if whole {
+		take = chromedp.FullScreenshot(&taken, 100)
+	}
+	require.NoError(t, chromedp.Run(ctx, take))
+	require.NoError(t, os.WriteFile(filepath.Join(directory, name+".png"), taken, 0o644))
 }
 
 // looksWell is what can be said of every state of the page.
@@ -414,12 +431,14 @@ const unreadable = `(() => {
 		const v = c[i] / 255;
 		return sum + weight * (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
 	}, 0);
+	const known = new Map(); // what is behind the elements of a list is looked for once
 	const behind = (e) => {
-		for (; e; e = e.parentElement) {
+		if (!e) return [255, 255, 255];
+		if (!known.has(e)) {
 			const c = parse(getComputedStyle(e).backgroundColor);
-			if (c.length === 3 || c[3] === 1) return c;
+			known.set(e, c.length === 3 || c[3] === 1 ? c : behind(e.parentElement));
 		}
-		return [255, 255, 255];
+		return known.get(e);
 	};
 	const bad = [];
 	for (const e of document.querySelectorAll("body *")) {

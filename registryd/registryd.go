@@ -49,6 +49,9 @@ const DefaultPort = 7171
 // finishTime is how long calls under way may go on when the server stops, before they are cut.
 const finishTime = 2 * time.Second
 
+// tuning is of the embedded etcd; tests have it otherwise.
+var tuning node.Tuning
+
 // Options say what a Server serves, where and for whom.
 type Options struct {
 	// Data is the directory of the embedded etcd. It is made if need be, with mode 0700; one that is there
@@ -88,6 +91,8 @@ type Options struct {
 
 	// Log gets what an operator should know; slog.Default when nil.
 	Log *slog.Logger
+
+	times times // usualTimes when zero
 }
 
 // Server is a registry that serves. It is an http.Handler too: of a caller that is trusted as loopback is.
@@ -112,6 +117,9 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 	if len(options.Listen) == 0 && len(options.Listeners) == 0 {
 		options.Listen = []string{fmt.Sprintf("127.0.0.1:%d", DefaultPort)}
 	}
+	if options.times == (times{}) {
+		options.times = usualTimes
+	}
 	if err := options.check(); err != nil {
 		return nil, err
 	}
@@ -133,7 +141,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.options.Etcd != "" {
 		s.node, prefix, err = node.OpenExternal(s.options.Etcd, s.options.Log)
 	} else {
-		s.node, err = node.OpenEmbedded(ctx, s.options.Data, s.options.Log)
+		s.node, err = node.OpenEmbedded(ctx, s.options.Data, tuning, s.options.Log)
 	}
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/envharness/envharness/discovery"
 	"github.com/envharness/envharness/discovery/etcd"
@@ -35,6 +36,8 @@ const patience = time.Minute
 const processVariable = "ENVHARNESS_TEST_REGISTRYD"
 
 func TestMain(m *testing.M) {
+	tuning.PasswordCost = uint(bcrypt.MinCost) // a login under the race detector takes seconds of a busy machine otherwise
+	usualTimes.answer = patience
 	if text := os.Getenv(processVariable); text != "" {
 		if err := serveForTest(text); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
@@ -43,6 +46,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	spreadTime = time.Second
+	testservers.ManyAtOnce()
 	os.Exit(m.Run())
 }
 

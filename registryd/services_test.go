@@ -122,6 +122,7 @@ func TestInstanceRunsOut(t *testing.T) {
 
 // TestRenewal: a repeat keeps the instance, and nobody who watches hears of it.
 func TestRenewal(t *testing.T) {
+	t.Parallel()
 	_, url := start(t, Options{})
 	put := func(ttl string, body string) {
 		t.Helper()

@@ -2,9 +2,9 @@ package registryd
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -25,17 +25,19 @@ type store struct {
 	logins *logins
 	log    *slog.Logger
 
+	answerTime time.Duration // of etcd, for one call
+
 	reads    chan struct{}
 	shortest atomic.Int64 // the TTL in seconds that etcd raises shorter ones to, once that is known
 }
 
-func newStore(n node.Node, keys layout.Layout, logins *logins, log *slog.Logger) *store {
-	return &store{node: n, client: n.Client(), keys: keys, logins: logins, log: layout.Quiet(log), reads: make(chan struct{}, readsAtOnce)}
+func newStore(n node.Node, keys layout.Layout, logins *logins, answerTime time.Duration, log *slog.Logger) *store {
+	return &store{node: n, client: n.Client(), keys: keys, logins: logins, answerTime: answerTime, log: layout.Quiet(log), reads: make(chan struct{}, readsAtOnce)}
 }
 
 // call lets ask talk to etcd as the caller, for a bounded time.
 func call[T any](ctx context.Context, s *store, ask func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(ctx, s.answerTime)
 	defer cancel()
 	return asCaller(ctx, s, ask)
 }
@@ -54,7 +56,7 @@ func askWithToken[T any](ctx context.Context, s *store, ask func(ctx context.Con
 			return none, err
 		}
 		answer, err := ask(ctx, token)
-		if again && errors.Is(err, rpctypes.ErrInvalidAuthToken) && s.logins.forget(who, token) {
+		if again && node.IsOver(err) && s.logins.forget(who, token) {
 			continue
 		}
 		return answer, err
@@ -70,7 +72,7 @@ func withToken(ctx context.Context, token string) context.Context {
 
 // getOne reads one key.
 func (s *store) getOne(ctx context.Context, key string) (*clientv3.GetResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(ctx, s.answerTime)
 	defer cancel()
 	return askWithToken(ctx, s, func(ctx context.Context, token string) (*clientv3.GetResponse, error) {
 		return s.node.Get(ctx, token, key)

@@ -47,7 +47,7 @@ func (h *handler) getValue(w http.ResponseWriter, r *http.Request, key string) e
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // it is read to see whether the client is there, for as long as it waits
-	_ = control.SetWriteDeadline(time.Now().Add(wait + bodyTime))
+	_ = control.SetWriteDeadline(time.Now().Add(wait + h.times.body))
 	ctx, cancel := h.untilClosed(r.Context())
 	defer cancel()
 	if wait > 0 {

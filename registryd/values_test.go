@@ -145,15 +145,19 @@ func TestValueWait(t *testing.T) {
 // TestValueLongWait waits for longer than a client has for sending a request.
 func TestValueLongWait(t *testing.T) {
 	t.Parallel()
-	_, url := start(t, Options{})
+	server, url := start(t, Options{times: times{body: 3 * time.Second, answer: patience}})
 	got := make(chan answer, 1)
-	go func() { got <- ask(t, "GET", url+"/environment/A?wait=10m", "") }()
+	go func() {
+		defer close(got) // also when there is no answer
+		got <- ask(t, "GET", url+"/environment/A?wait=10m", "")
+	}()
 	select {
 	case a := <-got:
 		t.Fatalf("it did not wait: %d %q", a.status, a.reason)
-	case <-time.After(bodyTime + 2*time.Second):
+	case <-time.After(4 * time.Second):
 	}
-	require.Equal(t, 204, ask(t, "PUT", url+"/environment/A", "at last").status)
+	_, err := server.node.Client().Put(t.Context(), "/envharness/environment/A", "at last")
+	require.NoError(t, err)
 	require.Equal(t, "at last", (<-got).body)
 }
 

@@ -119,8 +119,8 @@ func defaultTTL(s *suite) {
 // renewal: a registration outlives its TTL, also while it is updated all the time.
 func renewal(s *suite) {
 	registry := s.open()
-	idle := s.registerFor(registry, s.instance("idle", "a", 1), 2*s.ttl())
-	busy := s.registerFor(registry, s.instance("busy", "b", 1), 2*s.ttl())
+	idle := s.registerFor(registry, s.instance("idle", "a", 1), s.keptTTL())
+	busy := s.registerFor(registry, s.instance("busy", "b", 1), s.keptTTL())
 	watching := s.watch(registry, "busy", discovery.Query{})
 	end := time.Now().Add(3 * max(idle.TTL(), busy.TTL()) / 2)
 	for n := 2; time.Now().Before(end); n++ {

@@ -19,10 +19,10 @@ func (s *suite) locker() discovery.Locker {
 }
 
 // hold waits for a lock in the background.
-func (s *suite) hold(locker discovery.Locker, name string) <-chan discovery.Held {
+func (s *suite) hold(locker discovery.Locker, name string, ttl time.Duration) <-chan discovery.Held {
 	got := make(chan discovery.Held, 1)
 	go func() {
-		if held, err := locker.Lock(s.ctx, name, s.ttl()); err == nil {
+		if held, err := locker.Lock(s.ctx, name, ttl); err == nil {
 			got <- held
 		}
 		close(got)
@@ -38,11 +38,11 @@ func (s *suite) hold(locker discovery.Locker, name string) <-chan discovery.Held
 // locks: one holds at a time, the next as soon as it is released, with a greater token.
 func locks(s *suite) {
 	locker, other := s.locker(), s.locker()
-	first := receive(s, "lock", s.hold(locker, "rolling/restart"))
-	waiting := s.hold(other, "rolling/restart")
+	first := receive(s, "lock", s.hold(locker, "rolling/restart", s.keptTTL()))
+	waiting := s.hold(other, "rolling/restart", s.keptTTL())
 	for _, name := range []string{"rolling", "rolling/restart/", "ä\x00\xff", "..", "_", "%2F", strings.Repeat("x", discovery.MaxLockName)} {
-		another := receive(s, "lock of another name", s.hold(other, name))
-		s.noError(another.Close())
+		another := receive(s, "lock of another name", s.hold(other, name, s.keptTTL()))
+		s.close(another)
 	}
 	for _, name := range []string{"", strings.Repeat("x", discovery.MaxLockName+1)} {
 		_, err := locker.Lock(s.ctx, name, 0)
@@ -57,17 +57,17 @@ func locks(s *suite) {
 	require.Empty(s, waiting)
 	open(s, first.Done())
 
-	s.noError(first.Close())
+	s.close(first)
 	second := receive(s, "lock", waiting)
 	if first.Token() != 0 {
 		require.Greater(s, second.Token(), first.Token())
 	}
-	time.Sleep(2 * s.ttl()) // it is renewed
+	time.Sleep(4 * s.keptTTL() / 3) // it is renewed
 	open(s, second.Done())
 	names, err := other.(discovery.Values).List(s.ctx)
 	s.noError(err)
 	require.Empty(s, names, "a lock is no value")
-	s.noError(second.Close())
+	s.close(second)
 }
 
 // open fails the test if a channel is closed.
@@ -83,13 +83,13 @@ func open(s *suite, done <-chan struct{}) {
 // lockLost: who is robbed of its lock learns of it, and stands in nobody's way.
 func lockLost(s *suite) {
 	s.need("lost leases", s.Revoke != nil)
-	first := receive(s, "lock", s.hold(s.locker(), "a"))
-	waiting := s.hold(s.locker(), "a")
+	first := receive(s, "lock", s.hold(s.locker(), "a", s.ttl()))
+	waiting := s.hold(s.locker(), "a", s.ttl())
 	s.Revoke(s, s.prefix)
 	closed(s, "Done", first.Done())
 	s.noError(ignoreConflict(first.Close()))
 	second := receive(s, "lock", waiting)
-	s.noError(second.Close())
+	s.close(second)
 }
 
 func ignoreConflict(err error) error {
@@ -104,8 +104,8 @@ func lockInPartition(s *suite) {
 	s.need("partitions", s.Cut != nil)
 	far, ok := s.openURL(s.FarURL(s.prefix)).(discovery.Locker)
 	s.need("locks", ok)
-	first := receive(s, "lock", s.hold(far, "a"))
-	waiting := s.hold(s.locker(), "a")
+	first := receive(s, "lock", s.hold(far, "a", s.ttl()))
+	waiting := s.hold(s.locker(), "a", s.ttl())
 	s.Cut(s)
 	defer s.Mend(s)
 	select {
@@ -116,5 +116,5 @@ func lockInPartition(s *suite) {
 		s.Fatal("it is held for ever")
 	}
 	second := receive(s, "lock", waiting)
-	s.noError(second.Close())
+	s.close(second)
 }

@@ -153,7 +153,7 @@ func (s *suite) elector() (discovery.Elector, discovery.Values) {
 func (s *suite) campaign(elector discovery.Elector, name string) <-chan discovery.Leadership {
 	led := make(chan discovery.Leadership, 1)
 	go func() {
-		if leader, err := elector.Campaign(s.ctx, name, s.ttl()); err == nil {
+		if leader, err := elector.Campaign(s.ctx, name, s.keptTTL()); err == nil {
 			led <- leader
 		}
 		close(led)
@@ -175,7 +175,7 @@ func election(s *suite) {
 	other, _ := s.elector()
 	waiting := s.campaign(other, "ADDRESS")
 	elsewhere := receive(s, "leader for another", s.campaign(other, "OTHER"))
-	s.noError(elsewhere.Close())
+	s.close(elsewhere)
 
 	ctx, cancel := context.WithTimeout(s.ctx, s.ttl())
 	third, _ := s.elector()
@@ -189,7 +189,7 @@ func election(s *suite) {
 	default:
 	}
 
-	s.noError(first.Close())
+	s.close(first)
 	closed(s, "Done", first.Done())
 	second := receive(s, "second leader", waiting)
 	s.noError(second.Put(s.ctx, []byte("2")))
@@ -203,7 +203,7 @@ func election(s *suite) {
 	_, err = v.Get(s.ctx, "ADDRESS")
 	s.isError(err, discovery.ErrNotFound)
 	s.noError(second.Put(s.ctx, []byte("3")))
-	s.noError(second.Close())
+	s.close(second)
 	time.Sleep(s.ttl())
 	data, err = v.Get(s.ctx, "ADDRESS")
 	s.noError(err)
@@ -222,5 +222,5 @@ func electionLost(s *suite) {
 	s.isError(first.Put(s.ctx, []byte("2")), discovery.ErrConflict)
 	second := receive(s, "second leader", s.campaign(other, "ADDRESS"))
 	s.noError(second.Put(s.ctx, []byte("3")))
-	s.noError(second.Close())
+	s.close(second)
 }

@@ -28,6 +28,16 @@ func PlainTest(t testing.TB, directory string) string {
 	return binary
 }
 
+// Program makes one of this project's programs, as releases have it.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	binary, err := build(name, filepath.Join("cmd", name))
+	if err != nil {
+		t.Fatalf("cannot build %s: %v", name, err)
+	}
+	return binary
+}
+
 // goMakes runs the go command that makes bin/testservers/NAME of a directory.
 func goMakes(name, directory string, words ...string) (string, error) {
 	_, self, _, _ := runtime.Caller(0)

@@ -33,11 +33,12 @@ type Etcd struct {
 // Wipe kills the server and starts it again with no data.
 func (e *Etcd) Wipe(t testing.TB) { t.Helper(); e.wiped(t, e.data) }
 
-// EmbeddedEtcd starts the etcd that this module embeds, in a process of its own, with short times.
-func EmbeddedEtcd(t testing.TB) *Etcd {
+// EmbeddedEtcd starts the etcd that this module embeds, in a process of its own, with short times and with further
+// arguments of embeddedetcd's.
+func EmbeddedEtcd(t testing.TB, arguments ...string) *Etcd {
 	t.Helper()
 	address := FreeAddress(t)
-	return startEmbedded(t, nil, address, healthy(address), "-listen", address)
+	return startEmbedded(t, nil, address, healthy(address), append([]string{"-listen", address}, arguments...)...)
 }
 
 // EmbeddedEtcdTLS is EmbeddedEtcd with TLS, for clients with a certificate of the same authority.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -38,8 +40,11 @@ const (
 	stopTime             = 10 * time.Second // for etcd to close: one that is broken never does
 )
 
-// snapshotCount is after how many changes etcd starts its log anew; tests have it sooner.
-var snapshotCount uint64 = etcdserver.DefaultSnapshotCount
+// Tuning is what tests have otherwise, so that they need less work for the same. A zero field is etcd's own choice.
+type Tuning struct {
+	PasswordCost  uint   // of bcrypt, for passwords that are set
+	SnapshotCount uint64 // after so many changes etcd starts its log anew
+}
 
 func init() { wal.SegmentSizeBytes = walSegmentBytes }
 
@@ -51,6 +56,7 @@ type embedded struct {
 	toEtcd *clientv3.Client
 	lock   *os.File
 	disk   disk
+	tuning Tuning
 	fatal  chan error // why etcd cannot go on, by its log
 	ended  chan error
 	ranges chan struct{}
@@ -61,7 +67,7 @@ type embedded struct {
 
 // OpenEmbedded starts etcd on the data of a directory, which is made if need be, and waits until it serves or
 // ctx ends.
-func OpenEmbedded(ctx context.Context, directory string, log *slog.Logger) (_ Node, err error) {
+func OpenEmbedded(ctx context.Context, directory string, tuning Tuning, log *slog.Logger) (_ Node, err error) {
 	directory, err = filepath.Abs(directory)
 	if err != nil {
 		return nil, err
@@ -70,7 +76,7 @@ func OpenEmbedded(ctx context.Context, directory string, log *slog.Logger) (_ No
 		return nil, dataError(directory, err)
 	}
 	e := &embedded{
-		disk: disk{directory: directory}, fatal: make(chan error, 1), ended: make(chan error, 1), ranges: make(chan struct{}, rangesAtOnce),
+		disk: disk{directory: directory}, tuning: tuning, fatal: make(chan error, 1), ended: make(chan error, 1), ranges: make(chan struct{}, rangesAtOnce),
 	}
 	defer func() {
 		if err != nil {
@@ -178,7 +184,8 @@ func (e *embedded) config(directory, socket string) *embed.Config {
 	config.Dir = filepath.Join(directory, etcdDirectory)
 	config.TickMs, config.ElectionMs = tickMilliseconds, electionMilliseconds
 	config.QuotaBackendBytes = quotaBytes
-	config.SnapshotCount = snapshotCount
+	config.SnapshotCount = cmp.Or(e.tuning.SnapshotCount, etcdserver.DefaultSnapshotCount)
+	config.BcryptCost = cmp.Or(e.tuning.PasswordCost, uint(bcrypt.DefaultCost))
 	config.AutoCompactionMode, config.AutoCompactionRetention = embed.CompactorModePeriodic, keptHistory
 	config.EnableGRPCGateway, config.EnablePprof = false, false
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(fatalLog(e.fatal))

@@ -1,18 +1,18 @@
 package node
 
 import (
-	"log/slog"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // TestGet: a read that does not come by the network asks for the same rights as one that does.
 func TestGet(t *testing.T) {
-	n, err := OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "data"), slog.New(slog.DiscardHandler))
+	n, err := OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "data"), Tuning{PasswordCost: uint(bcrypt.MinCost)}, quiet)
 	require.NoError(t, err)
 	defer n.Close()
 	ctx, client := t.Context(), n.Client()

@@ -54,11 +54,17 @@ type Health struct {
 // report adds a problem.
 func (h *Health) report(problem string) { h.Problem = append(h.Problem, problem) }
 
+// IsOver reports whether etcd refused a token that may have been good before: another login may help. Tokens that etcd
+// keeps no list of (JWT) are over with any change of users or roles.
+func IsOver(err error) bool {
+	return errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision)
+}
+
 // IsDenial reports whether etcd refused an error's call for who made it.
 func IsDenial(err error) bool {
 	for _, denial := range []error{
 		rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound,
-		rpctypes.ErrInvalidAuthToken, rpctypes.ErrInvalidAuthMgmt,
+		rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrInvalidAuthMgmt,
 	} {
 		if errors.Is(err, denial) {
 			return true

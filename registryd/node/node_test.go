@@ -23,6 +23,14 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
+// segmentBytes is how large a log gets here. All that is written is as many times less than it would be.
+const segmentBytes = walSegmentBytes / 4
+
+func TestMain(m *testing.M) {
+	wal.SegmentSizeBytes = segmentBytes // for good: an etcd that nobody waits for any more reads it, too
+	os.Exit(m.Run())
+}
+
 // TestPrivate: a directory that is there already is not changed, and not used unless it is ours alone.
 func TestPrivate(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "deep", "data")
@@ -34,7 +42,7 @@ func TestPrivate(t *testing.T) {
 
 	for _, mode := range []fs.FileMode{0o755, 0o777 | fs.ModeSticky, 0o710, 0o701} {
 		require.NoError(t, os.Chmod(directory, mode))
-		n, err := OpenEmbedded(t.Context(), directory, quiet)
+		n, err := OpenEmbedded(t.Context(), directory, Tuning{}, quiet)
 		if err == nil {
 			n.Close()
 		}
@@ -68,12 +76,12 @@ func TestNobodysPassword(t *testing.T) {
 // written makes data of several logs, and gives what was written.
 func written(t *testing.T, directory string) map[string]string {
 	t.Helper()
-	n, err := OpenEmbedded(t.Context(), directory, quiet)
+	n, err := OpenEmbedded(t.Context(), directory, Tuning{SnapshotCount: 10}, quiet)
 	require.NoError(t, err)
 	defer n.Close()
 	values := map[string]string{}
-	large := strings.Repeat("x", 1<<20)
-	for i := range 20 { // of logs of 8 MiB
+	large := strings.Repeat("x", segmentBytes/8)
+	for i := range 20 {
 		key := fmt.Sprintf("k%02d", i)
 		values[key] = large + key
 		_, err := n.Client().Put(t.Context(), key, values[key])
@@ -99,8 +107,6 @@ func copied(t *testing.T, from string) string {
 // TestDamage damages every file of the data in every way. Each time etcd serves all that was written, or the error
 // names the file within seconds.
 func TestDamage(t *testing.T) {
-	defer func(count uint64) { snapshotCount = count }(snapshotCount)
-	snapshotCount = 10
 	original := filepath.Join(t.TempDir(), "data")
 	values := written(t, original)
 	require.NoError(t, os.RemoveAll(filepath.Join(original, "etcd.sock")))
@@ -167,7 +173,7 @@ func opens(t *testing.T, data string, values map[string]string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	n, err := OpenEmbedded(ctx, data, quiet)
+	n, err := OpenEmbedded(ctx, data, Tuning{}, quiet)
 	require.NoError(t, ctx.Err(), "it hangs")
 	if err != nil {
 		return err
@@ -188,7 +194,7 @@ func opens(t *testing.T, data string, values map[string]string) error {
 // TestKilledAtFirstStart: etcd was killed when its log had a head and nothing else.
 func TestKilledAtFirstStart(t *testing.T) {
 	original := filepath.Join(t.TempDir(), "data")
-	n, err := OpenEmbedded(t.Context(), original, quiet)
+	n, err := OpenEmbedded(t.Context(), original, Tuning{}, quiet)
 	require.NoError(t, err)
 	n.Close()
 	require.NoError(t, os.RemoveAll(filepath.Join(original, "etcd/member")))
@@ -210,7 +216,7 @@ func TestStopWhileStarting(t *testing.T) {
 			directory := filepath.Join(t.TempDir(), "data")
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Duration(wait)*10*time.Millisecond, cancel)
-			n, err := OpenEmbedded(ctx, directory, quiet)
+			n, err := OpenEmbedded(ctx, directory, Tuning{}, quiet)
 			if err == nil {
 				n.Close()
 			} else {

@@ -37,6 +37,7 @@ func options() *embed.Config {
 	flag.StringVar(&tls.CertFile, "cert", "", "the server's certificate")
 	flag.StringVar(&tls.KeyFile, "key", "", "its key")
 	flag.StringVar(&tls.TrustedCAFile, "ca", "", "the authority of the clients' certificates")
+	flag.StringVar(&config.AuthToken, "auth-token", config.AuthToken, "the kind of tokens, as etcd's option")
 	flag.Parse()
 	if tls.TrustedCAFile != "" {
 		client.Scheme, tls.ClientCertAuth = "https", true
@@ -52,6 +53,7 @@ func serve(config *embed.Config) error {
 	wal.SegmentSizeBytes = 1 << 20 // not 64 MB for each test
 	config.TickMs, config.ElectionMs = heartbeat, election
 	config.LogLevel = "error"
+	config.UnsafeNoFsync = true              // a test's data need not outlive the machine
 	config.BcryptCost = uint(bcrypt.MinCost) // log-ins are quick on a busy machine, too
 	server, err := embed.StartEtcd(config)
 	if err != nil {
