@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/registryd/node"
@@ -94,6 +95,10 @@ func TestFullDisk(t *testing.T) {
 	lease, err := client.Grant(t.Context(), 3600)
 	require.NoError(t, err)
 
+	require.Eventually(t, func() bool { // etcd makes room for the next segment of its log beside what it does
+		next, err := os.Stat(filepath.Join(disk, "data", "etcd", "member", "wal", "0.tmp"))
+		return err == nil && next.Size() == wal.SegmentSizeBytes
+	}, patience, 50*time.Millisecond)
 	filler := filepath.Join(disk, "filler")
 	var stat unix.Statfs_t
 	require.NoError(t, unix.Statfs(disk, &stat))

@@ -103,10 +103,9 @@ func TestCompose(t *testing.T) {
 	}
 	name := fmt.Sprintf("envharness-compose-test-%d", os.Getpid())
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-race=false", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-o", filepath.Join(bin, "envdiscoverd"), ".") // as lint has compiled it
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	text, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", text)
+	binary, err := os.ReadFile(testservers.Program(t, "envdiscoverd"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "envdiscoverd"), binary, 0o755))
 	program(t, nil, "docker", "build", "--file", "../../examples/envdiscoverd/Dockerfile", "--tag", name, bin)
 	t.Cleanup(func() { program(t, nil, "docker", "image", "rm", "--force", name) })
 
@@ -148,7 +147,7 @@ func TestCompose(t *testing.T) {
 	value, err := fetch("http://127.0.0.1:7171/environment/A")
 	require.NoError(t, err)
 	require.Equal(t, "kept", value)
-	text, err = exec.Command("docker", "logs", name).CombinedOutput()
+	text, err := exec.Command("docker", "logs", name).CombinedOutput()
 	require.NoError(t, err)
 	require.Contains(t, string(text), "one trust domain")
 	require.Contains(t, string(text), "stopped") // by itself, at TERM

@@ -39,7 +39,7 @@ func TestSharesKeepAlives(t *testing.T) {
 	defer raw.Close()
 	var all []discovery.Registration
 	for i := range processes {
-		all = append(all, registerMany(t, openForTest(t, "etcd://"+server.Address+"/x"), fmt.Sprint("web", i), count, 3*time.Second)...)
+		all = append(all, registerMany(t, openForTest(t, "etcd://"+server.Address+"/x"), fmt.Sprint("web", i), count, 6*time.Second)...)
 	}
 	leases, err := raw.Leases(t.Context())
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestLosesASharedLease(t *testing.T) {
 	raw := rawClient(t, server)
 	defer raw.Close()
 	registry := openForTest(t, "etcd://"+server.Address+"/x")
-	all := registerMany(t, registry, "web", count, 2*time.Second)
+	all := registerMany(t, registry, "web", count, 6*time.Second)
 	snapshots, err := registry.Watch(t.Context(), "web", discovery.Query{All: true})
 	require.NoError(t, err)
 	leases, err := raw.Leases(t.Context())
@@ -92,7 +92,7 @@ func TestLosesASharedLease(t *testing.T) {
 		}
 	}
 
-	newer := registerMany(t, openForTest(t, "etcd://"+server.Address+"/x"), "web", 1, 2*time.Second)
+	newer := registerMany(t, openForTest(t, "etcd://"+server.Address+"/x"), "web", 1, 6*time.Second)
 	<-all[0].Done()
 	require.ErrorIs(t, all[0].Err(), discovery.ErrConflict)
 	require.NoError(t, all[1].Close())
@@ -118,13 +118,13 @@ func TestDeniedBesideOthers(t *testing.T) {
 	grant("/two/services/a/")
 	grant("/two/services/b/")
 	registry := openForTest(t, "etcd://web:webpw@"+server.Address+"/two")
-	a := registerMany(t, registry, "a", 1, 2*time.Second)[0]
-	b := registerMany(t, registry, "b", 1, 2*time.Second)[0]
+	a := registerMany(t, registry, "a", 1, 4*time.Second)[0]
+	b := registerMany(t, registry, "b", 1, 4*time.Second)[0]
 	_, err = root.RoleRevokePermission(t.Context(), "web", "/two/services/b/", clientv3.GetPrefixRangeEnd("/two/services/b/"))
 	require.NoError(t, err)
 	<-b.Done()
 	require.ErrorIs(t, b.Err(), discovery.ErrDenied)
-	time.Sleep(2 * a.TTL())
+	time.Sleep(3 * a.TTL() / 2)
 	require.NoError(t, a.Err())
 	require.NoError(t, a.Close())
 	response, err := root.Get(t.Context(), "/two/services/", clientv3.WithPrefix())

@@ -53,6 +53,7 @@ func serve(config *embed.Config) error {
 	wal.SegmentSizeBytes = 1 << 20 // not 64 MB for each test
 	config.TickMs, config.ElectionMs = heartbeat, election
 	config.LogLevel = "error"
+	config.UnsafeNoFsync = true              // a test's data need not outlive the machine
 	config.BcryptCost = uint(bcrypt.MinCost) // log-ins are quick on a busy machine, too
 	server, err := embed.StartEtcd(config)
 	if err != nil {
