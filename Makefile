@@ -64,7 +64,7 @@ pictures: build ## The pictures in docs: the registry's page, and a start-up
 .PHONY: test
 test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests under the race detector
 	ENVHARNESS_TEST_REQUIRE=all GORACE=atexit_sleep_ms=10 scripts/with-docker \
-		go test -race -vet=off -shuffle=on -p $(PACKAGES) -timeout 30m -tags $(TAGS) $(TESTFLAGS) $(SLOWEST) ./...
+		go test -race -trimpath -vet=off -shuffle=on -p $(PACKAGES) -timeout 30m -tags $(TAGS) $(TESTFLAGS) $(SLOWEST) ./...
 
 .PHONY: test-quick
 test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute

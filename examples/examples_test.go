@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/envharness/envharness/internal/testservers/parallel"
 )
 
 // The paths of the binaries under test, static as they are shipped.
@@ -42,7 +44,7 @@ func runTests(m *testing.M) int {
 			return 1
 		}
 	}
-	return m.Run()
+	return parallel.Tests{M: m}.Run()
 }
 
 // envdiscoverd builds the registry beside the other binaries, when first asked, because it takes a while.

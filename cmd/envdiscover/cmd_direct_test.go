@@ -89,14 +89,14 @@ func TestAKilledDirectorIsFollowed(t *testing.T) {
 func TestAStaleDirectorCannotWrite(t *testing.T) {
 	onEachServer(t, func(t *testing.T, url string) {
 		_, values := held(t, url, "", "get", "ADDRESS", "--follow", "--wait", "60s")
-		stale := startDirector(t, url, "stale", "2s")
+		stale := startDirector(t, url, "stale", "4s")
 		eventually(t, func() bool { return values.String() == "stale\n" })
 		stale.hold(t)
 		require.NoError(t, os.Remove(stale.path("runs")))
 		web, _ := held(t, url, "", "register", "db", "--port", "80", "--id", "db-1")
 		eventually(t, exists(stale.path("runs")))
 
-		next := startDirector(t, url, "next", "2s")
+		next := startDirector(t, url, "next", "4s")
 		require.NoError(t, stale.Process.Signal(syscall.SIGSTOP))
 		eventually(t, func() bool { return values.String() == "stale\nnext\n" })
 		require.NoError(t, os.Remove(stale.path("hold"))) // its program ends, and prints "stale"

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/envharness/envharness/internal/testservers"
+	"github.com/envharness/envharness/internal/testservers/parallel"
 )
 
 // patience bounds what a busy machine may take.
@@ -30,7 +31,7 @@ const quickRace = "atexit_sleep_ms=0"
 
 // TestMain runs the tests, or this binary as envdiscover.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"envdiscover": main})
+	testscript.Main(parallel.Tests{M: m}, map[string]func(){"envdiscover": main})
 }
 
 // TestScripts runs each archive of testdata with an envdiscover of its own processes and a prefix of its own on a

@@ -1,16 +1,15 @@
 package main_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/envharness/envharness/internal/testservers/parallel"
 )
 
 // harnessPath is the real binary, built once: exec and signals behave only there as in a container.
@@ -42,19 +41,7 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	catchIgnored()
-	runManyAtOnce()
-	return m.Run()
-}
-
-// runManyAtOnce lets more tests run in parallel than there are processors, unless -parallel says how many: most of
-// the time they wait.
-func runManyAtOnce() {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
-	if !chosen {
-		flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
-	}
+	return parallel.Tests{M: m}.Run()
 }
 
 // catchIgnored undoes what nohup, or a shell that runs the tests in the background, has done: a signal that is

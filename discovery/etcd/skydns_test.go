@@ -80,7 +80,7 @@ func TestSkyDNSPorts(t *testing.T) {
 		return registry
 	}
 	register := func(in discovery.Instance) discovery.Registration {
-		registration, err := open().Register(t.Context(), in, 2*time.Second)
+		registration, err := open().Register(t.Context(), in, 4*time.Second)
 		require.NoError(t, err)
 		require.NoError(t, registration.WaitReady(t.Context()))
 		return registration
@@ -101,7 +101,7 @@ func TestSkyDNSPorts(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		response, err := raw.Get(t.Context(), "/skydns/test/web/_tcp/_grpc/a")
-		return err == nil && len(keys()) == 3 && string(response.Kvs[0].Value) == `{"host":"a.web.test","port":90,"ttl":2}`
+		return err == nil && len(keys()) == 3 && response.Count == 1 && string(response.Kvs[0].Value) == `{"host":"a.web.test","port":90,"ttl":4}`
 	}, time.Minute, 50*time.Millisecond)
 	require.NoError(t, first.Err())
 

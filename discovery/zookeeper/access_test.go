@@ -47,7 +47,7 @@ func web(id string, port int) discovery.Instance {
 
 func register(t *testing.T, r discovery.Registry, in discovery.Instance) discovery.Registration {
 	t.Helper()
-	registration, err := r.Register(t.Context(), in, 3*time.Second)
+	registration, err := r.Register(t.Context(), in, 6*time.Second)
 	require.NoError(t, err)
 	await(t, registration)
 	return registration

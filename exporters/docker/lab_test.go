@@ -32,6 +32,7 @@ import (
 	"github.com/envharness/envharness/discovery/engines"
 	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
+	"github.com/envharness/envharness/internal/testservers/parallel"
 )
 
 // patience is how long a thing that must come may take on a busy machine.
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(parallel.Tests{M: m}.Run())
 }
 
 // process is what an exporter in a process of its own is told.

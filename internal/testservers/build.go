@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 )
@@ -28,6 +27,19 @@ func PlainTest(t testing.TB, directory string) string {
 	return binary
 }
 
+// started is the directory that the test began in, which is its package's.
+var started, _ = os.Getwd()
+
+// checkout is the directory of this checkout. (The binary of a test may have been built without paths.)
+func checkout() (string, error) {
+	for directory := started; directory != filepath.Dir(directory); directory = filepath.Dir(directory) {
+		if _, err := os.Stat(filepath.Join(directory, "go.mod")); err == nil {
+			return directory, nil
+		}
+	}
+	return "", fmt.Errorf("no go.mod in %s or above", started)
+}
+
 // Program makes one of this project's programs, as releases have it.
 func Program(t testing.TB, name string) string {
 	t.Helper()
@@ -40,8 +52,10 @@ func Program(t testing.TB, name string) string {
 
 // goMakes runs the go command that makes bin/testservers/NAME of a directory.
 func goMakes(name, directory string, words ...string) (string, error) {
-	_, self, _, _ := runtime.Caller(0)
-	root := filepath.Join(filepath.Dir(self), "../..")
+	root, err := checkout()
+	if err != nil {
+		return "", err
+	}
 	target := filepath.Join(root, "bin", "testservers", name)
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return "", err

@@ -21,6 +21,7 @@ func (r *refused) Fatalf(format string, args ...any) {
 
 // TestEndedBeforeReady: a server that cannot start is not waited for.
 func TestEndedBeforeReady(t *testing.T) {
+	Slow(t, "a process") // as StartProcess says, of which this looks at the failures
 	r := &refused{TB: t}
 	done := make(chan struct{})
 	go func() {
