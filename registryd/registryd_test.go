@@ -27,6 +27,7 @@ import (
 	"github.com/envharness/envharness/discovery/etcd"
 	"github.com/envharness/envharness/internal/safebuffer"
 	"github.com/envharness/envharness/internal/testservers"
+	"github.com/envharness/envharness/internal/testservers/parallel"
 )
 
 // patience bounds what a busy machine may take.
@@ -46,8 +47,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	spreadTime = time.Second
-	testservers.ManyAtOnce()
-	os.Exit(m.Run())
+	os.Exit(parallel.Tests{M: m}.Run())
 }
 
 // serveForTest is the life of such a process.

@@ -4,10 +4,9 @@ import (
 	"os"
 	"testing"
 
-	"github.com/envharness/envharness/internal/testservers"
+	"github.com/envharness/envharness/internal/testservers/parallel"
 )
 
 func TestMain(m *testing.M) {
-	testservers.ManyAtOnce()
-	os.Exit(m.Run())
+	os.Exit(parallel.Tests{M: m}.Run())
 }

@@ -5,11 +5,11 @@ import (
 	"testing"
 
 	"github.com/envharness/envharness/internal/testservers"
+	"github.com/envharness/envharness/internal/testservers/parallel"
 )
 
 func TestMain(m *testing.M) {
-	testservers.ManyAtOnce()
-	os.Exit(m.Run())
+	os.Exit(parallel.Tests{M: m}.Run())
 }
 
 // TestShared are the tests that leave the server alone, each with a prefix of its own: a server of its own for each of
