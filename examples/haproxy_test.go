@@ -54,6 +54,27 @@ func TestHAProxyDropsNoRequest(t *testing.T) {
 	site.stop(t, balancer)
 }
 
+// TestHAProxyIsToldOfAChangeWhileItStarts: it may have read the file before that, so the change is not done until it
+// answers.
+func TestHAProxyIsToldOfAChangeWhileItStarts(t *testing.T) {
+	for _, program := range []string{"haproxy", "jq", "socat"} {
+		needProgram(t, program)
+	}
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "haproxy.cfg")
+	env := []string{"HAPROXY_CONFIG=" + config, "HAPROXY_MASTER=" + config + ".sock", "HAPROXY_BIND=127.0.0.1:80"}
+	write := func(port int) result {
+		return run(t, env, "sh", "-c", fmt.Sprintf(`echo '{"service":"web","instances":[{"id":"a","host":"127.0.0.1","ports":{"http":{"number":%d}}}]}' | haproxy/write-haproxy`, port))
+	}
+	require.Equal(t, result{}, write(81), "it is started by the first file")
+	later := write(82)
+	require.Equal(t, 1, later.exitCode)
+	require.Contains(t, later.stderr, "may be starting")
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "\tserver a 127.0.0.1:82\n")
+}
+
 // TestHAProxyIsWrittenFromHostileRecords: others write the registry, and nothing of theirs is more than a server.
 func TestHAProxyIsWrittenFromHostileRecords(t *testing.T) {
 	for _, program := range []string{"haproxy", "jq", "socat"} {
