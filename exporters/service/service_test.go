@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -399,9 +401,15 @@ func TestWordsOfAFailingCheck(t *testing.T) {
 	page, err := HTTP(server.URL + "/page")
 	require.NoError(t, err)
 	require.NotNil(t, page(context.Background()))
-	background, err := Exec(script("sleep 600 & echo fine"))
+	leaves := script("sleep 600 & echo $! >\"$0.pid\"")
+	background, err := Exec(leaves)
 	require.NoError(t, err)
 	require.NoError(t, background(context.Background()), "what it leaves running is no failure")
+	text, err := os.ReadFile(leaves + ".pid")
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL), "it runs on")
 }
 
 // TestCheckThatCannotBeStopped is failing, and the next ones start nothing while it hangs.
