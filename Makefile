@@ -17,7 +17,7 @@ PLATFORMS ?=
 
 # How many packages are tested at a time. Their tests wait for processes, TTLs
 # and servers more than they compute, so it is more than there are processors.
-PACKAGES ?= $(shell echo $$((4 * $$(nproc))))
+PACKAGES ?= $(shell echo $$((3 * $$(nproc))))
 
 # The packages that take longest begin first, so that none of them runs alone in the end.
 SLOWEST := ./registryd ./discovery/consul ./discovery/etcd2 ./examples ./discovery/zookeeper ./discovery/etcd ./packaging ./cmd/envharness \
