@@ -23,6 +23,10 @@ PACKAGES ?= $(shell echo $$((3 * $$(nproc))))
 SLOWEST := ./registryd ./discovery/consul ./discovery/etcd2 ./examples ./discovery/zookeeper ./discovery/etcd ./packaging ./cmd/envharness \
 	./cmd/envdiscover ./exporters/docker ./discovery/dns ./examples/engine/files
 
+# With -short it is these that take longest, and more tests at once: there are no servers that share the processors.
+SLOWEST_QUICK := ./cmd/envharness ./registryd ./examples/engine/files ./examples ./discovery/memory
+TESTS         := $(shell echo $$((12 * $$(nproc))))
+
 # Words added to `go test`, for example: make test TESTFLAGS='-v -run Print'
 TESTFLAGS ?=
 
@@ -67,8 +71,8 @@ test: install-test-tools lint ## Everything that CI runs: tools, lint, all tests
 		go test -race -trimpath -vet=off -shuffle=on -p $(PACKAGES) -timeout 30m -tags $(TAGS) $(TESTFLAGS) $(SLOWEST) ./...
 
 .PHONY: test-quick
-test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute
-	go test -short -p $(PACKAGES) -tags $(TAGS) $(TESTFLAGS) ./...
+test-quick: ## The tests that need no server and no Docker engine, without the race detector, in a minute after the build
+	go test -short -p $(PACKAGES) -parallel $(TESTS) -tags $(TAGS) $(TESTFLAGS) $(SLOWEST_QUICK) ./...
 
 .PHONY: generate
 generate: ## Write man/ and completions/ anew, from the option tables and the documents

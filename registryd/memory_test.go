@@ -26,6 +26,9 @@ const mostResident = 300 << 20
 // TestMemory attacks a registry that has a service of 4 MB by clients that ask and do not read. Its memory stays
 // bounded, and ordinary requests are answered meanwhile.
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it floods for a quarter of a minute")
+	}
 	process, url := startProcess(t, Options{Data: dataDirectory(t)})
 	client := etcdClient(t, url)
 	padding := strings.Repeat("x", 100<<10)
