@@ -101,7 +101,7 @@ bench: build ## Measure against dash, tini and others; rewrites docs/benchmarks.
 SCALE ?=
 
 .PHONY: bench-scale
-bench-scale: ## Measure three etcd members under 1,000 to 30,000 instances (root, 15 min); rewrites docs/scale.md
+bench-scale: ## Measure three etcd members under 1,000 to 30,000 instances (root, 5 min); rewrites docs/scale.md
 	@mkdir -p bin
 	go build -tags $(TAGS) -o bin/scale ./bench/scale
 	bin/scale run $(SCALE) >bin/scale.json
