@@ -56,7 +56,7 @@ func askWithToken[T any](ctx context.Context, s *store, ask func(ctx context.Con
 			return none, err
 		}
 		answer, err := ask(ctx, token)
-		if again && node.IsOver(err) && s.logins.forget(who, token) {
+		if again && node.IsTokenOver(err) && s.logins.forget(who, token) {
 			continue
 		}
 		return answer, err

@@ -132,7 +132,7 @@ func (e *external) ValidToken(ctx context.Context, token string) (bool, error) {
 	switch {
 	case err == nil, errors.Is(err, rpctypes.ErrPermissionDenied):
 		return true, nil
-	case IsOver(err):
+	case IsTokenOver(err):
 		return false, nil
 	}
 	return false, err

@@ -54,9 +54,9 @@ type Health struct {
 // report adds a problem.
 func (h *Health) report(problem string) { h.Problem = append(h.Problem, problem) }
 
-// IsOver reports whether etcd refused a token that may have been good before: another login may help. Tokens that etcd
+// IsTokenOver reports whether etcd refused a token that may have been good before: another login may help. Tokens that etcd
 // keeps no list of (JWT) are over with any change of users or roles.
-func IsOver(err error) bool {
+func IsTokenOver(err error) bool {
 	return errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision)
 }
 
